@@ -1,0 +1,25 @@
+/** Time: a monotonic clock for deadlines, the wall clock for what is stored, and waits that end early. */
+
+/** Monotonic milliseconds since the process began; never jumps. For deadlines and intervals in one process. */
+export function monotonicMs(): number {
+  return performance.now();
+}
+
+/** Wall-clock milliseconds since 1970. For what other processes read. */
+export function wallMs(): number {
+  return Date.now();
+}
+
+/** Resolves after `ms`, or at once when the signal aborts. Never rejects. */
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const end = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal?.addEventListener("abort", end, { once: true });
+  });
+}

@@ -1,0 +1,186 @@
+/** The one error tree. Every error has a stable `code`, one sentence that says what, where and how to mend it, and a `cause`. */
+
+/** Base of every error that Godwit throws. Match on `code`, never on the text. */
+export class GodwitError extends Error {
+  /** Stable, upper-case, for programs: `"INVALID_CONFIG"`. */
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = new.target.name;
+    this.code = code;
+  }
+}
+
+/** An option, a config key or a command-line argument is unknown or ill-typed. */
+export class ConfigError extends GodwitError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super("INVALID_CONFIG", message, options);
+  }
+}
+
+/** A name, an id or a subject that NATS or Godwit cannot carry. */
+export class InvalidNameError extends GodwitError {
+  constructor(message: string) {
+    super("INVALID_NAME", message);
+  }
+}
+
+/** A body that does not fit its schema, on the sending side or the receiving side. */
+export class InvalidMessageError extends GodwitError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super("INVALID_MESSAGE", message, options);
+  }
+}
+
+/** Bytes that cannot be turned into a value: truncated, of an unknown content type, or hostile. */
+export class DecodeError extends GodwitError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super("UNDECODABLE", message, options);
+  }
+}
+
+/** A value that no codec can carry, such as a function or a circular object. */
+export class EncodeError extends GodwitError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super("UNENCODABLE", message, options);
+  }
+}
+
+/** No server answers at the given addresses, or it turned the client away. */
+export class ConnectError extends GodwitError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super("NO_SERVER", message, options);
+  }
+}
+
+/** The server is older than Godwit's floor, or runs without JetStream. */
+export class UnsupportedServerError extends GodwitError {
+  constructor(message: string) {
+    super("UNSUPPORTED_SERVER", message);
+  }
+}
+
+/** No nats-server binary can be had for the embedded server, or it did not start. */
+export class EmbeddedServerError extends GodwitError {
+  constructor(code: "NO_SERVER_BINARY" | "SERVER_START_FAILED" | "STORE_LOCKED", message: string, options?: { cause?: unknown }) {
+    super(code, message, options);
+  }
+}
+
+/** A stream, bucket or durable exists with settings that cannot be changed to the declared ones. */
+export class TopologyMismatchError extends GodwitError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super("TOPOLOGY_MISMATCH", message, options);
+  }
+}
+
+/** The stream, or one actor's share of it, is full. Nothing was stored; send again later. */
+export class QueueFullError extends GodwitError {
+  readonly stream: string;
+
+  constructor(stream: string, message: string) {
+    super("QUEUE_FULL", message);
+    this.stream = stream;
+  }
+}
+
+/** The message is larger than the server takes. Nothing was sent. */
+export class PayloadTooLargeError extends GodwitError {
+  readonly sizeBytes: number;
+  readonly limitBytes: number;
+
+  constructor(subject: string, sizeBytes: number, limitBytes: number) {
+    super(
+      "PAYLOAD_TOO_LARGE",
+      `The message for '${subject}' has ${sizeBytes} bytes with its headers and the server takes ${limitBytes}; send a reference to the data, or raise max_payload on the server.`,
+    );
+    this.sizeBytes = sizeBytes;
+    this.limitBytes = limitBytes;
+  }
+}
+
+/** The server refused the message for a reason that sending again will not mend. */
+export class PublishError extends GodwitError {
+  /** JetStream's own error code, such as 10071; 0 where it gave none. */
+  readonly apiCode: number;
+
+  constructor(message: string, apiCode: number) {
+    super("PUBLISH_REFUSED", message);
+    this.apiCode = apiCode;
+  }
+}
+
+/** No answer from the server in time: the message may or may not be stored. The same id may be sent again. */
+export class PublishTimeoutError extends GodwitError {
+  constructor(message: string) {
+    super("PUBLISH_TIMEOUT", message);
+  }
+}
+
+/** The asked task did not answer in time. It stays queued until it expires. */
+export class AskTimeoutError extends GodwitError {
+  readonly id: string;
+
+  constructor(id: string, message: string) {
+    super("ASK_TIMEOUT", message);
+    this.id = id;
+  }
+}
+
+/** An ask whose id was sent before, and no stored result to answer it from. */
+export class DuplicateError extends GodwitError {
+  readonly id: string;
+
+  constructor(id: string, message: string) {
+    super("DUPLICATE", message);
+    this.id = id;
+  }
+}
+
+/** The asked task became a dead letter. `reason` says why; the text carries the handler's error. */
+export class TaskFailedError extends GodwitError {
+  readonly id: string;
+  readonly reason: string;
+
+  constructor(id: string, reason: string, message: string, options?: { cause?: unknown }) {
+    super("TASK_FAILED", message, options);
+    this.id = id;
+    this.reason = reason;
+  }
+}
+
+/** A module, folder or name from which no actor can be had. */
+export class ActorNotFoundError extends GodwitError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super("NO_ACTOR", message, options);
+  }
+}
+
+/** The thing was stopped or closed and takes no more work. */
+export class ClosedError extends GodwitError {
+  constructor(what: string) {
+    super("CLOSED", `The ${what} is closed; connect again to go on.`);
+  }
+}
+
+/** The stored thing asked for (a dead letter, a message, a consumer) is not there. */
+export class NotFoundError extends GodwitError {
+  constructor(message: string) {
+    super("NOT_FOUND", message);
+  }
+}
+
+/** Any thrown value as an `Error`, so that one shape travels onwards. */
+export function toError(thrown: unknown): Error {
+  if (thrown instanceof Error) return thrown;
+  return new Error(typeof thrown === "string" ? thrown : `a non-error was thrown: ${safeString(thrown)}`);
+}
+
+function safeString(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return Object.prototype.toString.call(value);
+  }
+}
