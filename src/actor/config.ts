@@ -1,0 +1,166 @@
+/** An actor's config: what users write, checked and resolved once, frozen, with every default in one place. */
+import * as z from "zod";
+import type { Duration } from "../kernel/duration.ts";
+import { callable, durationMs, resolveOptions } from "../kernel/options.ts";
+import type { CodecName } from "../message/codec.ts";
+import { checkActorName, lanes, type Lane } from "../message/names.ts";
+import { on, type Subscription } from "./event.ts";
+import type { Schema, SchemaInput } from "./schema.ts";
+
+/** Milliseconds to wait before the next attempt; `attempt` is the one that failed, 1 for the first. */
+export type BackoffFunction = (attempt: number, error: Error) => number;
+export type BackoffKind = "exponential" | "linear" | "fixed";
+/** `full`: anywhere between 0 and the delay. `decorrelated`: between base and three times the last delay. `none`: the delay itself. */
+export type JitterKind = "full" | "decorrelated" | "none";
+
+export interface RetryConfig {
+  /** Runs in all, the first included. Default 5. */
+  attempts?: number;
+  /** Default `"exponential"`. */
+  backoff?: BackoffKind | BackoffFunction;
+  /** First delay. Default 1 s. */
+  base?: Duration;
+  /** Longest delay. Default 10 min. */
+  max?: Duration;
+  /** Default `"full"`. */
+  jitter?: JitterKind;
+  /** False for an error that no retry mends: dead letter at once. Default: every error is retried. */
+  when?: (error: Error) => boolean;
+}
+
+/** What `static config` holds. Unknown keys are refused. */
+export interface ActorConfig<S extends Schema | undefined = Schema | undefined> {
+  /** The task type: dotted words. Its subject is `<namespace>.task.<lane>.<name>`. */
+  name: string;
+  /** Schema of the input. A message that does not fit is a dead letter at once. */
+  input?: S;
+  /** Handlers that run at once in one worker, at most. Default 10. */
+  concurrency?: number;
+  /** Visibility timeout; extended while `receive` runs. At least 1 s. Default 30 s. */
+  ackWait?: Duration;
+  /** `soft` aborts `ctx.signal`. Default: none. */
+  timeLimit?: { soft?: Duration };
+  retry?: RetryConfig;
+  /** Workers that a message may bring down, counted when it ran with no other suspect, before it is a dead letter. Default 3. */
+  stalls?: number;
+  /** Keep what `receive` returns for this long. Absent: nothing is stored. */
+  result?: { ttl: Duration };
+  /** Events that this actor gets its own copy of. */
+  subscribe?: readonly (S extends Schema ? Subscription<SchemaInput<S>> | string : Subscription | string)[];
+  /** Which events a new durable begins with: `"new"` (default), `"all"`, or from a date on. */
+  from?: "new" | "all" | Date;
+  /** Lanes that get a durable of their own, so that a backlog in another lane cannot delay them. Default: none. */
+  lanes?: readonly Lane[];
+  /** The lane that senders use unless they say otherwise. Default `"normal"`. */
+  lane?: Lane;
+  /** How senders of this actor encode. Default: the system's, else `"msgpack"`. */
+  codec?: CodecName;
+  /** After this a message is not worth running. Default: never. */
+  expiresIn?: Duration;
+  /** What becomes of a message that does not fit the schema: `"dead"` (default) at once, or `"retry"` for rolling deploys. */
+  onInvalid?: "dead" | "retry";
+}
+
+/**
+ * Types an actor's config from its schema. It returns what it is given; checking is done when a system first uses the actor.
+ * @example static override readonly config = config({ name: "payments.charge", input: Charge });
+ */
+export function config<const S extends Schema | undefined = undefined>(
+  definition: ActorConfig<S> & { readonly input?: S },
+): ActorConfig<S> & (S extends Schema ? { readonly input: S } : { readonly input?: undefined }) {
+  return definition as ReturnType<typeof config<S>>;
+}
+
+/** A checked config with every default filled in. */
+export interface ResolvedConfig {
+  readonly name: string;
+  readonly input: Schema | undefined;
+  readonly concurrency: number;
+  readonly ackWaitMs: number;
+  readonly softLimitMs: number | undefined;
+  readonly retry: {
+    readonly attempts: number;
+    readonly backoff: BackoffKind | BackoffFunction;
+    readonly baseMs: number;
+    readonly maxMs: number;
+    readonly jitter: JitterKind;
+    readonly when: (error: Error) => boolean;
+  };
+  readonly stalls: number;
+  readonly resultTtlMs: number | undefined;
+  readonly subscriptions: readonly Subscription[];
+  readonly from: "new" | "all" | Date;
+  readonly lanes: readonly Lane[];
+  readonly lane: Lane;
+  readonly codec: CodecName | undefined;
+  readonly expiresInMs: number | undefined;
+  readonly onInvalid: "dead" | "retry";
+}
+
+const schemaLike = z.custom<Schema>(
+  (value) => value !== null && (typeof value === "object" || typeof value === "function") && "~standard" in value,
+  { message: "must be a Standard Schema, such as one of zod, valibot or arktype" },
+);
+const lane = z.enum(lanes);
+const count = z.int({ message: "must be a whole number" }).min(1, "must be at least 1");
+
+const shape = z.strictObject({
+  name: z.unknown(),
+  input: schemaLike.optional(),
+  concurrency: count.max(10_000).default(10),
+  ackWait: durationMs(1_000).default(30_000),
+  timeLimit: z.strictObject({ soft: durationMs(1).optional() }).default({}),
+  retry: z
+    .strictObject({
+      attempts: count.default(5),
+      backoff: z.union([z.enum(["exponential", "linear", "fixed"]), callable<BackoffFunction>()]).default("exponential"),
+      base: durationMs().default(1_000),
+      max: durationMs().default(600_000),
+      jitter: z.enum(["full", "decorrelated", "none"]).default("full"),
+      when: callable<(error: Error) => boolean>().default(() => () => true),
+    })
+    .prefault({}),
+  stalls: count.default(3),
+  result: z.strictObject({ ttl: durationMs(1_000) }).optional(),
+  subscribe: z.array(z.union([z.string(), z.custom<Subscription>((value) => typeof value === "object" && value !== null && "subject" in value, { message: "must come from on(), or be a subject" })])).default([]),
+  from: z.union([z.enum(["new", "all"]), z.date()]).default("new"),
+  lanes: z.array(lane).default([]),
+  lane: lane.default("normal"),
+  codec: z.enum(["msgpack", "json"]).optional(),
+  expiresIn: durationMs(1).optional(),
+  onInvalid: z.enum(["dead", "retry"]).default("dead"),
+});
+
+/**
+ * Checks a config and fills in the defaults.
+ * @param owner names the class in errors.
+ * @throws ConfigError, InvalidNameError.
+ */
+export function resolveConfig(definition: unknown, owner: string): ResolvedConfig {
+  const named = (definition as { name?: unknown } | undefined)?.name;
+  const given = resolveOptions(shape, definition ?? {}, `config of ${owner}${typeof named === "string" ? ` (${named})` : ""}`);
+  return Object.freeze({
+    name: checkActorName(given.name),
+    input: given.input,
+    concurrency: given.concurrency,
+    ackWaitMs: given.ackWait,
+    softLimitMs: given.timeLimit.soft,
+    retry: Object.freeze({
+      attempts: given.retry.attempts,
+      backoff: given.retry.backoff,
+      baseMs: given.retry.base,
+      maxMs: given.retry.max,
+      jitter: given.retry.jitter,
+      when: given.retry.when,
+    }),
+    stalls: given.stalls,
+    resultTtlMs: given.result?.ttl,
+    subscriptions: Object.freeze(given.subscribe.map((entry) => (typeof entry === "string" ? on(entry) : entry))),
+    from: given.from,
+    lanes: Object.freeze([...new Set(given.lanes)]),
+    lane: given.lane,
+    codec: given.codec,
+    expiresInMs: given.expiresIn,
+    onInvalid: given.onInvalid,
+  });
+}

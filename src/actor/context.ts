@@ -1,0 +1,62 @@
+/** Context: what a handler is handed beside its input. */
+import type { Duration } from "../kernel/duration.ts";
+import type { Logger } from "../kernel/logger.ts";
+import type { Lane } from "../message/names.ts";
+import type { HeaderFields, ReceivedHeaders } from "../message/headers.ts";
+import type { CodecName } from "../message/codec.ts";
+import type { ActorClass, ActorInput } from "./actor.ts";
+import type { EventInput, EventType } from "./event.ts";
+
+/** What `tell` and `publish` resolve to, once JetStream has the message. */
+export interface Sent {
+  id: string;
+  stream: string;
+  /** Sequence in the stream; `explain STREAM:SEQ` finds it. */
+  sequence: number;
+  /** The id was sent before, inside the dedup window, and nothing was stored. */
+  duplicate: boolean;
+}
+
+export interface PublishOptions {
+  /** Makes the send idempotent inside the dedup window (2 min). Default: a new one. 1–128 bytes. */
+  id?: string;
+  /** `"msgpack"` (default) or `"json"`. */
+  codec?: CodecName;
+  /** Headers that travel along; names beginning with `Nats-` or `Godwit-` are refused. */
+  headers?: HeaderFields;
+}
+
+export interface TellOptions extends PublishOptions {
+  /** Run no earlier than after this. */
+  delay?: Duration;
+  /** Default `"normal"`. */
+  lane?: Lane;
+  /** Too old to be worth running after this, the delay not counted: then a dead letter with reason `expired`. */
+  expiresIn?: Duration;
+}
+
+/** Sends from inside a handler. Ids are derived from the parent's, so a repeat of the parent sends nothing twice inside the dedup window. */
+export interface Sender {
+  tell<C extends ActorClass>(actor: C, body: ActorInput<C>, options?: TellOptions): Promise<Sent>;
+  tell(actor: string, body: unknown, options?: TellOptions): Promise<Sent>;
+  publish<E extends EventType>(event: E, body: EventInput<E>, options?: PublishOptions): Promise<Sent>;
+  publish(subject: string, body: unknown, options?: PublishOptions): Promise<Sent>;
+}
+
+export interface Context extends Sender {
+  readonly id: string;
+  /** The actor's name. */
+  readonly actor: string;
+  /** 1 for the first attempt. Deferrals and stalls do not count. */
+  readonly attempt: number;
+  /** How often JetStream has handed the message over; above 1 an earlier run may have done part of the work. */
+  readonly deliveries: number;
+  /** Aborts at the soft time limit, when the worker's grace ends, and when the message is no longer this worker's. */
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+  readonly headers: ReceivedHeaders;
+  /** Wall-clock ms at which the stream stored the message. */
+  readonly storedAtMs: number;
+  /** Tells watchers of the worker how far it is: a `progress` event. */
+  progress(value: unknown): void;
+}

@@ -1,0 +1,146 @@
+/** The connection: opens once, reconnects for ever, knows whether it is up, and sends JetStream API requests. */
+import { connect, type ConnectionOptions, type NatsConnection } from "@nats-io/transport-node";
+import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
+import { ConnectError, UnsupportedServerError } from "../kernel/errors.ts";
+
+/** The oldest nats-server that has all Godwit builds on (schedules with time zones, reset, batches). */
+export const serverFloor = "2.14.0";
+
+export interface ConnectionSettings {
+  servers: string[];
+  /** What the server's connection list shows. */
+  name: string;
+  /** Passed on to the client as they are: user, pass, token, authenticator, tls. */
+  auth?: Partial<ConnectionOptions>;
+}
+
+export class Connection {
+  readonly nc: NatsConnection;
+  readonly jsm: JetStreamManager;
+  readonly servers: string[];
+  #up = true;
+  readonly #upListeners = new Set<() => void>();
+  readonly #downListeners = new Set<() => void>();
+  readonly #errorListeners = new Set<(error: Error) => void>();
+
+  private constructor(nc: NatsConnection, jsm: JetStreamManager, servers: string[]) {
+    this.nc = nc;
+    this.jsm = jsm;
+    this.servers = servers;
+    void this.#watch();
+  }
+
+  /**
+   * @throws ConnectError when no server answers, UnsupportedServerError below the floor or without JetStream.
+   */
+  static async open(settings: ConnectionSettings): Promise<Connection> {
+    const { servers } = settings;
+    let nc: NatsConnection;
+    try {
+      nc = await connect({
+        ...settings.auth,
+        servers,
+        name: settings.name,
+        maxReconnectAttempts: -1,
+        reconnectTimeWait: 200,
+        reconnectJitter: 100,
+        pingInterval: 10_000,
+        maxPingOut: 2,
+        timeout: 5_000,
+        noAsyncTraces: true,
+      });
+    } catch (cause) {
+      throw new ConnectError(
+        `No NATS server could be reached at ${servers.join(", ")} (${(cause as Error).message}); start one, or give its address with --servers, NATS_URL or { servers }.`,
+        { cause },
+      );
+    }
+    try {
+      const version = nc.info?.version ?? "unknown";
+      if (!atLeast(version, serverFloor)) {
+        throw new UnsupportedServerError(
+          `The NATS server at ${nc.getServer()} is version ${version} and Godwit needs ${serverFloor} or newer; upgrade that server, or use { embedded: true }.`,
+        );
+      }
+      return new Connection(nc, await manager(nc), servers);
+    } catch (error) {
+      await nc.close();
+      throw error;
+    }
+  }
+
+  /** False between a disconnect and the reconnect. What is published meanwhile is lost by the client. */
+  get up(): boolean {
+    return this.#up;
+  }
+
+  get closed(): boolean {
+    return this.nc.isClosed();
+  }
+
+  /** Largest message, headers included, in bytes. Follows the server when it changes. */
+  get maxPayloadBytes(): number {
+    return this.nc.info?.max_payload ?? 1_048_576;
+  }
+
+  onUp(listener: () => void): () => void {
+    this.#upListeners.add(listener);
+    return () => this.#upListeners.delete(listener);
+  }
+
+  onDown(listener: () => void): () => void {
+    this.#downListeners.add(listener);
+    return () => this.#downListeners.delete(listener);
+  }
+
+  /** Errors that no call can throw, such as a permission violation on a publish. */
+  onError(listener: (error: Error) => void): () => void {
+    this.#errorListeners.add(listener);
+    return () => this.#errorListeners.delete(listener);
+  }
+
+  async close(): Promise<void> {
+    if (this.nc.isClosed()) return;
+    // drain() waits for a server; without one there is nothing to drain into.
+    if (this.#up) await this.nc.drain().catch(() => this.nc.close());
+    else await this.nc.close();
+  }
+
+  async #watch(): Promise<void> {
+    for await (const status of this.nc.status()) {
+      if (status.type === "disconnect") {
+        this.#up = false;
+        for (const listener of this.#downListeners) listener();
+      } else if (status.type === "reconnect") {
+        this.#up = true;
+        for (const listener of this.#upListeners) listener();
+      } else if (status.type === "error") {
+        for (const listener of this.#errorListeners) listener(status.error);
+      }
+    }
+    this.#up = false;
+  }
+}
+
+async function manager(nc: NatsConnection): Promise<JetStreamManager> {
+  try {
+    return await jetstreamManager(nc, { timeout: 5_000 });
+  } catch (cause) {
+    throw new UnsupportedServerError(
+      `The NATS server at ${nc.getServer()} does not offer JetStream to this account (${(cause as Error).message}); start it with -js or enable JetStream for the account.`,
+    );
+  }
+}
+
+/** True where version `have` is `floor` or newer; a pre-release counts as its release. */
+export function atLeast(have: string, floor: string): boolean {
+  const parse = (text: string): number[] => (/^v?(\d+)\.(\d+)\.(\d+)/.exec(text) ?? []).slice(1).map(Number);
+  const a = parse(have);
+  const b = parse(floor);
+  if (a.length === 0) return false;
+  for (const [index, part] of b.entries()) {
+    const mine = a[index] ?? 0;
+    if (mine !== part) return mine > part;
+  }
+  return true;
+}

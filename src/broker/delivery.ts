@@ -1,0 +1,146 @@
+/**
+ * Delivery: one handing-over of a message, which settles once and only while it is ours.
+ * 1. The deadline is the time at which the last *confirmed* progress mark was sent + ack-wait − margin. The server takes a stale
+ *    settle from anyone, so nothing is sent after the deadline.
+ * 2. A settle is confirmed by the server and sent again until it is, or until the deadline; then the delivery is lost.
+ */
+import type { Msg } from "@nats-io/transport-node";
+import { monotonicMs } from "../kernel/clock.ts";
+import { noHeaders, type ReceivedHeaders } from "../message/headers.ts";
+import type { Pipeline } from "./pipeline.ts";
+
+const settleResendMs = 1_000;
+const acked = Buffer.from("+ACK");
+const progress = Buffer.from("+WPI");
+
+export type Settlement = { kind: "ack" } | { kind: "nak"; delayMs: number } | { kind: "term"; reason: string };
+
+export class Delivery {
+  readonly stream: string;
+  readonly consumer: string;
+  /** Sequence in the stream: with the stream's name, the message's identity. */
+  readonly sequence: number;
+  /** 1 for the first delivery. */
+  readonly count: number;
+  /** When the stream stored the message, wall-clock ms. */
+  readonly storedAtMs: number;
+  /** Messages of this consumer still to be delivered, as of this one. */
+  readonly pending: number;
+  readonly ackWaitMs: number;
+  /** Monotonic ms after which the message is no longer ours. */
+  deadlineMs: number;
+  /** Monotonic ms at which the last progress mark was sent, confirmed or not. */
+  markedMs: number;
+  #settled = false;
+  #headers: ReceivedHeaders | undefined;
+  readonly #message: Msg;
+  readonly #pipeline: Pipeline;
+
+  /** @param heldSinceMs the earliest monotonic time at which the server can have started the ack-wait. */
+  constructor(message: Msg, ackWaitMs: number, heldSinceMs: number, pipeline: Pipeline) {
+    // $JS.ACK.<stream>.<consumer>.<count>.<sequence>.<consumer sequence>.<time ns>.<pending>, in newer servers with domain and
+    // account before the stream and a token behind.
+    const parts = message.reply?.split(".") ?? [];
+    const at = parts.length > 9 ? 4 : 2;
+    this.stream = parts[at] ?? "";
+    this.consumer = parts[at + 1] ?? "";
+    this.count = Number(parts[at + 2]);
+    this.sequence = Number(parts[at + 3]);
+    this.storedAtMs = Number((parts[at + 5] ?? "").slice(0, -6));
+    this.pending = Number(parts[at + 6]);
+    this.ackWaitMs = ackWaitMs;
+    this.markedMs = heldSinceMs;
+    this.deadlineMs = heldSinceMs + ackWaitMs - marginMs(ackWaitMs);
+    this.#message = message;
+    this.#pipeline = pipeline;
+  }
+
+  get subject(): string {
+    return this.#message.subject;
+  }
+
+  get body(): Uint8Array {
+    return this.#message.data;
+  }
+
+  get headers(): ReceivedHeaders {
+    this.#headers ??= readHeaders(this.#message);
+    return this.#headers;
+  }
+
+  get settled(): boolean {
+    return this.#settled;
+  }
+
+  get lost(): boolean {
+    return monotonicMs() >= this.deadlineMs;
+  }
+
+  /** Tells the server that work goes on, which starts the ack-wait anew. The deadline moves when the server confirms. */
+  mark(): void {
+    const sentMs = monotonicMs();
+    if (this.#settled || sentMs >= this.deadlineMs) return;
+    this.markedMs = sentMs;
+    this.#pipeline.send({
+      subject: this.#message.reply ?? "",
+      body: progress,
+      deadlineMs: this.deadlineMs,
+      resendMs: Infinity,
+      onReply: (_reply, request) => {
+        if (request.firstSentMs > 0) this.deadlineMs = request.firstSentMs + this.ackWaitMs - marginMs(this.ackWaitMs);
+        return true;
+      },
+      onDeadline: () => undefined,
+    });
+  }
+
+  /**
+   * Ends the delivery. Resolves to true once the server confirmed, false when the deadline came first (another delivery owns
+   * the message, or soon will). Never rejects.
+   * @throws Error on a second settle, which is a bug of the caller.
+   */
+  settle(settlement: Settlement): Promise<boolean> {
+    if (this.#settled) throw new Error(`delivery ${this.stream}:${this.sequence} was settled twice`);
+    this.#settled = true;
+    if (this.lost) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      this.#pipeline.send({
+        subject: this.#message.reply ?? "",
+        body: settlementBody(settlement),
+        deadlineMs: this.deadlineMs,
+        resendMs: settleResendMs,
+        onReply: () => {
+          resolve(true);
+          return true;
+        },
+        onDeadline: () => resolve(false),
+      });
+    });
+  }
+}
+
+function settlementBody(settlement: Settlement): Uint8Array {
+  switch (settlement.kind) {
+    case "ack":
+      return acked;
+    case "nak":
+      // Whole nanoseconds of whole milliseconds: a fractional delay is silently taken as "at once".
+      return Buffer.from(settlement.delayMs > 0 ? `-NAK {"delay":${Math.ceil(settlement.delayMs)}000000}` : "-NAK");
+    case "term":
+      return Buffer.from(`+TERM ${settlement.reason}`);
+  }
+}
+
+/** Time kept in hand for a settle to reach the server. */
+export function marginMs(ackWaitMs: number): number {
+  return Math.min(1_000, ackWaitMs / 10);
+}
+
+function readHeaders(message: Msg): ReceivedHeaders {
+  const { headers } = message;
+  if (!headers) return noHeaders;
+  return {
+    get: (name) => headers.get(name) || undefined,
+    entries: () => headers.keys().map((name) => [name, headers.values(name)]),
+  };
+}

@@ -1,0 +1,139 @@
+/**
+ * Pipeline: many requests in flight over one reply inbox, each sent again until it is answered or its deadline passes.
+ * 1. Nothing is sent while the connection is down, because the client discards what it buffered; all of it is sent on reconnect.
+ * 2. A request ends exactly once: answered, or past its deadline.
+ * 3. No timer and no promise for each request: one sweep serves all.
+ */
+import { createInbox, type Msg, type MsgHdrs } from "@nats-io/transport-node";
+import { monotonicMs } from "../kernel/clock.ts";
+import { ClosedError } from "../kernel/errors.ts";
+import type { Connection } from "./connection.ts";
+
+const sweepMs = 50;
+const noResponders = 503;
+
+export interface PipelineRequest {
+  subject: string;
+  body: Uint8Array;
+  headers?: Uint8Array | undefined;
+  /** Monotonic milliseconds. Nothing is sent after it. */
+  deadlineMs: number;
+  /** Sent again after this long without an answer. `Infinity` sends once. */
+  resendMs: number;
+  /** Return false to have it sent again soon. */
+  onReply: (reply: Msg, request: SentRequest) => boolean;
+  /** The deadline passed, or the pipeline was closed (then with the error). */
+  onDeadline: (error?: Error) => void;
+}
+
+export interface SentRequest extends PipelineRequest {
+  /** When it was first sent, monotonic; 0 while it never was. */
+  firstSentMs: number;
+  sends: number;
+  resendAtMs: number;
+}
+
+/** Bytes that are headers already, dressed as what the client calls encode() on. */
+class EncodedHeaders {
+  readonly #bytes: Uint8Array;
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+  encode(): Uint8Array {
+    return this.#bytes;
+  }
+}
+
+export class Pipeline {
+  readonly #connection: Connection;
+  readonly #prefix: string;
+  readonly #pending = new Map<string, SentRequest>();
+  readonly #unsubscribe: () => void;
+  #count = 0;
+  #sweeper: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+    this.#prefix = `${createInbox()}.`;
+    const subscription = connection.nc.subscribe(`${this.#prefix}*`, {
+      callback: (error, message) => {
+        if (!error) this.#receive(message);
+      },
+    });
+    const offUp = connection.onUp(() => this.#sendAll());
+    this.#unsubscribe = () => {
+      offUp();
+      subscription.unsubscribe();
+    };
+  }
+
+  get size(): number {
+    return this.#pending.size;
+  }
+
+  /** Sends at once when the connection is up. Answers come through the request's own functions. */
+  send(request: PipelineRequest): void {
+    if (this.#closed) return request.onDeadline(new ClosedError("connection"));
+    this.#count += 1;
+    const token = this.#count.toString(36);
+    const sent: SentRequest = { ...request, firstSentMs: 0, sends: 0, resendAtMs: 0 };
+    this.#pending.set(token, sent);
+    this.#transmit(token, sent, monotonicMs());
+    this.#sweeper ??= setInterval(() => this.#sweep(), sweepMs).unref();
+  }
+
+  /** Ends every request that is still open. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#sweeper);
+    this.#unsubscribe();
+    for (const request of this.#pending.values()) request.onDeadline(new ClosedError("connection"));
+    this.#pending.clear();
+  }
+
+  #receive(message: Msg): void {
+    const token = message.subject.slice(this.#prefix.length);
+    const request = this.#pending.get(token);
+    if (!request) return;
+    const unavailable = message.data.length === 0 && message.headers?.code === noResponders;
+    if (!unavailable && request.onReply(message, request)) this.#pending.delete(token);
+    else request.resendAtMs = monotonicMs() + 2 * sweepMs;
+  }
+
+  #transmit(token: string, request: SentRequest, nowMs: number): void {
+    request.resendAtMs = nowMs + request.resendMs;
+    if (!this.#connection.up) return;
+    request.sends += 1;
+    if (request.firstSentMs === 0) request.firstSentMs = nowMs;
+    const reply = this.#prefix + token;
+    if (request.headers === undefined) this.#connection.nc.publish(request.subject, request.body, { reply });
+    else {
+      const headers = new EncodedHeaders(request.headers) as object as MsgHdrs;
+      this.#connection.nc.publish(request.subject, request.body, { reply, headers });
+    }
+  }
+
+  #sendAll(): void {
+    const nowMs = monotonicMs();
+    for (const [token, request] of this.#pending) {
+      if (request.sends > 0 && request.resendMs === Infinity) continue;
+      if (nowMs < request.deadlineMs) this.#transmit(token, request, nowMs);
+    }
+  }
+
+  #sweep(): void {
+    const nowMs = monotonicMs();
+    for (const [token, request] of this.#pending) {
+      if (nowMs >= request.deadlineMs) {
+        this.#pending.delete(token);
+        request.onDeadline();
+      } else if (nowMs >= request.resendAtMs) this.#transmit(token, request, nowMs);
+    }
+    if (this.#pending.size === 0) {
+      clearInterval(this.#sweeper);
+      this.#sweeper = undefined;
+    }
+  }
+}

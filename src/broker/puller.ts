@@ -1,0 +1,148 @@
+/**
+ * Puller: asks one durable for messages, knows how many it has asked for and not got, and never falls silent.
+ * 1. `outstanding` is what open pulls may still bring. It falls by one with each message and by the rest of a pull that ends.
+ * 2. Every pull ends: by its messages, by a status of the server, by missing heartbeats, or with the connection.
+ * 3. After each end `onReady` is called, at once or, when the server refused, after a short wait that grows to `maxWaitMs`.
+ */
+import { createInbox, type Msg } from "@nats-io/transport-node";
+import { monotonicMs } from "../kernel/clock.ts";
+import type { Connection } from "./connection.ts";
+
+const expiresMs = 30_000;
+const heartbeatMs = 1_500;
+const minWaitMs = 25;
+const maxWaitMs = 500;
+
+export interface PullerOptions {
+  connection: Connection;
+  stream: string;
+  durable: string;
+  onMessage: (message: Msg) => void;
+  /** A pull may be made now. */
+  onReady: () => void;
+  /** The server keeps refusing, for example because the durable is gone. Called once for each row of refusals. */
+  onRefused: (reason: string) => void;
+}
+
+const refusalsToReport = 8;
+
+export class Puller {
+  readonly #options: PullerOptions;
+  readonly #inbox = createInbox();
+  readonly #cleanUps: (() => void)[] = [];
+  readonly #requestSubject: string;
+  #outstanding = 0;
+  #pulls = 0;
+  #refusals = 0;
+  #lastHeardMs = 0;
+  #watch: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #stopped = false;
+  /** True while the last pull brought something: the durable likely has more. */
+  hot = false;
+
+  constructor(options: PullerOptions) {
+    this.#options = options;
+    const { connection, stream, durable } = options;
+    this.#requestSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${durable}`;
+    const subscription = connection.nc.subscribe(`${this.#inbox}.*`, {
+      callback: (error, message) => {
+        if (!error) this.#receive(message);
+      },
+    });
+    this.#cleanUps.push(
+      () => subscription.unsubscribe(),
+      // What was asked of the old connection will not come; some of it may still be on its way back to the stream.
+      connection.onDown(() => this.#reset()),
+      connection.onUp(() => this.#ready()),
+    );
+    this.#watch = setInterval(() => this.#checkHeartbeats(), heartbeatMs / 3).unref();
+  }
+
+  get outstanding(): number {
+    return this.#outstanding;
+  }
+
+  /** False while the connection is down, after stop(), and during the wait after a refusal. */
+  get ready(): boolean {
+    return !this.#stopped && this.#retry === undefined && this.#options.connection.up;
+  }
+
+  /** Asks for `batch` messages more. The caller has room for them. */
+  pull(batch: number): void {
+    if (!this.ready || batch < 1) return;
+    this.#pulls += 1;
+    if (this.#outstanding === 0) this.#lastHeardMs = monotonicMs();
+    this.#outstanding += batch;
+    this.#options.connection.nc.publish(
+      this.#requestSubject,
+      `{"batch":${batch},"expires":${expiresMs}000000,"idle_heartbeat":${heartbeatMs}000000}`,
+      { reply: `${this.#inbox}.${this.#pulls.toString(36)}` },
+    );
+  }
+
+  /** Asks for nothing more. What open pulls still bring goes to `onMessage` until close(). */
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#retry);
+    clearInterval(this.#watch);
+  }
+
+  /** Ends the interest, so that the server keeps what it has not sent. */
+  close(): void {
+    this.stop();
+    for (const cleanUp of this.#cleanUps) cleanUp();
+    this.#outstanding = 0;
+  }
+
+  #receive(message: Msg): void {
+    this.#lastHeardMs = monotonicMs();
+    if (!message.subject.startsWith(this.#inbox)) {
+      this.#outstanding = Math.max(0, this.#outstanding - 1);
+      this.#refusals = 0;
+      this.hot = true;
+      this.#options.onMessage(message);
+      if (this.#outstanding === 0) this.#ready();
+      return;
+    }
+    const code = message.headers?.code ?? 0;
+    if (code === 100 || code === 404 || code === 408) this.#refusals = 0;
+    if (code === 100) return;
+    const rest = Number(message.headers?.get("Nats-Pending-Messages") || Number.NaN);
+    const description = message.headers?.description ?? "";
+    // 404 and 408 are ordinary ends of a pull; so is 409 when a size limit ended it early.
+    if (code === 404 || code === 408 || (code === 409 && /batch completed|max ?bytes/i.test(description))) {
+      if (this.#outstanding === rest || Number.isNaN(rest)) this.#reset();
+      else this.#outstanding = Math.max(0, this.#outstanding - rest);
+      this.#ready();
+      return;
+    }
+    this.#refuse(`${code} ${description || "no responders"}`);
+  }
+
+  /** Open pulls are void: leader change, no such consumer, too many pulls, shutdown. */
+  #refuse(reason: string): void {
+    this.#reset();
+    if (this.#stopped || this.#retry !== undefined) return;
+    this.#refusals += 1;
+    if (this.#refusals === refusalsToReport) this.#options.onRefused(reason);
+    const waitMs = Math.min(maxWaitMs, minWaitMs * 2 ** (this.#refusals - 1));
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      this.#ready();
+    }, waitMs).unref();
+  }
+
+  #checkHeartbeats(): void {
+    if (this.#outstanding > 0 && monotonicMs() - this.#lastHeardMs > 2.5 * heartbeatMs) this.#refuse("no heartbeat");
+  }
+
+  #reset(): void {
+    this.#outstanding = 0;
+    this.hot = false;
+  }
+
+  #ready(): void {
+    if (this.ready) this.#options.onReady();
+  }
+}

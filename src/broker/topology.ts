@@ -1,0 +1,201 @@
+/**
+ * Topology: the streams, buckets and durables that Godwit needs, declared as data and reconciled with the server.
+ * 1. What is missing is created; what may change is updated; what may not is refused with TopologyMismatchError.
+ * 2. With `provision: "check"` nothing is written: it only compares, and what is missing is refused too.
+ * 3. Reconciling twice, or from several hosts at once, changes nothing.
+ */
+import { JetStreamApiError, type ConsumerConfig, type JetStreamManager, type StreamConfig } from "@nats-io/jetstream";
+import { TopologyMismatchError } from "../kernel/errors.ts";
+import type { Names } from "../message/subjects.ts";
+
+export type Provision = "create" | "check";
+
+/**
+ * How hard it is to lose what was accepted. `dev`: memory, gone with the server. `single`: one file copy. `replicated`: three copies.
+ * `strict`: three copies on servers that sync every write (`sync_interval: always`, which is the servers' own setting).
+ */
+export type DurabilityProfile = "dev" | "single" | "replicated" | "strict";
+
+export interface TopologyLimits {
+  /** Bytes that the task stream holds. Default 10 GB. */
+  maxBytes: number;
+  /** Tasks of one actor and lane that wait. Default 1,000,000. */
+  maxPerActor: number;
+  /** Milliseconds that events are kept. Default 7 days. */
+  eventsMaxAgeMs: number;
+  /** Milliseconds that dead letters are kept. Default 30 days. */
+  deadMaxAgeMs: number;
+  /** Milliseconds in which the same id is refused as a duplicate. Default 2 minutes. */
+  dedupWindowMs: number;
+}
+
+export const defaultLimits: TopologyLimits = {
+  maxBytes: 10_000_000_000,
+  maxPerActor: 1_000_000,
+  eventsMaxAgeMs: 7 * 86_400_000,
+  deadMaxAgeMs: 30 * 86_400_000,
+  dedupWindowMs: 120_000,
+};
+
+type StreamSpec = Partial<StreamConfig> & { name: string; subjects: string[] };
+export type DurableSpec = Partial<ConsumerConfig> & { durable_name: string; filter_subjects: string[]; ack_wait: number };
+
+const ns = (ms: number): number => ms * 1_000_000;
+
+/** Every stream of a namespace, buckets included. */
+export function streamSpecs(names: Names, profile: DurabilityProfile, limits: TopologyLimits): StreamSpec[] {
+  const { namespace } = names;
+  const kept = {
+    storage: profile === "dev" ? "memory" : "file",
+    num_replicas: profile === "replicated" || profile === "strict" ? 3 : 1,
+    allow_direct: true,
+    duplicate_window: ns(limits.dedupWindowMs),
+  } as const;
+  return [
+    {
+      ...kept,
+      name: names.tasks,
+      subjects: [`${namespace}.task.>`],
+      retention: "workqueue",
+      discard: "new",
+      discard_new_per_subject: true,
+      max_msgs_per_subject: limits.maxPerActor,
+      max_bytes: limits.maxBytes,
+      allow_msg_ttl: true,
+    },
+    {
+      // Schedules exclude discard-new, and discard-old would lose them: no limit here.
+      ...kept,
+      name: names.schedule,
+      subjects: [`${namespace}.schedule.>`, `${namespace}.due.>`],
+      retention: "workqueue",
+      allow_msg_schedules: true,
+      allow_msg_ttl: true,
+    },
+    {
+      ...kept,
+      name: names.events,
+      subjects: [`${namespace}.event.>`],
+      retention: "limits",
+      max_age: ns(limits.eventsMaxAgeMs),
+      allow_msg_ttl: true,
+    },
+    {
+      ...kept,
+      name: names.dead,
+      subjects: [`${namespace}.dead.>`],
+      retention: "limits",
+      max_age: ns(limits.deadMaxAgeMs),
+    },
+    ...[names.resultsBucket, names.runsBucket].map((bucket) => bucketSpec(bucket, kept)),
+  ];
+}
+
+/** A key-value bucket is a stream; without direct gets its reads come from the leader and are never stale. */
+function bucketSpec(bucket: string, kept: Partial<StreamConfig>): StreamSpec {
+  return {
+    ...kept,
+    name: `KV_${bucket}`,
+    subjects: [`$KV.${bucket}.>`],
+    retention: "limits",
+    discard: "new",
+    max_msgs_per_subject: 1,
+    allow_direct: false,
+    allow_rollup_hdrs: true,
+    deny_delete: true,
+    allow_msg_ttl: true,
+    subject_delete_marker_ttl: ns(1_000),
+  };
+}
+
+/** Creates, updates or refuses one stream. */
+export async function reconcileStream(jsm: JetStreamManager, spec: StreamSpec, provision: Provision): Promise<void> {
+  const found = await absentAsUndefined(jsm.streams.info(spec.name));
+  if (found === undefined) {
+    if (provision === "check") throw missing(`stream ${spec.name}`);
+    await explainRefusal(`stream ${spec.name}`, jsm.streams.add(spec));
+    return;
+  }
+  const changed = differences(found.config, spec);
+  if (changed.length === 0) return;
+  const fixed = changed.filter((field) => field === "storage" || field === "retention");
+  if (fixed.length > 0 || provision === "check") throw mismatch(`stream ${spec.name}`, found.config, spec, changed);
+  await explainRefusal(`stream ${spec.name}`, jsm.streams.update(spec.name, { ...found.config, ...spec }));
+}
+
+/**
+ * Creates, updates or refuses one durable. It is never deleted here: what waits for it would be lost to it.
+ * @returns true where it was created.
+ */
+export async function reconcileDurable(
+  jsm: JetStreamManager,
+  stream: string,
+  spec: DurableSpec,
+  provision: Provision,
+): Promise<boolean> {
+  const what = `durable ${spec.durable_name} on ${stream}`;
+  const found = await absentAsUndefined(jsm.consumers.info(stream, spec.durable_name));
+  if (found === undefined) {
+    if (provision === "check") throw missing(what);
+    await explainRefusal(what, jsm.consumers.add(stream, spec));
+    return true;
+  }
+  // Where to begin matters once, at creation; the server refuses to change it.
+  const { deliver_policy: _policy, opt_start_time: _time, ...changeable } = spec;
+  const config = { ...found.config };
+  if (config.filter_subject) config.filter_subjects = [config.filter_subject];
+  const changed = differences(config, changeable);
+  if (changed.length === 0) return false;
+  const fixed = changed.filter((field) => field === "ack_policy" || field === "max_waiting");
+  if (fixed.length > 0 || provision === "check") throw mismatch(what, config, changeable, changed);
+  await explainRefusal(what, jsm.consumers.update(stream, spec.durable_name, changeable));
+  return false;
+}
+
+function differences(have: object, want: object): string[] {
+  return Object.entries(want)
+    .filter(([field, value]) => stable((have as Record<string, unknown>)[field]) !== stable(value))
+    .map(([field]) => field);
+}
+
+/** Comparable text; a list in any order, and what the server leaves out because it is the zero value. */
+function stable(value: unknown): string {
+  if (value === undefined || value === false || value === 0) return "0";
+  return JSON.stringify(Array.isArray(value) ? value.toSorted() : value);
+}
+
+async function absentAsUndefined<T>(request: Promise<T>): Promise<T | undefined> {
+  try {
+    return await request;
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+async function explainRefusal<T>(what: string, request: Promise<T>): Promise<T> {
+  try {
+    return await request;
+  } catch (cause) {
+    throw new TopologyMismatchError(
+      `The server refused the ${what}: ${(cause as Error).message}; change the setting it names, or use another namespace.`,
+      { cause },
+    );
+  }
+}
+
+function missing(what: string): TopologyMismatchError {
+  return new TopologyMismatchError(
+    `The ${what} does not exist and provision is "check"; create it with a credential that may, or use provision "create".`,
+  );
+}
+
+function mismatch(what: string, have: object, want: object, fields: string[]): TopologyMismatchError {
+  const list = fields.map(
+    (field) =>
+      `${field} is ${JSON.stringify((have as Record<string, unknown>)[field])} and should be ${JSON.stringify((want as Record<string, unknown>)[field])}`,
+  );
+  return new TopologyMismatchError(
+    `The ${what} exists with other settings (${list.join("; ")}); change them on the server, or use another namespace.`,
+  );
+}

@@ -1,0 +1,78 @@
+/** Every header Godwit reads or writes, spelled once, and the rules for those that users add. */
+import { InvalidNameError } from "../kernel/errors.ts";
+
+export const header = {
+  /** Dedup key of JetStream: `<actor or event>|<id>`. A fired schedule loses it. */
+  msgId: "Nats-Msg-Id",
+  /** The message's id. */
+  id: "Godwit-Id",
+  contentType: "Content-Type",
+  /** Wall-clock milliseconds after which the message is not worth running. */
+  expires: "Godwit-Expires",
+  /** `<asker>.<n>`: where an answer goes, below `<ns>.reply.` and nowhere else. */
+  reply: "Godwit-Reply",
+  /** The event subject of a redriven event, which comes back as a task of the one actor that had failed. */
+  event: "Godwit-Event",
+  /** Sequence of the dead letter that this message was redriven from. */
+  replayOf: "Godwit-Replay-Of",
+  /** In an answer: `completed` or `failed`. */
+  outcome: "Godwit-Outcome",
+  /** In a dead letter: the JSON of why (see lifecycle/dead-letter.ts). */
+  dead: "Godwit-Dead",
+  /** In a dead letter: the JSON of the original headers. */
+  deadHeaders: "Godwit-Dead-Headers",
+  /** In a dead letter whose body is in the object store: the object's name. */
+  deadObject: "Godwit-Dead-Object",
+  ttl: "Nats-TTL",
+  expectedLastSubjectSequence: "Nats-Expected-Last-Subject-Sequence",
+  schedule: "Nats-Schedule",
+  scheduleTarget: "Nats-Schedule-Target",
+} as const;
+
+/** Trace context that children inherit (W3C Trace Context). */
+export const traceHeaders = ["traceparent", "tracestate", "baggage"] as const;
+
+/** Header names and values, as they go out. One value for each name. */
+export type HeaderFields = Record<string, string>;
+
+/** Headers of a received message. */
+export interface ReceivedHeaders {
+  /** The first value of the name, `undefined` where there is none. */
+  get(name: string): string | undefined;
+  /** All names with all values, in order. */
+  entries(): [name: string, values: string[]][];
+}
+
+export const noHeaders: ReceivedHeaders = { get: () => undefined, entries: () => [] };
+
+const name = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
+const reserved = /^(nats|godwit)-/i;
+// oxlint-disable-next-line no-control-regex -- refusing control characters is the point
+const control = /[\u0000-\u001f\u007f]/;
+
+/** Checks headers that a user adds. @throws InvalidNameError for a reserved name, a bad name or a value with control characters. */
+export function checkUserHeaders(fields: Readonly<HeaderFields>): HeaderFields {
+  for (const [field, value] of Object.entries(fields)) {
+    if (!name.test(field) || reserved.test(field) || field.toLowerCase() === "content-type") {
+      throw new InvalidNameError(
+        `The header name ${JSON.stringify(field)} is not free; choose one that does not begin with "Nats-" or "Godwit-" and is not "Content-Type".`,
+      );
+    }
+    if (typeof value !== "string" || control.test(value)) {
+      throw new InvalidNameError(`The header "${field}" must have a string value without control characters.`);
+    }
+  }
+  return { ...fields };
+}
+
+/** True for headers that a server acts on or that Godwit sets afresh; a redriven message must not carry them again. */
+export function isControlHeader(field: string): boolean {
+  return /^nats-/i.test(field);
+}
+
+const replyAddress = /^[A-Za-z0-9_-]{1,64}\.[A-Za-z0-9]{1,16}$/;
+
+/** A reply address as an asker writes it, or `undefined` for anything else, such as a planted subject. */
+export function parseReplyAddress(value: string | undefined): string | undefined {
+  return value !== undefined && replyAddress.test(value) ? value : undefined;
+}
