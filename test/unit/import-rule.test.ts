@@ -1,0 +1,152 @@
+/** The import rule, shown to work: the very script of `npm run check:imports` runs on trees with violations planted in them. */
+import { spawnSync } from "node:child_process";
+import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+
+const root = resolve(import.meta.dirname, "../..");
+const trees: string[] = [];
+
+afterAll(async () => {
+  await Promise.all(trees.map((tree) => rm(tree, { recursive: true })));
+});
+
+/** One file per folder, with every import that is easily mistaken for a violation. */
+const clean: Record<string, string> = {
+  "src/index.ts": `export { System } from "./system/system.ts"; export { Fleet } from "./fleet/fleet.ts";`,
+  "src/kernel/errors.ts": `import { inspect } from "node:util"; export const errors = inspect;`,
+  "src/message/codec.ts": `import { pack } from "msgpackr"; import { errors } from "../kernel/errors.ts"; export const codec = [pack, errors];`,
+  "src/broker/connection.ts": `import type { NatsConnection } from "@nats-io/nats-core"; import { codec } from "../message/codec.ts"; export const connection = (c: NatsConnection) => [c, codec];`,
+  "src/actor/actor.ts": `import { codec } from "../message/codec.ts"; export const actor = codec;`,
+  "src/producer/tell.ts": `import { actor } from "../actor/actor.ts"; import { connection } from "../broker/connection.ts"; export const tell = [actor, connection];`,
+  "src/lifecycle/machine.ts": `import { setup } from "xstate"; import { tell } from "../producer/tell.ts"; export const machine = [setup, tell];`,
+  "src/guard/breaker.ts": `import Opossum from "opossum"; export const breaker = Opossum;`,
+  "src/result/store.ts": `import { connection } from "../broker/connection.ts"; export const store = connection;`,
+  "src/worker/executor.ts": `import { machine } from "../lifecycle/machine.ts"; import { breaker } from "../guard/breaker.ts"; export const executor = [machine, breaker];`,
+  "src/worker/deep/slots.ts": `import { store } from "../../result/store.ts"; import { executor } from "../executor.ts"; export const slots = [store, executor];`,
+  "src/system/system.ts": `import { slots } from "../worker/deep/slots.ts"; export class System { slots = slots; }`,
+  "src/fleet/fleet.ts": `import { createActor } from "xstate"; import { System } from "../system/system.ts"; export class Fleet { parts = [createActor, System]; }`,
+  "src/observe/metrics.ts": `import { Counter } from "prom-client"; import { pino } from "pino"; import { Fleet } from "../fleet/fleet.ts"; export const metrics = [Counter, pino, Fleet];`,
+  "src/admin/dashboard.ts": `import { metrics } from "../observe/metrics.ts"; export const dashboard = metrics;`,
+  "src/cli/main.ts": `import { Command } from "commander"; import { dashboard } from "../admin/dashboard.ts"; export const main = [Command, dashboard];`,
+  "src/testing/index.ts": `import { System } from "../system/system.ts"; export const kit = System;`,
+  "actors/pay.ts": `import { readFile } from "node:fs/promises"; import { Actor } from "godwit"; import { Pay } from "../schemas/pay.ts"; export const all = [readFile, Actor, Pay];`,
+  "schemas/pay.ts": `import { event } from "godwit"; import { z } from "zod"; export const Pay = [z, event];`,
+};
+
+/** A file added to the clean tree, its source, and the rule that must report it. */
+const planted: [file: string, source: string, rule: string][] = [
+  // Wrong direction, in every form that an import can take.
+  ["src/kernel/a.ts", `import { codec } from "../message/codec.ts"; export const a = codec;`, "kernel-imports-up-only"],
+  [
+    "src/message/a.ts",
+    `import type { connection } from "../broker/connection.ts"; export type A = typeof connection;`,
+    "message-imports-up-only",
+  ],
+  [
+    "src/broker/a.ts",
+    `import { type actor } from "../actor/actor.ts"; export type A = typeof actor;`,
+    "broker-imports-up-only",
+  ],
+  ["src/actor/a.ts", `export type { tell } from "../producer/tell.ts";`, "actor-imports-up-only"],
+  ["src/producer/a.ts", `export * from "../lifecycle/machine.ts";`, "producer-imports-up-only"],
+  ["src/lifecycle/a.ts", `export const a = async () => import("../guard/breaker.ts");`, "lifecycle-imports-up-only"],
+  ["src/guard/a.ts", `import "../result/store.ts";`, "guard-imports-up-only"],
+  ["src/result/deep/a.ts", `import * as a from "../../worker/executor.ts"; export { a };`, "result-imports-up-only"],
+  ["src/worker/a.ts", `export * as a from "../system/system.ts";`, "worker-imports-up-only"],
+  ["src/system/a.ts", `export { Fleet } from "../fleet/fleet.ts";`, "system-imports-up-only"],
+  ["src/fleet/a.ts", `export { metrics } from "../observe/metrics.ts";`, "fleet-imports-up-only"],
+  ["src/observe/a.ts", `export { dashboard } from "../admin/dashboard.ts";`, "observe-imports-up-only"],
+  ["src/admin/a.ts", `export { main } from "../cli/main.ts";`, "admin-imports-up-only"],
+  ["src/cli/a.ts", `export { kit } from "../testing/index.ts";`, "cli-imports-up-only"],
+  ["src/testing/a.ts", `export { Fleet } from "../fleet/fleet.ts";`, "testing-imports-up-only"],
+  ["src/worker/b.ts", `export { System } from "../index.ts";`, "worker-imports-up-only"],
+  ["src/util/a.ts", `export { errors } from "../kernel/errors.ts";`, "folder-has-a-row"],
+  // Fences.
+  ["src/worker/nats.ts", `import type { JsMsg } from "@nats-io/jetstream"; export type A = JsMsg;`, "fence-nats-io"],
+  ["src/worker/opossum.ts", `export { default as Breaker } from "opossum";`, "fence-opossum"],
+  ["src/worker/xstate.ts", `export { setup } from "xstate";`, "fence-xstate"],
+  ["src/broker/msgpackr.ts", `export { pack } from "msgpackr";`, "fence-msgpackr"],
+  ["src/actor/pino.ts", `import type { Logger } from "pino"; export type A = Logger;`, "fence-pino"],
+  ["src/admin/prom-client.ts", `export { Counter } from "prom-client";`, "fence-prom-client"],
+  ["src/fleet/commander.ts", `export { Command } from "commander";`, "fence-commander"],
+  ["actors/nats.ts", `export { connect } from "@nats-io/transport-node";`, "fence-nats-io"],
+  ["src/worker/dev.ts", `export { test } from "vitest";`, "declared-dependency"],
+  // The public API, from both sides.
+  ["src/system/self.ts", `export { Actor } from "godwit";`, "src-imports-src"],
+  ["src/system/actors.ts", `export { all } from "../../actors/pay.ts";`, "src-imports-src"],
+  ["actors/src.ts", `export { System } from "../src/index.ts";`, "actors-import-the-public-api"],
+  ["actors/testing.ts", `export { kit } from "godwit/testing";`, "actors-import-the-public-api"],
+  [
+    "schemas/src.ts",
+    `import type { errors } from "../src/kernel/errors.ts"; export type A = typeof errors;`,
+    "schemas-import-the-public-api",
+  ],
+  ["schemas/actors.ts", `export { all } from "../actors/pay.ts";`, "schemas-import-the-public-api"],
+  // A cycle, one half of it in types only; it is reported once, and src/worker/hen.ts makes it below.
+  ["src/worker/egg.ts", `import { hen } from "./hen.ts"; export type Egg = typeof hen;`, "no-cycle"],
+];
+
+describe("the import rule", () => {
+  test("passes a clean tree, all of which it has read", async () => {
+    const tree = await plant(clean);
+    const { violations, read, imports } = report(tree);
+    expect(violations).toEqual([]);
+    expect(read).toEqual(expect.arrayContaining(Object.keys(clean)));
+    expect(imports).toBeGreaterThan(Object.keys(clean).length);
+    expect(checkImports(tree).status).toBe(0);
+  });
+
+  test("reports every planted violation and nothing else", async () => {
+    const files = Object.fromEntries(planted.map(([file, source]) => [file, source]));
+    const hen = `import type { Egg } from "./egg.ts"; export const hen = (egg: Egg) => egg;`;
+    const tree = await plant({ ...clean, ...files, "src/worker/hen.ts": hen });
+    expect(report(tree).violations).toEqual(planted.map(([file, , rule]) => `${file}: ${rule}`).toSorted());
+    expect(checkImports(tree).status).toBe(planted.length);
+  });
+
+  test("reports an import that reaches the public API past its name or shows too much of it", async () => {
+    const tree = await plant({
+      ...clean,
+      "dist/src/index.js": `export const built = true;`,
+      "dist/src/index.d.ts": `export declare const built: true;`,
+      "actors/dist.ts": `export { built } from "../dist/src/index.js";`,
+      "src/index.ts": `export { dashboard } from "./admin/dashboard.ts";`,
+    });
+    expect(report(tree).violations).toEqual(["actors/dist.ts: dist-by-its-name", "src/index.ts: public-api-is-public"]);
+  });
+});
+
+/** Writes the files into a tree of their own, beside this repository's package.json and import rule. */
+async function plant(files: Record<string, string>): Promise<string> {
+  const tree = await mkdtemp(join(tmpdir(), "godwit-import-rule-"));
+  trees.push(tree);
+  await Promise.all(["package.json", "import-rule.config.js"].map((name) => cp(join(root, name), join(tree, name))));
+  await symlink(join(root, "node_modules"), join(tree, "node_modules"));
+  for (const [file, source] of Object.entries(files)) {
+    await mkdir(dirname(join(tree, file)), { recursive: true });
+    await writeFile(join(tree, file), source);
+  }
+  return tree;
+}
+
+/** Runs the script as it stands in package.json. It ends with the number of violations as its status. */
+function checkImports(tree: string, ...args: string[]): { status: number | null; stdout: string } {
+  return spawnSync("npm", ["run", "-s", "check:imports", "--", ...args], { cwd: tree, encoding: "utf8" });
+}
+
+interface Cruise {
+  modules: { source: string; dependencies: unknown[] }[];
+  summary: { violations: { from: string; rule: { name: string } }[] };
+}
+
+/** What the script reports: `"<file>: <rule>"` for each violation, the files that it read, and how many imports. */
+function report(tree: string): { violations: string[]; read: string[]; imports: number } {
+  const { modules, summary } = JSON.parse(checkImports(tree, "--output-type", "json").stdout) as Cruise;
+  return {
+    violations: summary.violations.map(({ from, rule }) => `${from}: ${rule.name}`).toSorted(),
+    read: modules.map(({ source }) => source),
+    imports: modules.reduce((sum, { dependencies }) => sum + dependencies.length, 0),
+  };
+}
