@@ -11,7 +11,7 @@ import "@swc/core";
 const base = ["kernel", "message", "broker", "actor", "producer"];
 const features = ["lifecycle", "guard", "result"];
 const core = [...base, ...features, "worker"];
-const whole = [...core, "system"];
+const whole = [...core, "observe", "system"];
 
 /** Each folder of src/, and the other folders of src/ that it may import. A new folder gets a row here first. */
 const mayImport = {
@@ -24,11 +24,11 @@ const mayImport = {
   guard: base,
   result: base,
   worker: [...base, ...features],
-  system: core,
+  observe: core,
+  system: [...core, "observe"],
   fleet: whole,
-  observe: [...whole, "fleet"],
-  admin: [...whole, "fleet", "observe"],
-  cli: [...whole, "fleet", "observe", "admin"],
+  admin: [...whole, "fleet"],
+  cli: [...whole, "fleet", "admin"],
   testing: whole,
 };
 

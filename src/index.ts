@@ -1,12 +1,23 @@
 /** The public API of Godwit, and nothing else. */
+export { ActorSystem } from "./system/actor-system.ts";
 export { Actor } from "./actor/actor.ts";
 export { config } from "./actor/config.ts";
 export { event, on } from "./actor/event.ts";
 export { RetryAfter, Snooze, Terminal } from "./actor/signals.ts";
-export type { ActorClass, ActorInput, ActorOutput, ActorSource } from "./actor/actor.ts";
+export type { ActorClass, ActorInput, ActorOutput, ActorSource } from "./actor/actor-class.ts";
 export type { ActorConfig, BackoffFunction, RetryConfig } from "./actor/config.ts";
 export type { Context, PublishOptions, Sent, TellOptions } from "./actor/context.ts";
 export type { EventType, ForeignSubject, Subscription } from "./actor/event.ts";
+export type { SystemLimits, SystemOptions, EmbeddedOptions } from "./system/options.ts";
+export type { AskOptions } from "./producer/asker.ts";
+export type { ManyOptions, ManySent } from "./producer/producer.ts";
+export type { Outcome } from "./result/results.ts";
+export type { Middleware } from "./worker/executor.ts";
+export type { DeferReason, LostReason, MessageRef, WorkerEvents } from "./worker/events.ts";
+export type { Worker, WorkerStats, WorkOptions } from "./worker/worker.ts";
+export type { DeadInfo, DeadMessage } from "./lifecycle/dead-letter.ts";
+export type { DeadFilter, DeadSummary } from "./lifecycle/redrive.ts";
+export type { DeadReason } from "./message/failure.ts";
 export type { Duration } from "./kernel/duration.ts";
 export type { Logger } from "./kernel/logger.ts";
 export type { Lane } from "./message/names.ts";

@@ -1,6 +1,6 @@
-/** Actor: the class that users extend, one for each task type, and the types that tie its schema to its handler. */
+/** Actor: the class that users extend, one for each task type. */
+import type { ActorClass, AnyActor } from "./actor-class.ts";
 import type { Context } from "./context.ts";
-import type { SchemaInput, SchemaOutput } from "./schema.ts";
 
 const brand = Symbol.for("godwit.actor");
 
@@ -27,33 +27,6 @@ export abstract class Actor<Input = unknown, Output = void> {
     return true;
   }
 }
-
-/** Any actor instance. */
-export type AnyActor = Actor<never, unknown>;
-
-/** Any actor class, whatever its constructor takes. */
-export interface ActorClass {
-  new (...args: never[]): AnyActor;
-  readonly config: { readonly name: string; readonly input?: unknown };
-}
-
-/** What a sender of this actor writes. */
-export type ActorInput<C extends ActorClass> = C["config"] extends { readonly input: infer S }
-  ? SchemaInput<S>
-  : Parameters<InstanceType<C>["receive"]>[0];
-
-/** What the actor answers. */
-export type ActorOutput<C extends ActorClass> = Awaited<ReturnType<InstanceType<C>["receive"]>>;
-
-/** `C` where its schema gives what its `receive` takes; otherwise a type that nothing fits, named for the mistake. */
-export type Agreeing<C extends ActorClass> = C["config"] extends { readonly input: infer S }
-  ? SchemaOutput<S> extends Parameters<InstanceType<C>["receive"]>[0]
-    ? C
-    : { "config.input disagrees with receive()": never }
-  : C;
-
-/** A class that can be made with no arguments, or a function that makes an instance. */
-export type ActorSource = (new () => AnyActor) | (() => AnyActor);
 
 export function isActor(value: unknown): value is AnyActor {
   return typeof value === "object" && value !== null && brand in value;

@@ -113,7 +113,9 @@ const shape = z.strictObject({
   retry: z
     .strictObject({
       attempts: count.default(5),
-      backoff: z.union([z.enum(["exponential", "linear", "fixed"]), callable<BackoffFunction>()]).default("exponential"),
+      backoff: z
+        .union([z.enum(["exponential", "linear", "fixed"]), callable<BackoffFunction>()])
+        .default("exponential"),
       base: durationMs().default(1_000),
       max: durationMs().default(600_000),
       jitter: z.enum(["full", "decorrelated", "none"]).default("full"),
@@ -122,7 +124,16 @@ const shape = z.strictObject({
     .prefault({}),
   stalls: count.default(3),
   result: z.strictObject({ ttl: durationMs(1_000) }).optional(),
-  subscribe: z.array(z.union([z.string(), z.custom<Subscription>((value) => typeof value === "object" && value !== null && "subject" in value, { message: "must come from on(), or be a subject" })])).default([]),
+  subscribe: z
+    .array(
+      z.union([
+        z.string(),
+        z.custom<Subscription>((value) => typeof value === "object" && value !== null && "subject" in value, {
+          message: "must come from on(), or be a subject",
+        }),
+      ]),
+    )
+    .default([]),
   from: z.union([z.enum(["new", "all"]), z.date()]).default("new"),
   lanes: z.array(lane).default([]),
   lane: lane.default("normal"),
@@ -138,7 +149,11 @@ const shape = z.strictObject({
  */
 export function resolveConfig(definition: unknown, owner: string): ResolvedConfig {
   const named = (definition as { name?: unknown } | undefined)?.name;
-  const given = resolveOptions(shape, definition ?? {}, `config of ${owner}${typeof named === "string" ? ` (${named})` : ""}`);
+  const given = resolveOptions(
+    shape,
+    definition ?? {},
+    `config of ${owner}${typeof named === "string" ? ` (${named})` : ""}`,
+  );
   return Object.freeze({
     name: checkActorName(given.name),
     input: given.input,

@@ -4,7 +4,7 @@ import type { Logger } from "../kernel/logger.ts";
 import type { Lane } from "../message/names.ts";
 import type { HeaderFields, ReceivedHeaders } from "../message/headers.ts";
 import type { CodecName } from "../message/codec.ts";
-import type { ActorClass, ActorInput } from "./actor.ts";
+import type { ActorClass, ActorInput } from "./actor-class.ts";
 import type { EventInput, EventType } from "./event.ts";
 
 /** What `tell` and `publish` resolve to, once JetStream has the message. */

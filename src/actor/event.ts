@@ -53,10 +53,7 @@ export function on<Input = unknown>(
   source: string | ForeignSubject,
   map?: (value: unknown) => Input | Promise<Input>,
 ): Subscription<Input>;
-export function on(
-  source: EventType | string | ForeignSubject,
-  map?: (value: never) => unknown,
-): Subscription {
+export function on(source: EventType | string | ForeignSubject, map?: (value: never) => unknown): Subscription {
   if (map !== undefined && typeof map !== "function") {
     throw new ConfigError("on() takes a function as its second argument: (event) => input.");
   }
@@ -68,7 +65,7 @@ export function on(
     return Object.freeze({ subject: checkSubjectFilter(subject), stream, schema: undefined, map });
   }
   if (typeof source !== "object" || source === null || !("subject" in source)) {
-    throw new ConfigError("on() takes an event(), a subject such as \"orders.placed\", or { stream, subject }.");
+    throw new ConfigError('on() takes an event(), a subject such as "orders.placed", or { stream, subject }.');
   }
   const schema = (source as EventType<Schema | undefined>).schema;
   return Object.freeze({ subject: checkEventSubject(source.subject), stream: undefined, schema, map });

@@ -1,6 +1,7 @@
 /** Registry: the actors of one worker or sender, each name once, with their checked configs. */
 import { ActorNotFoundError, ConfigError, toError } from "../kernel/errors.ts";
-import { isActor, isActorClass, type ActorClass, type ActorSource, type AnyActor } from "./actor.ts";
+import { isActor, isActorClass } from "./actor.ts";
+import type { ActorClass, ActorSource, AnyActor } from "./actor-class.ts";
 import { resolveConfig, type ResolvedConfig } from "./config.ts";
 
 export interface RegisteredActor {
@@ -20,7 +21,9 @@ export function configOf(actor: ActorClass): ResolvedConfig {
       );
     }
     if (!Object.hasOwn(actor, "config") && (actor as { config?: object }).config === undefined) {
-      throw new ConfigError(`The actor class ${actor.name} has no static config; write: static override readonly config = config({ name: "…" }).`);
+      throw new ConfigError(
+        `The actor class ${actor.name} has no static config; write: static override readonly config = config({ name: "…" }).`,
+      );
     }
     found = resolveConfig(actor.config, `actor class ${actor.name}`);
     resolved.set(actor, found);

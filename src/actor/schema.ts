@@ -15,7 +15,7 @@ export type SchemaOutput<S> = S extends StandardSchemaV1 ? StandardSchemaV1.Infe
  * @param what names the message in the error: `"message for payments.charge"`.
  * @throws InvalidMessageError that lists what is wrong and where.
  */
-export function applySchema(schema: Schema | undefined, value: unknown, what: string): unknown | Promise<unknown> {
+export function applySchema(schema: Schema | undefined, value: unknown, what: string): unknown {
   if (schema === undefined) return value;
   const result = schema["~standard"].validate(value);
   return result instanceof Promise ? result.then((late) => unwrap(late, what)) : unwrap(result, what);

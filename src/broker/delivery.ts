@@ -6,7 +6,8 @@
  */
 import type { Msg } from "@nats-io/transport-node";
 import { monotonicMs } from "../kernel/clock.ts";
-import { noHeaders, type ReceivedHeaders } from "../message/headers.ts";
+import type { ReceivedHeaders } from "../message/headers.ts";
+import { readHeaders } from "./bus.ts";
 import type { Pipeline } from "./pipeline.ts";
 
 const settleResendMs = 1_000;
@@ -134,13 +135,4 @@ function settlementBody(settlement: Settlement): Uint8Array {
 /** Time kept in hand for a settle to reach the server. */
 export function marginMs(ackWaitMs: number): number {
   return Math.min(1_000, ackWaitMs / 10);
-}
-
-function readHeaders(message: Msg): ReceivedHeaders {
-  const { headers } = message;
-  if (!headers) return noHeaders;
-  return {
-    get: (name) => headers.get(name) || undefined,
-    entries: () => headers.keys().map((name) => [name, headers.values(name)]),
-  };
 }

@@ -4,7 +4,7 @@
  * 2. Every pull ends: by its messages, by a status of the server, by missing heartbeats, or with the connection.
  * 3. After each end `onReady` is called, at once or, when the server refused, after a short wait that grows to `maxWaitMs`.
  */
-import { createInbox, type Msg } from "@nats-io/transport-node";
+import { createInbox, type Msg, type Subscription } from "@nats-io/transport-node";
 import { monotonicMs } from "../kernel/clock.ts";
 import type { Connection } from "./connection.ts";
 
@@ -31,6 +31,7 @@ export class Puller {
   readonly #inbox = createInbox();
   readonly #cleanUps: (() => void)[] = [];
   readonly #requestSubject: string;
+  readonly #subscription: Subscription;
   #outstanding = 0;
   #pulls = 0;
   #refusals = 0;
@@ -38,20 +39,22 @@ export class Puller {
   #watch: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
   #stopped = false;
-  /** True while the last pull brought something: the durable likely has more. */
+  /** True while pulls bring messages. */
   hot = false;
+  /** How many messages the durable had left when it last gave one. */
+  known = 0;
 
   constructor(options: PullerOptions) {
     this.#options = options;
     const { connection, stream, durable } = options;
     this.#requestSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${durable}`;
-    const subscription = connection.nc.subscribe(`${this.#inbox}.*`, {
+    this.#subscription = connection.nc.subscribe(`${this.#inbox}.*`, {
       callback: (error, message) => {
         if (!error) this.#receive(message);
       },
     });
     this.#cleanUps.push(
-      () => subscription.unsubscribe(),
+      () => this.#subscription.unsubscribe(),
       // What was asked of the old connection will not come; some of it may still be on its way back to the stream.
       connection.onDown(() => this.#reset()),
       connection.onUp(() => this.#ready()),
@@ -88,7 +91,13 @@ export class Puller {
     clearInterval(this.#watch);
   }
 
-  /** Ends the interest, so that the server keeps what it has not sent. */
+  /** Stops, and resolves once everything that the server had sent has gone to `onMessage`. */
+  async drain(): Promise<void> {
+    this.stop();
+    this.#outstanding = 0;
+    if (this.#options.connection.up) await this.#subscription.drain().catch(() => undefined);
+  }
+
   close(): void {
     this.stop();
     for (const cleanUp of this.#cleanUps) cleanUp();
@@ -100,7 +109,9 @@ export class Puller {
     if (!message.subject.startsWith(this.#inbox)) {
       this.#outstanding = Math.max(0, this.#outstanding - 1);
       this.#refusals = 0;
-      this.hot = true;
+      const left = Number(message.reply?.slice(message.reply.lastIndexOf(".") + 1));
+      this.known = Number.isNaN(left) ? 0 : left;
+      this.hot = this.known > 0;
       this.#options.onMessage(message);
       if (this.#outstanding === 0) this.#ready();
       return;

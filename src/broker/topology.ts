@@ -38,7 +38,11 @@ export const defaultLimits: TopologyLimits = {
 };
 
 type StreamSpec = Partial<StreamConfig> & { name: string; subjects: string[] };
-export type DurableSpec = Partial<ConsumerConfig> & { durable_name: string; filter_subjects: string[]; ack_wait: number };
+export type DurableSpec = Partial<ConsumerConfig> & {
+  durable_name: string;
+  filter_subjects: string[];
+  ack_wait: number;
+};
 
 const ns = (ms: number): number => ms * 1_000_000;
 
@@ -161,7 +165,7 @@ function differences(have: object, want: object): string[] {
 /** Comparable text; a list in any order, and what the server leaves out because it is the zero value. */
 function stable(value: unknown): string {
   if (value === undefined || value === false || value === 0) return "0";
-  return JSON.stringify(Array.isArray(value) ? value.toSorted() : value);
+  return JSON.stringify(Array.isArray(value) ? value.map(String).toSorted() : value);
 }
 
 async function absentAsUndefined<T>(request: Promise<T>): Promise<T | undefined> {

@@ -63,7 +63,11 @@ export class UnsupportedServerError extends GodwitError {
 
 /** No nats-server binary can be had for the embedded server, or it did not start. */
 export class EmbeddedServerError extends GodwitError {
-  constructor(code: "NO_SERVER_BINARY" | "SERVER_START_FAILED" | "STORE_LOCKED", message: string, options?: { cause?: unknown }) {
+  constructor(
+    code: "NO_SERVER_BINARY" | "SERVER_START_FAILED" | "STORE_LOCKED",
+    message: string,
+    options?: { cause?: unknown },
+  ) {
     super(code, message, options);
   }
 }

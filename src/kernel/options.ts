@@ -11,7 +11,10 @@ export function durationMs(minMs = 0): z.ZodType<number, Duration> {
       if (ms < minMs) context.addIssue({ code: "custom", message: `must be at least ${minMs} ms` });
       return ms;
     } catch {
-      context.addIssue({ code: "custom", message: 'must be a duration such as "250ms", "30s", "5m", "2h", "7d" or milliseconds' });
+      context.addIssue({
+        code: "custom",
+        message: 'must be a duration such as "250ms", "30s", "5m", "2h", "7d" or milliseconds',
+      });
       return z.NEVER;
     }
   }) as unknown as z.ZodType<number, Duration>;
@@ -37,7 +40,9 @@ export function resolveOptions<S extends z.ZodType>(schema: S, value: unknown, w
     }
     return `${issue.path.length > 0 ? `"${issue.path.join(".")}": ` : ""}${lowerFirst(issue.message)}`;
   });
-  throw new ConfigError(`The ${where} is not valid: ${problems.join("; ")}; correct it as the docs' table of defaults says.`);
+  throw new ConfigError(
+    `The ${where} is not valid: ${problems.join("; ")}; correct it as the docs' table of defaults says.`,
+  );
 }
 
 function lowerFirst(text: string): string {

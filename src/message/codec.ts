@@ -31,7 +31,7 @@ export function encode(value: unknown, codec: CodecName): Uint8Array {
 export function decode(bytes: Uint8Array, contentType: string | undefined): unknown {
   const codec = codecOf(contentType);
   try {
-    if (codec === "msgpack") return packr.unpack(bytes as Buffer);
+    if (codec === "msgpack") return packr.unpack(bytes);
     return JSON.parse(utf8.decode(bytes));
   } catch (cause) {
     throw new DecodeError(`The body is not valid ${codec}: ${(cause as Error).message}`, { cause });
@@ -45,7 +45,8 @@ function codecOf(contentType: string | undefined): CodecName {
   if (contentType === undefined || contentType === contentTypes.json) return "json";
   const plain = contentType.split(";", 1)[0]?.trim().toLowerCase();
   if (plain === contentTypes.json) return "json";
-  if (plain === contentTypes.msgpack || plain === "application/x-msgpack" || plain === "application/vnd.msgpack") return "msgpack";
+  if (plain === contentTypes.msgpack || plain === "application/x-msgpack" || plain === "application/vnd.msgpack")
+    return "msgpack";
   throw new DecodeError(
     `The content type ${JSON.stringify(contentType)} is not known; send application/msgpack or application/json.`,
   );

@@ -79,7 +79,8 @@ export function checkLane(lane: unknown): Lane {
 export function checkId(id: unknown): string {
   if (typeof id === "string") {
     const sizeBytes = id.length > maxIdBytes ? Infinity : Buffer.byteLength(id);
-    if (sizeBytes > 0 && sizeBytes <= maxIdBytes && !control.test(id) && id.trim() === id && id.isWellFormed()) return id;
+    if (sizeBytes > 0 && sizeBytes <= maxIdBytes && !control.test(id) && id.trim() === id && id.isWellFormed())
+      return id;
   }
   throw new InvalidNameError(
     `The message id ${show(id)} is not valid; use a string of 1 to ${maxIdBytes} bytes with no control characters and no blanks at its ends.`,

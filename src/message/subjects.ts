@@ -3,9 +3,7 @@ import { key, type Lane } from "./names.ts";
 
 /** Where a stored message came from, read off its subject. */
 export type Origin =
-  | { kind: "task" | "due"; lane: Lane; actor: string }
-  | { kind: "event"; event: string }
-  | { kind: "foreign" };
+  { kind: "task" | "due"; lane: Lane; actor: string } | { kind: "event"; event: string } | { kind: "foreign" };
 
 /** The names of one namespace. */
 export class Names {
@@ -96,7 +94,7 @@ export class Names {
     const rest = subject.startsWith(`${this.namespace}.`) ? subject.slice(this.namespace.length + 1) : "";
     const [kind = "", lane = ""] = rest.split(".", 2);
     if ((stream === this.tasks && kind === "task") || (stream === this.schedule && kind === "due")) {
-      return { kind, lane: lane as Lane, actor: rest.slice(kind.length + lane.length + 2) } as Origin;
+      return { kind, lane: lane as Lane, actor: rest.slice(kind.length + lane.length + 2) };
     }
     if (stream === this.events && kind === "event") return { kind: "event", event: rest.slice("event.".length) };
     return { kind: "foreign" };

@@ -1,6 +1,6 @@
 /** What must compile and what must not: checked by the type checker alone, never run. */
 import { Actor, config, event, on, type ActorInput, type ActorOutput, type Context } from "godwit";
-import type { Agreeing } from "../../src/actor/actor.ts";
+import type { Agreeing } from "../../src/actor/actor-class.ts";
 import type { Sender } from "../../src/actor/context.ts";
 import * as z from "zod";
 
@@ -33,13 +33,15 @@ class Bare extends Actor {
   override async receive(_input: unknown): Promise<void> {}
 }
 
-class Disagreeing extends Actor<{ paymentId: number }, void> {
+class Disagreeing extends Actor<{ paymentId: number }> {
   static override readonly config = config({ name: "disagreeing", input: Charge });
   override async receive(_input: { paymentId: number }): Promise<void> {}
 }
 
 declare const sender: Sender;
-declare function check<C extends typeof ChargePayment | typeof Literal | typeof Bare | typeof Disagreeing>(actor: C & Agreeing<C>): void;
+declare function check<C extends typeof ChargePayment | typeof Literal | typeof Bare | typeof Disagreeing>(
+  actor: C & Agreeing<C>,
+): void;
 
 check(ChargePayment);
 check(Literal);
@@ -68,8 +70,9 @@ const input: ActorInput<typeof ChargePayment> = { paymentId: "p", amount: 1 };
 void answer;
 void input;
 
+const unmapped = on(OrderPlaced, (order) => ({ paymentId: order.orderId }));
 // @ts-expect-error the mapping gives no amount
-config({ name: "wrong.mapping", input: Charge, subscribe: [on(OrderPlaced, (order) => ({ paymentId: order.orderId }))] });
+config({ name: "wrong.mapping", input: Charge, subscribe: [unmapped] });
 // @ts-expect-error unknown key
 config({ name: "wrong.key", input: Charge, concurency: 3 });
 // @ts-expect-error unknown backoff

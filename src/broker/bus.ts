@@ -1,0 +1,55 @@
+/** Bus: core NATS, for what need not be kept: answers to asks and the word that a result is there. */
+import type { Msg, MsgHdrs } from "@nats-io/transport-node";
+import { headers as newHeaders } from "@nats-io/transport-node";
+import { noHeaders, type HeaderFields, type ReceivedHeaders } from "../message/headers.ts";
+import type { Connection } from "./connection.ts";
+
+export interface BusMessage {
+  subject: string;
+  body: Uint8Array;
+  headers: ReceivedHeaders;
+}
+
+export class Bus {
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** Gone if nobody listens or the connection is down. */
+  publish(subject: string, body: Uint8Array, fields: HeaderFields = {}): void {
+    if (!this.#connection.up) return;
+    const headers = newHeaders();
+    for (const [name, value] of Object.entries(fields)) headers.set(name, value);
+    this.#connection.nc.publish(subject, body, { headers });
+  }
+
+  /** @returns a function that ends the subscription. */
+  subscribe(subject: string, listener: (message: BusMessage) => void): () => void {
+    const subscription = this.#connection.nc.subscribe(subject, {
+      callback: (error, message) => {
+        if (!error) listener({ subject: message.subject, body: message.data, headers: readHeaders(message) });
+      },
+    });
+    return () => subscription.unsubscribe();
+  }
+
+  /** Resolves once the server has what was published and subscribed before. */
+  async flush(): Promise<void> {
+    await this.#connection.nc.flush();
+  }
+}
+
+/** The headers of a received message, through the one shape that the rest of Godwit knows. */
+export function readHeaders(message: Pick<Msg, "headers">): ReceivedHeaders {
+  const { headers } = message;
+  return headers ? wrapHeaders(headers) : noHeaders;
+}
+
+export function wrapHeaders(headers: MsgHdrs): ReceivedHeaders {
+  return {
+    get: (name) => headers.get(name) || undefined,
+    entries: () => headers.keys().map((name) => [name, [...headers.values(name)]]),
+  };
+}

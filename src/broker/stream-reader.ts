@@ -1,0 +1,178 @@
+/** Stream reader: looks into streams from outside, for people and tools; no message's way leads through it. */
+import { JetStreamApiError, type StoredMsg } from "@nats-io/jetstream";
+import type { ReceivedHeaders } from "../message/headers.ts";
+import { wrapHeaders } from "./bus.ts";
+import type { Connection } from "./connection.ts";
+
+export interface StoredMessage {
+  stream: string;
+  sequence: number;
+  subject: string;
+  headers: ReceivedHeaders;
+  body: Uint8Array;
+  /** Wall-clock ms. */
+  storedAtMs: number;
+}
+
+export interface StreamState {
+  messages: number;
+  bytes: number;
+  firstSequence: number;
+  lastSequence: number;
+}
+
+export interface ConsumerState {
+  durable: string;
+  filters: string[];
+  /** Stored and not yet delivered. */
+  pending: number;
+  /** Delivered and not settled: running, held, or asleep in a delayed nak. */
+  inFlight: number;
+  redelivered: number;
+  /** Open pulls of workers. */
+  waitingPulls: number;
+  ackWaitMs: number;
+  /** Stream sequence up to which everything is settled. */
+  ackFloor: number;
+}
+
+const pageSize = 500;
+
+export class StreamReader {
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** One message, `undefined` where it is gone. */
+  async get(stream: string, sequence: number): Promise<StoredMessage | undefined> {
+    return this.#find(stream, { seq: sequence });
+  }
+
+  /** The newest message of a subject. */
+  async last(stream: string, subject: string): Promise<StoredMessage | undefined> {
+    return this.#find(stream, { last_by_subj: subject });
+  }
+
+  /** Messages of a subject filter in order, from a sequence on, fetched in pages. Needs a stream that allows direct gets. */
+  async *scan(stream: string, filter: string, fromSequence = 1): AsyncGenerator<StoredMessage> {
+    let next = fromSequence;
+    for (;;) {
+      let count = 0;
+      try {
+        const page = await this.#connection.jsm.direct.getBatch(stream, {
+          seq: next,
+          batch: pageSize,
+          next_by_subj: filter,
+        });
+        for await (const message of page) {
+          count += 1;
+          next = message.seq + 1;
+          yield stored(stream, message);
+        }
+      } catch (error) {
+        if (isNotFound(error)) return;
+        throw error;
+      }
+      if (count < pageSize) return;
+    }
+  }
+
+  /** @throws NotFoundError-like JetStreamApiError when the stream does not exist. */
+  async state(stream: string): Promise<StreamState | undefined> {
+    try {
+      const { state } = await this.#connection.jsm.streams.info(stream);
+      return {
+        messages: state.messages,
+        bytes: state.bytes,
+        firstSequence: state.first_seq,
+        lastSequence: state.last_seq,
+      };
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** How many messages each subject holds. */
+  async subjects(stream: string, filter: string): Promise<Record<string, number>> {
+    const info = await this.#connection.jsm.streams.info(stream, { subjects_filter: filter });
+    return info.state.subjects ?? {};
+  }
+
+  /** Every durable of a stream. */
+  async consumers(stream: string): Promise<ConsumerState[]> {
+    const found: ConsumerState[] = [];
+    for await (const info of this.#connection.jsm.consumers.list(stream)) {
+      const { config } = info;
+      found.push({
+        durable: info.name,
+        filters: config.filter_subjects ?? (config.filter_subject ? [config.filter_subject] : []),
+        pending: info.num_pending,
+        inFlight: info.num_ack_pending,
+        redelivered: info.num_redelivered,
+        waitingPulls: info.num_waiting,
+        ackWaitMs: (config.ack_wait ?? 0) / 1_000_000,
+        ackFloor: info.ack_floor.stream_seq,
+      });
+    }
+    return found;
+  }
+
+  async hasConsumer(stream: string, durable: string): Promise<boolean> {
+    try {
+      await this.#connection.jsm.consumers.info(stream, durable);
+      return true;
+    } catch (error) {
+      if (isNotFound(error)) return false;
+      throw error;
+    }
+  }
+
+  async deleteConsumer(stream: string, durable: string): Promise<void> {
+    await this.#connection.jsm.consumers.delete(stream, durable);
+  }
+
+  /** @returns false where it was gone already. */
+  async deleteMessage(stream: string, sequence: number): Promise<boolean> {
+    try {
+      return await this.#connection.jsm.streams.deleteMessage(stream, sequence, false);
+    } catch (error) {
+      if (isNotFound(error) || (error instanceof JetStreamApiError && /no message found/.test(error.message)))
+        return false;
+      throw error;
+    }
+  }
+
+  /** Deletes every message of a subject filter. @returns how many. */
+  async purge(stream: string, filter: string): Promise<number> {
+    return (await this.#connection.jsm.streams.purge(stream, { filter })).purged;
+  }
+
+  async #find(stream: string, query: { seq: number } | { last_by_subj: string }): Promise<StoredMessage | undefined> {
+    try {
+      const message = await this.#connection.jsm.streams.getMessage(stream, query);
+      return message ? stored(stream, message) : undefined;
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+}
+
+function stored(stream: string, message: StoredMsg): StoredMessage {
+  return {
+    stream,
+    sequence: message.seq,
+    subject: message.subject,
+    headers: wrapHeaders(message.header),
+    body: message.data,
+    storedAtMs: message.time.getTime(),
+  };
+}
+
+function isNotFound(error: unknown): boolean {
+  if (error instanceof JetStreamApiError) return error.status === 404;
+  return error instanceof Error && /(no message found|message not found|404)/i.test(error.message);
+}

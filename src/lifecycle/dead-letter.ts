@@ -1,0 +1,161 @@
+/**
+ * Dead letters: a message given up on, kept whole: its body as it was, its headers inside one header, and why.
+ * 1. One message has one dead letter for each actor: the subject ends in stream and sequence, and is expected to be new.
+ * 2. The original headers are never copied as they are, because a server acts on some of them and refuses the message.
+ * 3. What is too large for a message goes to the object store, headers included.
+ */
+import type { Objects } from "../broker/objects.ts";
+import { apiError, type Publisher } from "../broker/publisher.ts";
+import type { StoredMessage } from "../broker/stream-reader.ts";
+import { wallMs } from "../kernel/clock.ts";
+import { DecodeError, NotFoundError, PayloadTooLargeError, PublishError } from "../kernel/errors.ts";
+import { contentTypes, decode, encode } from "../message/codec.ts";
+import { writeFailure, type DeadReason, type Failure } from "../message/failure.ts";
+import { header, type ReceivedHeaders } from "../message/headers.ts";
+import type { Names } from "../message/subjects.ts";
+import type { RunError } from "./runs.ts";
+
+/** Why a message died and where it came from; at most 4 KB as JSON. */
+export interface DeadInfo extends Failure {
+  v: 1;
+  id: string;
+  actor: string;
+  origin: { stream: string; sequence: number; subject: string; storedAt: string };
+  diedAt: string;
+  attempts: number;
+  deliveries: number;
+  stalls: number;
+  /** The errors of its runs, oldest first; the oldest are left out where they do not fit. */
+  history: RunError[];
+}
+
+export type HeaderList = [name: string, values: string[]][];
+
+export interface DeadMessage {
+  info: DeadInfo;
+  headers: HeaderList;
+  body: Uint8Array;
+}
+
+/** What the message was when it died. */
+export interface Deceased {
+  actor: string;
+  id: string;
+  stream: string;
+  sequence: number;
+  subject: string;
+  storedAtMs: number;
+  deliveries: number;
+  headers: ReceivedHeaders;
+  body: Uint8Array;
+  attempts: number;
+  stalls: number;
+  history: readonly RunError[];
+  reason: DeadReason;
+  error: Error;
+}
+
+const maxInfoBytes = 4_096;
+
+export class DeadLetters {
+  readonly #names: Names;
+  readonly #publisher: Publisher;
+  readonly #objects: Objects;
+
+  constructor(names: Names, publisher: Publisher, objects: Objects) {
+    this.#names = names;
+    this.#publisher = publisher;
+    this.#objects = objects;
+  }
+
+  /** Stores a dead letter; storing it again changes nothing. @throws what the publisher and the object store throw. */
+  async bury(deceased: Deceased, timeoutMs: number): Promise<DeadInfo> {
+    const info = describe(deceased);
+    const headers = deceased.headers.entries();
+    const name = this.#names.deadSubject(deceased.actor, deceased.stream, deceased.sequence);
+    try {
+      await this.#publish(name, info, { [header.deadHeaders]: asciiJson(headers) }, deceased.body, timeoutMs);
+    } catch (error) {
+      if (!(error instanceof PayloadTooLargeError)) throw error;
+      await this.#objects.put(name, encode({ headers, body: deceased.body }, "msgpack"));
+      await this.#publish(name, info, { [header.deadObject]: name }, new Uint8Array(), timeoutMs);
+    }
+    return info;
+  }
+
+  /** A stored dead letter, its body fetched. @throws NotFoundError where its object is gone, DecodeError for a foreign message. */
+  async open(stored: StoredMessage): Promise<DeadMessage> {
+    const info = readInfo(stored);
+    const object = stored.headers.get(header.deadObject);
+    if (object === undefined) {
+      return {
+        info,
+        headers: JSON.parse(stored.headers.get(header.deadHeaders) ?? "[]") as HeaderList,
+        body: stored.body,
+      };
+    }
+    const bytes = await this.#objects.get(object);
+    if (bytes === undefined)
+      throw new NotFoundError(`The body of dead letter ${stored.sequence} is gone from the object store.`);
+    const { headers, body } = decode(bytes, contentTypes.msgpack) as { headers: HeaderList; body: Uint8Array };
+    return { info, headers, body };
+  }
+
+  /** Removes the object of a dead letter that is being removed. */
+  async forgetBody(stored: StoredMessage): Promise<void> {
+    const object = stored.headers.get(header.deadObject);
+    if (object !== undefined) await this.#objects.delete(object);
+  }
+
+  async #publish(
+    subject: string,
+    info: DeadInfo,
+    kept: Record<string, string>,
+    body: Uint8Array,
+    timeoutMs: number,
+  ): Promise<void> {
+    const headers = { [header.expectedLastSubjectSequence]: "0", [header.dead]: asciiJson(info), ...kept };
+    try {
+      await this.#publisher.publish({ stream: this.#names.dead, subject, body, headers, timeoutMs });
+    } catch (error) {
+      // Wrong last sequence: it was stored before, by this delivery or by one that was lost.
+      if (!(error instanceof PublishError && error.apiCode === apiError.wrongLastSequence)) throw error;
+    }
+  }
+}
+
+/** The info of a stored dead letter, without fetching its body. @throws DecodeError for a message that Godwit did not write. */
+export function readInfo(stored: Pick<StoredMessage, "headers" | "sequence">): DeadInfo {
+  try {
+    return JSON.parse(stored.headers.get(header.dead) ?? "") as DeadInfo;
+  } catch (cause) {
+    throw new DecodeError(`Message ${stored.sequence} of the dead-letter stream was not written by Godwit.`, { cause });
+  }
+}
+
+function describe(deceased: Deceased): DeadInfo {
+  const { stream, sequence, subject } = deceased;
+  const info: DeadInfo = {
+    v: 1,
+    ...writeFailure(deceased.reason, deceased.error),
+    id: deceased.id,
+    actor: deceased.actor,
+    origin: { stream, sequence, subject, storedAt: new Date(deceased.storedAtMs).toISOString() },
+    diedAt: new Date(wallMs()).toISOString(),
+    attempts: deceased.attempts,
+    deliveries: deceased.deliveries,
+    stalls: deceased.stalls,
+    history: [...deceased.history],
+  };
+  while (info.history.length > 0 && Buffer.byteLength(asciiJson(info)) > maxInfoBytes) info.history.shift();
+  if (Buffer.byteLength(asciiJson(info)) > maxInfoBytes) info.error.message = info.error.message.slice(0, 300);
+  return info;
+}
+
+/** JSON in printable ASCII, which any header can carry. */
+function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[\u007f-\uffff]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}

@@ -1,0 +1,120 @@
+/**
+ * Redrive: looks through dead letters, sends them again and removes them.
+ * A redriven message keeps its id, because handlers hand it to others as an idempotency key; it goes to the actor that had failed and
+ * to no other, also when it was an event. It is removed from the dead letters only once JetStream has it.
+ */
+import type { Publisher } from "../broker/publisher.ts";
+import type { StoredMessage, StreamReader } from "../broker/stream-reader.ts";
+import { NotFoundError } from "../kernel/errors.ts";
+import { header, isControlHeader, type HeaderFields } from "../message/headers.ts";
+import type { DeadReason } from "../message/failure.ts";
+import type { Names } from "../message/subjects.ts";
+import { readInfo, type DeadInfo, type DeadLetters, type DeadMessage } from "./dead-letter.ts";
+
+export interface DeadFilter {
+  actor?: string;
+  reason?: DeadReason;
+  /** The message's own id. */
+  id?: string;
+}
+
+export interface DeadSummary extends DeadInfo {
+  /** Sequence in the dead-letter stream: what `show`, `requeue` and `purge` take. */
+  sequence: number;
+  sizeBytes: number;
+}
+
+export interface RedriveOptions {
+  names: Names;
+  reader: StreamReader;
+  publisher: Publisher;
+  deadLetters: DeadLetters;
+}
+
+export class Redrive {
+  readonly #options: RedriveOptions;
+
+  constructor(options: RedriveOptions) {
+    this.#options = options;
+  }
+
+  /** Dead letters that fit the filter, oldest first. */
+  async *list(filter: DeadFilter = {}): AsyncGenerator<DeadSummary> {
+    for await (const stored of this.#scan(filter)) yield summarise(stored);
+  }
+
+  /** One dead letter, whole. @throws NotFoundError. */
+  async show(sequence: number): Promise<DeadMessage & { sequence: number }> {
+    const stored = await this.#get(sequence);
+    return { sequence, ...(await this.#options.deadLetters.open(stored)) };
+  }
+
+  /**
+   * Sends one dead letter again as a task of its actor, and removes it here.
+   * @returns the sequence that the task now has. @throws NotFoundError, and what the publisher throws; it then stays a dead letter.
+   */
+  async requeue(sequence: number): Promise<{ id: string; sequence: number }> {
+    const { names, publisher, reader } = this.#options;
+    const stored = await this.#get(sequence);
+    const { info, headers, body } = await this.#options.deadLetters.open(stored);
+    const origin = names.origin(info.origin.stream, info.origin.subject);
+    const lane = origin.kind === "task" || origin.kind === "due" ? origin.lane : "normal";
+    const fields: HeaderFields = {
+      ...keptHeaders(headers),
+      [header.id]: info.id,
+      // The replay's own dedup key: repeating a requeue that broke off half-way sends nothing twice.
+      [header.msgId]: `replay|${sequence}`,
+    };
+    if (origin.kind === "event" || origin.kind === "foreign") {
+      fields[header.event] ??= `${info.origin.stream} ${info.origin.subject}`;
+    }
+    const message = { stream: names.tasks, subject: names.taskSubject(info.actor, lane), headers: fields, body };
+    const published = await publisher.publish(message);
+    await this.#options.deadLetters.forgetBody(stored);
+    await reader.deleteMessage(names.dead, sequence);
+    return { id: info.id, sequence: published.sequence };
+  }
+
+  /** Deletes one dead letter for good. @throws NotFoundError. */
+  async purge(sequence: number): Promise<void> {
+    const stored = await this.#get(sequence);
+    await this.#options.deadLetters.forgetBody(stored);
+    await this.#options.reader.deleteMessage(this.#options.names.dead, sequence);
+  }
+
+  async #get(sequence: number): Promise<StoredMessage> {
+    const { names, reader } = this.#options;
+    const stored = await reader.get(names.dead, sequence);
+    if (!stored) {
+      throw new NotFoundError(
+        `There is no dead letter ${sequence} in ${names.dead}; 'godwit dead list' shows those there are.`,
+      );
+    }
+    return stored;
+  }
+
+  async *#scan(filter: DeadFilter): AsyncGenerator<StoredMessage> {
+    const { names, reader } = this.#options;
+    const subjects = filter.actor === undefined ? `${names.namespace}.dead.>` : names.deadFilter(filter.actor);
+    for await (const stored of reader.scan(names.dead, subjects)) {
+      const info = readInfo(stored);
+      if (filter.reason !== undefined && info.reason !== filter.reason) continue;
+      if (filter.id !== undefined && info.id !== filter.id) continue;
+      yield stored;
+    }
+  }
+}
+
+function summarise(stored: StoredMessage): DeadSummary {
+  return { sequence: stored.sequence, sizeBytes: stored.body.length, ...readInfo(stored) };
+}
+
+/** What the server acts on, the asker's address and the expiry belong to the first life. */
+function keptHeaders(headers: [string, string[]][]): HeaderFields {
+  const dropped = new Set<string>([header.reply, header.expires]);
+  const kept: HeaderFields = {};
+  for (const [name, values] of headers) {
+    if (!isControlHeader(name) && !dropped.has(name) && values[0] !== undefined) kept[name] = values[0];
+  }
+  return kept;
+}

@@ -1,0 +1,143 @@
+/**
+ * Runs record: what is remembered of a message between its deliveries, in the KV bucket `<ns>_runs`.
+ * 1. Entries are keyed by the delivery count, so that writing one twice changes nothing.
+ * 2. A first delivery reads nothing, and writes only if it fails; a redelivery writes `started` before it runs.
+ * 3. A `started` that nothing followed is a stall: the worker died. After the first stall a message runs with no other suspect in
+ *    its worker, so each later stall is its own doing.
+ * 4. `attempt` is the number of failed runs + 1. No record means no stalls.
+ */
+import type { Bucket } from "../broker/bucket.ts";
+import { wallMs } from "../kernel/clock.ts";
+import { decode, encode, contentTypes } from "../message/codec.ts";
+
+const version = 1;
+const keepMs = 7 * 86_400_000;
+const maxErrors = 10;
+const maxInterrupted = 10;
+const maxConflicts = 5;
+
+export type RunState = "started" | "failed" | "interrupted";
+
+export interface RunError {
+  /** Wall-clock ms. */
+  at: number;
+  attempt: number;
+  name: string;
+  message: string;
+}
+
+export interface RunsRecord {
+  v: number;
+  id: string;
+  /** By delivery count. */
+  runs: Record<string, RunState>;
+  /** The last errors, oldest first. */
+  errors: RunError[];
+  /** The delay that the last failure was given, in ms. */
+  delayMs: number;
+  /** Wall-clock ms before which it will not come back; 0 for none. */
+  until: number;
+}
+
+/** What the record says before a run. */
+export interface RunHistory {
+  attempt: number;
+  /** Runs whose worker died. */
+  stalls: number;
+  /** Of those, the ones in which it ran as the only suspect. */
+  soleStalls: number;
+  errors: readonly RunError[];
+  lastDelayMs: number;
+}
+
+export const noHistory: RunHistory = Object.freeze({
+  attempt: 1,
+  stalls: 0,
+  soleStalls: 0,
+  errors: [],
+  lastDelayMs: 0,
+});
+
+/** Reads a record. Entries of the delivery now under way, and of later ones, do not count. */
+export function historyOf(record: RunsRecord | undefined, deliveryCount: number): RunHistory {
+  if (record === undefined) return noHistory;
+  let failed = 0;
+  let stalls = 0;
+  for (const [count, state] of Object.entries(record.runs)) {
+    if (Number(count) >= deliveryCount) continue;
+    if (state === "failed") failed += 1;
+    else if (state === "started") stalls += 1;
+  }
+  return {
+    attempt: failed + 1,
+    stalls,
+    soleStalls: Math.max(0, stalls - 1),
+    errors: record.errors,
+    lastDelayMs: record.delayMs,
+  };
+}
+
+export interface RunNote {
+  state: RunState;
+  error?: RunError;
+  delayMs?: number;
+}
+
+export class RunsStore {
+  readonly #bucket: Bucket;
+
+  constructor(bucket: Bucket) {
+    this.#bucket = bucket;
+  }
+
+  /** The record under a key, `undefined` where there is none or another major version wrote it. */
+  async read(key: string): Promise<RunsRecord | undefined> {
+    return (await this.#load(key)).record;
+  }
+
+  /**
+   * Notes what became of one delivery. Repeats until nobody else wrote in between.
+   * @param timeoutMs how long each write may take.
+   * @throws PublishTimeoutError and what else the bucket throws.
+   */
+  async note(key: string, id: string, deliveryCount: number, note: RunNote, timeoutMs: number): Promise<void> {
+    for (let conflict = 0; ; conflict++) {
+      const { record, revision } = await this.#load(key);
+      const next = apply(record ?? emptyRecord(id), deliveryCount, note);
+      const ttlMs = keepMs + (note.delayMs ?? 0);
+      // A write that timed out on the way back and was sent again conflicts with itself; reading again finds its entry in place.
+      const expected = revision ?? undefined;
+      const options = { ttlMs, timeoutMs, ...(expected !== undefined && { expected }) };
+      if ((await this.#bucket.put(key, encode(next, "msgpack"), options)) !== undefined) return;
+      if (conflict >= maxConflicts)
+        throw new Error(`the runs record ${key} is being written by ${maxConflicts} others`);
+    }
+  }
+
+  async #load(key: string): Promise<{ record: RunsRecord | undefined; revision: number | undefined }> {
+    const entry = await this.#bucket.get(key);
+    if (entry === undefined) return { record: undefined, revision: undefined };
+    const record = decode(entry.value, contentTypes.msgpack) as RunsRecord;
+    return { record: record.v === version ? record : undefined, revision: entry.revision };
+  }
+}
+
+function emptyRecord(id: string): RunsRecord {
+  return { v: version, id, runs: {}, errors: [], delayMs: 0, until: 0 };
+}
+
+/** The record with one note added. Pure. */
+export function apply(record: RunsRecord, deliveryCount: number, note: RunNote): RunsRecord {
+  const known = record.runs[deliveryCount] === note.state;
+  const runs = prune({ ...record.runs, [deliveryCount]: note.state });
+  const errors = note.error && !known ? [...record.errors, note.error].slice(-maxErrors) : record.errors;
+  const delayMs = note.delayMs ?? record.delayMs;
+  return { ...record, runs, errors, delayMs, until: note.delayMs === undefined ? 0 : wallMs() + note.delayMs };
+}
+
+/** Interrupted runs count for nothing; a message that snoozes for ever must not grow its record. */
+function prune(runs: Record<string, RunState>): Record<string, RunState> {
+  const interrupted = Object.keys(runs).filter((count) => runs[count] === "interrupted");
+  const gone = new Set(interrupted.slice(0, Math.max(0, interrupted.length - maxInterrupted)));
+  return gone.size === 0 ? runs : Object.fromEntries(Object.entries(runs).filter(([count]) => !gone.has(count)));
+}

@@ -1,0 +1,35 @@
+/** Failures on the wire: how a task's final error travels in an answer, a stored result and a dead letter. */
+import { TaskFailedError } from "../kernel/errors.ts";
+
+/** Why a message became a dead letter. */
+export const deadReasons = ["exhausted", "terminal", "invalid", "undecodable", "stalled", "expired"] as const;
+export type DeadReason = (typeof deadReasons)[number];
+
+export interface Failure {
+  reason: DeadReason;
+  error: { name: string; message: string; code?: string };
+}
+
+const maxTextLength = 1_000;
+
+export function writeFailure(reason: DeadReason, error: Error): Failure {
+  const code = (error as { code?: unknown }).code;
+  return {
+    reason,
+    error: {
+      name: error.name.slice(0, 100),
+      message: error.message.slice(0, maxTextLength),
+      ...(typeof code === "string" && { code: code.slice(0, 100) }),
+    },
+  };
+}
+
+/** The error that an asker sees. Takes any value, since it comes from outside. */
+export function readFailure(id: string, value: unknown): TaskFailedError {
+  const failure = (value ?? {}) as Partial<Failure>;
+  const reason = typeof failure.reason === "string" ? failure.reason : "unknown";
+  const text = failure.error?.message ?? "no error was given";
+  const cause = new Error(text);
+  cause.name = failure.error?.name ?? "Error";
+  return new TaskFailedError(id, reason, `The task ${id} became a dead letter (${reason}): ${text}`, { cause });
+}

@@ -1,0 +1,39 @@
+/** Logs: pino, one line for each failure, with id, actor and attempt; on standard error, so that standard output stays for data. */
+import { pino } from "pino";
+import type { Logger } from "../kernel/logger.ts";
+import type { Worker } from "../worker/worker.ts";
+import type { MessageRef } from "../worker/events.ts";
+
+export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
+
+/** A pino logger that writes JSON lines to standard error. */
+export function createLogger(level: LogLevel): Logger {
+  return pino(
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: 2, sync: true }),
+  );
+}
+
+/** Writes what goes wrong in a worker. */
+export function logWorker(worker: Worker, log: Logger): void {
+  const fields = ({ actor, id, stream, sequence, attempt, deliveries }: MessageRef): object => ({
+    actor,
+    id,
+    at: `${stream}:${sequence}`,
+    attempt,
+    deliveries,
+  });
+  worker.on("retry", (e) =>
+    log.warn({ ...fields(e), error: brief(e.error), delayMs: e.delayMs }, "failed, will be tried again"),
+  );
+  worker.on("dead", (e) => log.error({ ...fields(e), reason: e.reason, error: brief(e.error) }, "dead letter"));
+  worker.on("stalled", (e) => log.warn({ ...fields(e), stalls: e.stalls }, "an earlier run died with its worker"));
+  worker.on("lost", (e) =>
+    log.warn({ ...fields(e), reason: e.reason }, "no longer this worker's; its result was dropped"),
+  );
+  worker.on("problem", (e) => log.error({ actor: e.actor, error: brief(e.error) }, "problem"));
+}
+
+function brief(error: Error): string {
+  return `${error.name}: ${error.message}`;
+}

@@ -1,0 +1,162 @@
+/**
+ * Producer: tell, tellMany and publish: compose → check → encode → publish, in a straight line.
+ * A message that its schema refuses is refused here, before anything is sent; the worker checks again, since anyone can publish.
+ */
+import type { ActorClass } from "../actor/actor-class.ts";
+import { configOf } from "../actor/registry.ts";
+import type { ResolvedConfig } from "../actor/config.ts";
+import type { PublishOptions, Sent, TellOptions } from "../actor/context.ts";
+import type { EventType } from "../actor/event.ts";
+import { applySchema, type Schema } from "../actor/schema.ts";
+import type { Publisher } from "../broker/publisher.ts";
+import { toError } from "../kernel/errors.ts";
+import { contentTypes, encode } from "../message/codec.ts";
+import { header } from "../message/headers.ts";
+import { checkActorName, checkEventSubject } from "../message/names.ts";
+import type { Names } from "../message/subjects.ts";
+import { composeEvent, composeTask, type Envelope, type SendDefaults } from "./compose.ts";
+
+export interface ProducerOptions {
+  names: Names;
+  publisher: Publisher;
+  defaults: SendDefaults;
+  /** Called for each accepted task of an actor class whose results are kept, before `tell` resolves. */
+  onAccepted: (actor: string, id: string) => Promise<void>;
+  /** Called with each actor that a task was sent to, once. */
+  onFirstTell: (actor: string) => void;
+}
+
+export interface ManyOptions<Body = never> extends Omit<TellOptions, "id"> {
+  /** The id of each body. Default: new ones. */
+  id?: (body: Body, index: number) => string;
+}
+
+export interface ManySent {
+  /** Stored by JetStream. */
+  accepted: number;
+  /** Ids that were sent before, inside the dedup window. */
+  duplicates: number;
+  /** Bodies that were not stored, in the order of the input; those after the first failure were sent all the same. */
+  failures: { index: number; error: Error }[];
+}
+
+export class Producer {
+  readonly #options: ProducerOptions;
+  readonly #told = new Set<string>();
+
+  constructor(options: ProducerOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves once JetStream has the task. `reply` is where the worker answers an ask. */
+  async tell(actor: ActorClass | string, body: unknown, options?: TellOptions, reply?: string): Promise<Sent> {
+    const { name, config } = target(actor);
+    const envelope = composeTask(this.#options.names, name, config, options, this.#options.defaults);
+    if (reply !== undefined) envelope.headers[header.reply] = reply;
+    const checked = applySchema(config?.input, body, `message for ${name}`);
+    if (checked instanceof Promise) await checked;
+    const sent = await this.#send(envelope, body);
+    this.#noteTell(name);
+    if (config?.resultTtlMs !== undefined && !sent.duplicate) await this.#options.onAccepted(name, sent.id);
+    return sent;
+  }
+
+  /** Sends every body of an iterable, as fast as the server takes them, holding no more than a window in memory. */
+  async tellMany(
+    actor: ActorClass | string,
+    bodies: Iterable<unknown> | AsyncIterable<unknown>,
+    options: ManyOptions = {},
+  ): Promise<ManySent> {
+    const { name, config } = target(actor);
+    const { id: idOf, ...shared } = options;
+    const { names, defaults, publisher } = this.#options;
+    // One check of the shared options and of the actor; a mistake there fails the call and not each body.
+    composeTask(names, name, config, shared, defaults);
+    const outcome: ManySent = { accepted: 0, duplicates: 0, failures: [] };
+    const open = new OpenSends();
+    let index = 0;
+    const sendOne = async (body: unknown, at: number): Promise<void> => {
+      const own = idOf === undefined ? shared : { ...shared, id: idOf(body as never, at) };
+      const envelope = composeTask(names, name, config, own, defaults);
+      const checked = applySchema(config?.input, body, `message for ${name}`);
+      if (checked instanceof Promise) await checked;
+      const sent = await this.#send(envelope, body);
+      if (sent.duplicate) outcome.duplicates += 1;
+      else {
+        outcome.accepted += 1;
+        if (config?.resultTtlMs !== undefined) await this.#options.onAccepted(name, sent.id);
+      }
+    };
+    const accept = (body: unknown): void => {
+      const at = index++;
+      open.add(
+        sendOne(body, at).catch((thrown: unknown) => void outcome.failures.push({ index: at, error: toError(thrown) })),
+      );
+    };
+    if (Symbol.asyncIterator in bodies) {
+      for await (const body of bodies) {
+        await publisher.room();
+        accept(body);
+      }
+    } else {
+      for (const body of bodies) {
+        const room = publisher.room();
+        if (room) await room;
+        accept(body);
+      }
+    }
+    await open.allDone();
+    this.#noteTell(name);
+    outcome.failures.sort((a, b) => a.index - b.index);
+    return outcome;
+  }
+
+  /** Resolves once JetStream has the event; every subscribed actor gets its own copy. */
+  async publish(event: EventType | string, body: unknown, options?: PublishOptions): Promise<Sent> {
+    const subject = typeof event === "string" ? checkEventSubject(event) : event.subject;
+    const envelope = composeEvent(this.#options.names, subject, options, this.#options.defaults);
+    const schema = typeof event === "string" ? undefined : (event.schema as Schema | undefined);
+    const checked = applySchema(schema, body, `event ${subject}`);
+    if (checked instanceof Promise) await checked;
+    return this.#send(envelope, body);
+  }
+
+  async #send(envelope: Envelope, body: unknown): Promise<Sent> {
+    const { id, stream, subject, headers, codec } = envelope;
+    const bytes = encode(body, codec);
+    headers[header.contentType] = contentTypes[codec];
+    const published = await this.#options.publisher.publish({ stream, subject, body: bytes, headers });
+    return { id, stream: published.stream, sequence: published.sequence, duplicate: published.duplicate };
+  }
+
+  #noteTell(actor: string): void {
+    if (this.#told.has(actor)) return;
+    this.#told.add(actor);
+    this.#options.onFirstTell(actor);
+  }
+}
+
+/** @throws InvalidNameError, ConfigError, ActorNotFoundError. */
+export function target(actor: ActorClass | string): { name: string; config: ResolvedConfig | undefined } {
+  if (typeof actor === "string") return { name: checkActorName(actor), config: undefined };
+  const config = configOf(actor);
+  return { name: config.name, config };
+}
+
+/** Counts sends under way without keeping their promises. */
+class OpenSends {
+  #open = 0;
+  #wake: (() => void) | undefined;
+
+  add(send: Promise<void>): void {
+    this.#open += 1;
+    void send.then(() => {
+      this.#open -= 1;
+      if (this.#open === 0) this.#wake?.();
+    });
+  }
+
+  async allDone(): Promise<void> {
+    if (this.#open > 0) await new Promise<void>((resolve) => (this.#wake = resolve));
+  }
+}

@@ -1,0 +1,248 @@
+/** ActorSystem: a connection and everything built on it. It wires the parts together and does nothing else. */
+import type { ActorClass, ActorInput, ActorOutput, ActorSource, Agreeing } from "../actor/actor-class.ts";
+import type { PublishOptions, Sender, Sent, TellOptions } from "../actor/context.ts";
+import type { EventInput, EventType } from "../actor/event.ts";
+import { Bucket } from "../broker/bucket.ts";
+import { Bus } from "../broker/bus.ts";
+import { Connection } from "../broker/connection.ts";
+import { EmbeddedServer } from "../broker/embedded/server.ts";
+import { Objects } from "../broker/objects.ts";
+import { Pipeline } from "../broker/pipeline.ts";
+import { Publisher } from "../broker/publisher.ts";
+import { StreamReader } from "../broker/stream-reader.ts";
+import { reconcileStream, streamSpecs } from "../broker/topology.ts";
+import { ClosedError, toError } from "../kernel/errors.ts";
+import { toMs, type Duration } from "../kernel/duration.ts";
+import type { Logger } from "../kernel/logger.ts";
+import { DeadLetters } from "../lifecycle/dead-letter.ts";
+import { Redrive } from "../lifecycle/redrive.ts";
+import { RunsStore } from "../lifecycle/runs.ts";
+import { checkId } from "../message/names.ts";
+import { Names } from "../message/subjects.ts";
+import { createLogger, logWorker } from "../observe/log.ts";
+import { Asker, type AskOptions } from "../producer/asker.ts";
+import { Producer, target, type ManyOptions, type ManySent } from "../producer/producer.ts";
+import { Results, type Outcome } from "../result/results.ts";
+import { Worker, type WorkOptions } from "../worker/worker.ts";
+import { resolveSystemOptions, type ResolvedSystemOptions, type SystemOptions } from "./options.ts";
+
+/** What the parts of a system share, for tools that look into it. */
+export interface SystemParts {
+  readonly names: Names;
+  readonly connection: Connection;
+  readonly reader: StreamReader;
+  readonly runs: RunsStore;
+  readonly results: Results;
+}
+
+export class ActorSystem implements Sender {
+  /** Dead letters: list, show, requeue, purge. */
+  readonly dead: Redrive;
+  readonly log: Logger;
+  /** For the inspector and other tools; not for services. */
+  readonly parts: SystemParts;
+  readonly #options: ResolvedSystemOptions;
+  readonly #server: EmbeddedServer | undefined;
+  readonly #connection: Connection;
+  readonly #pipeline: Pipeline;
+  readonly #bus: Bus;
+  readonly #producer: Producer;
+  readonly #asker: Asker;
+  readonly #deadLetters: DeadLetters;
+  readonly #workers = new Set<Worker>();
+  #closed: Promise<void> | undefined;
+
+  private constructor(options: ResolvedSystemOptions, connection: Connection, server: EmbeddedServer | undefined) {
+    this.#options = options;
+    this.#connection = connection;
+    this.#server = server;
+    this.log = typeof options.log === "string" ? createLogger(options.log) : options.log;
+    const names = new Names(options.namespace);
+    this.#pipeline = new Pipeline(connection);
+    this.#bus = new Bus(connection);
+    const publisher = new Publisher(connection, this.#pipeline);
+    const reader = new StreamReader(connection);
+    const results = new Results(names, new Bucket(names.resultsBucket, connection.jsm, publisher), this.#bus);
+    const runs = new RunsStore(new Bucket(names.runsBucket, connection.jsm, publisher));
+    this.parts = { names, connection, reader, results, runs };
+    const objects = new Objects({
+      connection,
+      bucket: names.bodiesBucket,
+      profile: options.durability,
+      ttlMs: options.limits.deadMaxAgeMs,
+    });
+    this.#deadLetters = new DeadLetters(names, publisher, objects);
+    this.dead = new Redrive({ names, reader, publisher, deadLetters: this.#deadLetters });
+    this.#producer = new Producer({
+      names,
+      publisher,
+      defaults: { codec: options.codec },
+      onAccepted: (actor, id) => results.pending(actor, id),
+      onFirstTell: (actor) => void this.#warnUnserved(actor),
+    });
+    this.#asker = new Asker({
+      names,
+      bus: this.#bus,
+      producer: this.#producer,
+      findOutcome: async (actor, id, waitMs) => {
+        const outcome = await results.get(actor, id, waitMs);
+        return outcome === undefined || outcome.state === "pending" ? undefined : outcome;
+      },
+    });
+    connection.onError((error) => this.log.error({ err: error.message }, "the server reported an error"));
+  }
+
+  /**
+   * Connects, or starts an embedded server first, checks the server's version, and provisions the streams.
+   * @throws ConfigError, ConnectError, UnsupportedServerError, EmbeddedServerError, TopologyMismatchError.
+   */
+  static async connect(options: SystemOptions = {}): Promise<ActorSystem> {
+    const resolved = resolveSystemOptions(options, process.env);
+    const server = resolved.embedded && (await EmbeddedServer.start(resolved.embedded));
+    let connection: Connection | undefined;
+    try {
+      connection = await Connection.open({
+        servers: server ? [server.url] : [...resolved.servers],
+        name: resolved.name,
+        auth: resolved.auth,
+      });
+      const specs = streamSpecs(new Names(resolved.namespace), resolved.durability, resolved.limits);
+      for (const spec of specs) await reconcileStream(connection.jsm, spec, resolved.provision);
+      return new ActorSystem(resolved, connection, server);
+    } catch (error) {
+      await connection?.close();
+      await server?.stop();
+      throw error;
+    }
+  }
+
+  /** The addresses in use; with an embedded server, the one that it listens on. */
+  get servers(): string[] {
+    return this.#connection.servers;
+  }
+
+  get namespace(): string {
+    return this.#options.namespace;
+  }
+
+  /** Sends a task. Resolves once JetStream has it. @throws InvalidMessageError, QueueFullError, PayloadTooLargeError, PublishTimeoutError. */
+  tell<C extends ActorClass>(actor: C & Agreeing<C>, body: ActorInput<C>, options?: TellOptions): Promise<Sent>;
+  tell(actor: string, body: unknown, options?: TellOptions): Promise<Sent>;
+  tell(actor: ActorClass | string, body: unknown, options?: TellOptions): Promise<Sent> {
+    return this.#open(() => this.#producer.tell(actor, body, options));
+  }
+
+  /** Sends a task for each body of an iterable, as fast as the server takes them; what fails is listed and does not stop the rest. */
+  tellMany<C extends ActorClass>(
+    actor: C & Agreeing<C>,
+    bodies: Iterable<ActorInput<C>> | AsyncIterable<ActorInput<C>>,
+    options?: ManyOptions<ActorInput<C>>,
+  ): Promise<ManySent>;
+  tellMany<Body>(
+    actor: string,
+    bodies: Iterable<Body> | AsyncIterable<Body>,
+    options?: ManyOptions<Body>,
+  ): Promise<ManySent>;
+  tellMany(
+    actor: ActorClass | string,
+    bodies: Iterable<unknown> | AsyncIterable<unknown>,
+    options?: ManyOptions,
+  ): Promise<ManySent> {
+    return this.#open(() => this.#producer.tellMany(actor, bodies, options));
+  }
+
+  /**
+   * Sends a task and waits for what its `receive` returns.
+   * @throws AskTimeoutError, TaskFailedError, DuplicateError, and what `tell` throws.
+   */
+  ask<C extends ActorClass>(actor: C & Agreeing<C>, body: ActorInput<C>, options?: AskOptions): Promise<ActorOutput<C>>;
+  ask(actor: string, body: unknown, options?: AskOptions): Promise<unknown>;
+  ask(actor: ActorClass | string, body: unknown, options?: AskOptions): Promise<unknown> {
+    return this.#open(() => this.#asker.ask(actor, body, options));
+  }
+
+  /** Publishes an event: every subscribed actor gets its own copy. */
+  publish<E extends EventType>(event: E, body: EventInput<E>, options?: PublishOptions): Promise<Sent>;
+  publish(subject: string, body: unknown, options?: PublishOptions): Promise<Sent>;
+  publish(event: EventType | string, body: unknown, options?: PublishOptions): Promise<Sent> {
+    return this.#open(() => this.#producer.publish(event, body, options));
+  }
+
+  /**
+   * What became of a task of an actor that keeps results: pending, completed with its value, failed with its error, or `undefined`
+   * where nothing is known of it.
+   * @param options.wait how long to wait for a final answer. Default: not at all.
+   */
+  result<C extends ActorClass>(
+    actor: C,
+    id: string,
+    options?: { wait?: Duration },
+  ): Promise<Outcome<ActorOutput<C>> | undefined>;
+  result(actor: string, id: string, options?: { wait?: Duration }): Promise<Outcome | undefined>;
+  result(actor: ActorClass | string, id: string, options: { wait?: Duration } = {}): Promise<Outcome | undefined> {
+    return this.#open(() =>
+      this.parts.results.get(
+        target(actor).name,
+        checkId(id),
+        options.wait === undefined ? 0 : toMs(options.wait, "wait"),
+      ),
+    );
+  }
+
+  /**
+   * Starts a worker for these actors: classes, or functions that make them.
+   * @throws ConfigError, ActorNotFoundError, InvalidNameError, TopologyMismatchError, and what an actor's `start` throws.
+   */
+  work<const Sources extends readonly ActorSource[]>(
+    sources: Sources & { [Index in keyof Sources]: Agreeing<Sources[Index]> },
+    options: WorkOptions = {},
+  ): Promise<Worker> {
+    return this.#open(async () => {
+      const worker = new Worker(sources, options, {
+        names: this.parts.names,
+        connection: this.#connection,
+        pipeline: this.#pipeline,
+        bus: this.#bus,
+        sender: this,
+        runs: this.parts.runs,
+        results: this.parts.results,
+        deadLetters: this.#deadLetters,
+        provision: this.#options.provision,
+        log: this.log,
+      });
+      logWorker(worker, this.log);
+      this.#workers.add(worker);
+      await worker.start();
+      return worker;
+    });
+  }
+
+  /** Stops its workers, closes the connection, and stops the embedded server. A second call returns the first one's promise. */
+  close(): Promise<void> {
+    this.#closed ??= this.#closeOnce();
+    return this.#closed;
+  }
+
+  async #closeOnce(): Promise<void> {
+    await Promise.all([...this.#workers].map((worker) => worker.stop()));
+    this.#asker.close();
+    this.#pipeline.close();
+    await this.#connection.close();
+    await this.#server?.stop();
+  }
+
+  async #open<T>(call: () => Promise<T>): Promise<T> {
+    if (this.#closed !== undefined) throw new ClosedError("system");
+    return call();
+  }
+
+  async #warnUnserved(actor: string): Promise<void> {
+    const { names, reader } = this.parts;
+    try {
+      if (await reader.hasConsumer(names.tasks, names.durable(actor))) return;
+      this.log.warn({ actor }, "no worker has ever run this actor, so its tasks wait; is the name right?");
+    } catch (thrown) {
+      this.log.debug({ actor, err: toError(thrown).message }, "could not tell whether anyone serves this actor");
+    }
+  }
+}

@@ -1,0 +1,131 @@
+/** The options of `ActorSystem.connect`, resolved once: option, then environment, then default. */
+import * as z from "zod";
+import { defaultLimits, type DurabilityProfile, type Provision, type TopologyLimits } from "../broker/topology.ts";
+import { ConfigError } from "../kernel/errors.ts";
+import type { Duration } from "../kernel/duration.ts";
+import type { Logger } from "../kernel/logger.ts";
+import { durationMs, resolveOptions } from "../kernel/options.ts";
+import type { CodecName } from "../message/codec.ts";
+import { checkNamespace } from "../message/names.ts";
+import type { LogLevel } from "../observe/log.ts";
+
+export interface SystemOptions {
+  /** One or more `nats://host:port`. Default: `NATS_URL`, else `nats://127.0.0.1:4222`. */
+  servers?: string | readonly string[];
+  /** Start a private nats-server and stop it at `close()`: `true` for a temporary store, or where to keep it. */
+  embedded?: boolean | EmbeddedOptions;
+  /** Keeps systems on one cluster apart. Default `"godwit"`. */
+  namespace?: string;
+  /** `"create"` (default) makes and updates streams and durables; `"check"` needs no right to. */
+  provision?: Provision;
+  /** Default `"single"`. */
+  durability?: DurabilityProfile;
+  /** How bodies are encoded unless message or actor says otherwise. Default `"msgpack"`. */
+  codec?: CodecName;
+  limits?: SystemLimits;
+  /** What the server's connection list shows. Default `"godwit"`. */
+  name?: string;
+  /** A pino logger or one like it, or a level for the one that Godwit makes. Default `"info"`, to standard error. */
+  log?: Logger | LogLevel;
+  user?: string;
+  pass?: string;
+  token?: string;
+}
+
+export interface EmbeddedOptions {
+  /** Where the streams live. Default: a temporary folder, removed at `close()`. */
+  storeDir?: string;
+  /** Default: a free one. */
+  port?: number;
+  /** Largest message, headers included, in bytes. Default 1 MiB. */
+  maxPayloadBytes?: number;
+}
+
+export interface SystemLimits {
+  /** Bytes in the task stream. Default 10 GB. */
+  maxBytes?: number;
+  /** Waiting tasks of one actor in one lane. Default 1,000,000. */
+  maxPerActor?: number;
+  /** Default 7 days. */
+  eventsMaxAge?: Duration;
+  /** Default 30 days. */
+  deadMaxAge?: Duration;
+  /** In which the same id is a duplicate. Default 2 minutes. */
+  dedupWindow?: Duration;
+}
+
+export interface ResolvedSystemOptions {
+  readonly servers: readonly string[];
+  readonly embedded: EmbeddedOptions | undefined;
+  readonly namespace: string;
+  readonly provision: Provision;
+  readonly durability: DurabilityProfile;
+  readonly codec: CodecName;
+  readonly limits: TopologyLimits;
+  readonly name: string;
+  readonly log: Logger | LogLevel;
+  readonly auth: { user?: string; pass?: string; token?: string };
+}
+
+const count = z.int({ message: "must be a whole number" }).min(1, "must be at least 1");
+const text = z.string().min(1, "must not be empty");
+const logger = z.custom<Logger>(
+  (value) => typeof value === "object" && value !== null && "info" in value && "child" in value,
+  { message: 'must be a logger such as pino\'s, or one of "debug", "info", "warn", "error", "silent"' },
+);
+
+const shape = z.strictObject({
+  servers: z.union([text, z.array(text).min(1, "must not be empty")]).optional(),
+  embedded: z
+    .union([
+      z.boolean(),
+      z.strictObject({ storeDir: text.optional(), port: count.optional(), maxPayloadBytes: count.optional() }),
+    ])
+    .default(false),
+  namespace: z.string().default("godwit"),
+  provision: z.enum(["create", "check"]).default("create"),
+  durability: z.enum(["dev", "single", "replicated", "strict"]).default("single"),
+  codec: z.enum(["msgpack", "json"]).default("msgpack"),
+  limits: z
+    .strictObject({
+      maxBytes: count.default(defaultLimits.maxBytes),
+      maxPerActor: count.default(defaultLimits.maxPerActor),
+      eventsMaxAge: durationMs(1_000).default(defaultLimits.eventsMaxAgeMs),
+      deadMaxAge: durationMs(1_000).default(defaultLimits.deadMaxAgeMs),
+      dedupWindow: durationMs(100).default(defaultLimits.dedupWindowMs),
+    })
+    .prefault({}),
+  name: text.default("godwit"),
+  log: z.union([z.enum(["debug", "info", "warn", "error", "silent"]), logger]).default("info"),
+  user: text.optional(),
+  pass: text.optional(),
+  token: text.optional(),
+});
+
+/** @throws ConfigError, InvalidNameError. */
+export function resolveSystemOptions(options: SystemOptions, env: NodeJS.ProcessEnv): ResolvedSystemOptions {
+  const given = resolveOptions(shape, options, "options of ActorSystem.connect()");
+  if (given.servers !== undefined && given.embedded !== false) {
+    throw new ConfigError("ActorSystem.connect() was given both servers and embedded; choose one of them.");
+  }
+  const { user, pass, token, limits, embedded } = given;
+  const servers = given.servers ?? env["NATS_URL"] ?? "nats://127.0.0.1:4222";
+  return Object.freeze({
+    servers: typeof servers === "string" ? servers.split(",").map((one) => one.trim()) : servers,
+    embedded: embedded === false ? undefined : embedded === true ? {} : (embedded as EmbeddedOptions),
+    namespace: checkNamespace(given.namespace),
+    provision: given.provision,
+    durability: given.durability,
+    codec: given.codec,
+    limits: {
+      maxBytes: limits.maxBytes,
+      maxPerActor: limits.maxPerActor,
+      eventsMaxAgeMs: limits.eventsMaxAge,
+      deadMaxAgeMs: limits.deadMaxAge,
+      dedupWindowMs: limits.dedupWindow,
+    },
+    name: given.name,
+    log: given.log,
+    auth: { ...(user && { user }), ...(pass && { pass }), ...(token && { token }) },
+  });
+}

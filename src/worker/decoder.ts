@@ -1,0 +1,73 @@
+/** Decoder: bytes to an actor's input: decode, then for an event its schema and mapping, then the actor's schema. */
+import type { ResolvedConfig } from "../actor/config.ts";
+import type { Subscription } from "../actor/event.ts";
+import { applySchema } from "../actor/schema.ts";
+import type { Delivery } from "../broker/delivery.ts";
+import { DecodeError, InvalidMessageError, toError } from "../kernel/errors.ts";
+import { decode } from "../message/codec.ts";
+import { header } from "../message/headers.ts";
+import { subjectMatches } from "../message/names.ts";
+import type { Names } from "../message/subjects.ts";
+
+export type Decoded = { ok: true; input: unknown } | { ok: false; reason: "undecodable" | "invalid"; error: Error };
+
+export class Decoder {
+  readonly #names: Names;
+  readonly #config: ResolvedConfig;
+  readonly #what: string;
+
+  constructor(names: Names, config: ResolvedConfig) {
+    this.#names = names;
+    this.#config = config;
+    this.#what = `message for ${config.name}`;
+  }
+
+  /** A promise only where a schema or a mapping is asynchronous. Never throws and never rejects. */
+  decode(delivery: Delivery): Decoded | Promise<Decoded> {
+    try {
+      const body = decode(delivery.body, delivery.headers.get(header.contentType));
+      const subscription = this.#subscriptionOf(delivery);
+      const own = subscription === undefined ? body : applySubscription(subscription, body);
+      const input =
+        own instanceof Promise
+          ? own.then((value) => applySchema(this.#config.input, value, this.#what))
+          : applySchema(this.#config.input, own, this.#what);
+      if (!(input instanceof Promise)) return { ok: true, input };
+      return input.then((value): Decoded => ({ ok: true, input: value }), refused);
+    } catch (thrown) {
+      return refused(thrown);
+    }
+  }
+
+  /** Undefined for a task. A redriven event comes as a task that names its event in a header. */
+  #subscriptionOf(delivery: Delivery): Subscription | undefined {
+    if (this.#config.subscriptions.length === 0) return undefined;
+    let { stream, subject } = delivery;
+    if (stream === this.#names.tasks || stream === this.#names.schedule) {
+      const event = delivery.headers.get(header.event);
+      if (event === undefined) return undefined;
+      [stream = "", subject = ""] = event.split(" ", 2);
+    }
+    return this.#config.subscriptions.find((subscription) =>
+      subscription.stream === undefined
+        ? stream === this.#names.events && subjectMatches(this.#names.eventSubject(subscription.subject), subject)
+        : stream === subscription.stream && subjectMatches(subscription.subject, subject),
+    );
+  }
+}
+
+function applySubscription(subscription: Subscription, body: unknown): unknown {
+  const { schema, map } = subscription;
+  const value = applySchema(schema, body, `event ${subscription.subject}`);
+  if (map === undefined) return value;
+  const mapped = map as (value: unknown) => unknown;
+  return value instanceof Promise ? value.then(mapped) : mapped(value);
+}
+
+function refused(thrown: unknown): Decoded {
+  const error = toError(thrown);
+  if (error instanceof DecodeError) return { ok: false, reason: "undecodable", error };
+  if (error instanceof InvalidMessageError) return { ok: false, reason: "invalid", error };
+  // A mapping, or a schema's own code, that throws: the message does not fit.
+  return { ok: false, reason: "invalid", error };
+}

@@ -1,0 +1,85 @@
+/** Durables: which consumers an actor needs, as data. */
+import type { ResolvedConfig } from "../actor/config.ts";
+import { reconcileDurable, type DurableSpec, type Provision } from "../broker/topology.ts";
+import type { Connection } from "../broker/connection.ts";
+import { ConfigError } from "../kernel/errors.ts";
+import { lanes } from "../message/names.ts";
+import type { Names } from "../message/subjects.ts";
+
+export interface ActorDurable {
+  stream: string;
+  spec: DurableSpec;
+}
+
+/**
+ * In the order in which they are reconciled: the one that serves all lanes comes before those of single lanes, because filters on a
+ * work queue must not overlap and it has to let go of a lane before another can take it.
+ */
+export function durablesOf(names: Names, config: ResolvedConfig): ActorDurable[] {
+  const shared = {
+    ack_policy: "explicit",
+    ack_wait: config.ackWaitMs * 1_000_000,
+    max_deliver: -1,
+    max_ack_pending: -1,
+    max_waiting: 4_096,
+  } as const;
+  const { name } = config;
+  const common = lanes.filter((lane) => !config.lanes.includes(lane));
+  const taskFilters =
+    config.lanes.length === 0 ? [names.taskSubject(name, "*")] : common.map((lane) => names.taskSubject(name, lane));
+  const durable = (stream: string, durableName: string, filters: string[]): ActorDurable => ({
+    stream,
+    spec: { ...shared, durable_name: durableName, filter_subjects: filters },
+  });
+  const all: ActorDurable[] = [];
+  if (taskFilters.length > 0) all.push(durable(names.tasks, names.durable(name), taskFilters));
+  for (const lane of config.lanes) {
+    all.push(durable(names.tasks, names.durable(name, lane), [names.taskSubject(name, lane)]));
+  }
+  all.push(durable(names.schedule, names.durable(name), [names.dueSubject(name, "*")]));
+  const begin = beginning(config);
+  const own = config.subscriptions.filter((subscription) => subscription.stream === undefined);
+  if (own.length > 0) {
+    const { stream, spec } = durable(
+      names.events,
+      names.durable(name),
+      own.map((subscription) => names.eventSubject(subscription.subject)),
+    );
+    all.push({ stream, spec: { ...spec, ...begin } });
+  }
+  for (const stream of new Set(config.subscriptions.map((subscription) => subscription.stream))) {
+    if (stream === undefined) continue;
+    const filters = config.subscriptions.filter((one) => one.stream === stream).map((one) => one.subject);
+    const spec = { ...shared, ...begin, durable_name: names.foreignDurable(name), filter_subjects: filters };
+    all.push({ stream, spec });
+  }
+  return all;
+}
+
+/** @throws TopologyMismatchError; ConfigError when a stream that someone else should have made is not there. */
+export async function ensureDurables(
+  connection: Connection,
+  names: Names,
+  config: ResolvedConfig,
+  provision: Provision,
+): Promise<ActorDurable[]> {
+  const durables = durablesOf(names, config);
+  for (const { stream, spec } of durables) {
+    try {
+      await reconcileDurable(connection.jsm, stream, spec, provision);
+    } catch (error) {
+      if (!/stream not found/i.test((error as Error).message)) throw error;
+      throw new ConfigError(
+        `The actor ${config.name} subscribes to the stream ${stream}, which does not exist; create it, or correct its name in on({ stream }).`,
+        { cause: error },
+      );
+    }
+  }
+  return durables;
+}
+
+function beginning(config: ResolvedConfig): Pick<DurableSpec, "deliver_policy" | "opt_start_time"> {
+  if (config.from === "new") return { deliver_policy: "new" };
+  if (config.from === "all") return { deliver_policy: "all" };
+  return { deliver_policy: "by_start_time", opt_start_time: config.from.toISOString() };
+}

@@ -1,0 +1,35 @@
+/** Worker events: what a worker tells those who listen; metrics, logs and tests are built on it. */
+import type { DeadReason } from "../message/failure.ts";
+
+/** Which message an event is about. */
+export interface MessageRef {
+  actor: string;
+  id: string;
+  stream: string;
+  sequence: number;
+  deliveries: number;
+  /** 1 for the first attempt; 0 where no run had begun. */
+  attempt: number;
+}
+
+export type DeferReason = "snooze" | "busy" | "suspect" | "shutdown" | "dead-letters-unavailable";
+export type LostReason = "deadline" | "loop-gap" | "unconfirmed";
+
+export interface WorkerEvents {
+  started: [MessageRef];
+  /** `ms`: how long the handler ran. */
+  completed: [MessageRef & { ms: number }];
+  retry: [MessageRef & { error: Error; delayMs: number }];
+  deferred: [MessageRef & { reason: DeferReason; delayMs: number }];
+  interrupted: [MessageRef];
+  dead: [MessageRef & { reason: DeadReason; error: Error }];
+  /** The message is no longer this worker's; what its handler returned was dropped. */
+  lost: [MessageRef & { reason: LostReason }];
+  /** An earlier run of this message died with its worker. */
+  stalled: [MessageRef & { stalls: number }];
+  progress: [MessageRef & { value: unknown }];
+  /** A result could not be stored although the handler returned; the message was settled as completed. */
+  resultLost: [MessageRef & { error: Error }];
+  /** Something that no message can be blamed for, such as a durable that is gone. */
+  problem: [{ actor: string; error: Error }];
+}

@@ -1,0 +1,154 @@
+/**
+ * Executor: one message's way through a worker, top to bottom: decode → admit → run → decide → settle.
+ * Pulling is before it (intake.ts), the effects of each outcome are behind it (settle.ts).
+ */
+import type { AnyActor } from "../actor/actor-class.ts";
+import type { ResolvedConfig } from "../actor/config.ts";
+import type { Context } from "../actor/context.ts";
+import { monotonicMs, wallMs } from "../kernel/clock.ts";
+import { toError } from "../kernel/errors.ts";
+import type { Lifecycle } from "../lifecycle/machine.ts";
+import type { RetryBudget } from "../lifecycle/retry-budget.ts";
+import { historyOf, type RunsStore } from "../lifecycle/runs.ts";
+import { header } from "../message/headers.ts";
+import type { Names } from "../message/subjects.ts";
+import type { Decoded, Decoder } from "./decoder.ts";
+import type { Suspects } from "./suspects.ts";
+import { decideAdmission, decideInvalid, decideRun, type Decider, type Outcome, type RunResult } from "./outcome.ts";
+import type { Run } from "./run.ts";
+import type { Reporter } from "./reporter.ts";
+import type { Settled, Settler } from "./settle.ts";
+
+/** Wraps every run of a worker. Call `next` once, with the input or another one; what it gives is what `receive` returned. */
+export type Middleware = (input: unknown, ctx: Context, next: (input: unknown) => Promise<unknown>) => unknown;
+
+export interface ExecutorOptions {
+  names: Names;
+  config: ResolvedConfig;
+  actor: AnyActor;
+  middleware: readonly Middleware[];
+  decoder: Decoder;
+  runs: RunsStore;
+  lifecycle: Lifecycle;
+  budget: RetryBudget;
+  suspects: Suspects;
+  settler: Settler;
+  reporter: Reporter;
+}
+
+export class Executor {
+  readonly #options: ExecutorOptions;
+  readonly #decider: Decider;
+  readonly #receive: (input: unknown, ctx: Context) => unknown;
+
+  constructor(options: ExecutorOptions) {
+    this.#options = options;
+    this.#decider = { config: options.config, lifecycle: options.lifecycle, random: Math.random };
+    this.#receive = compose(options.actor, options.middleware);
+  }
+
+  /** Takes one message to its end. Resolves once its settlement is sent; then its slot is free. Never rejects. */
+  async execute(run: Run): Promise<void> {
+    const { suspects, reporter } = this.#options;
+    const startedMs = monotonicMs();
+    let outcome: Outcome;
+    let input: unknown;
+    try {
+      // A first delivery has no history, and reads none.
+      if (run.delivery.count > 1) await this.#recall(run);
+      const decoding = this.#options.decoder.decode(run.delivery);
+      const decoded = decoding instanceof Promise ? await decoding : decoding;
+      if (decoded.ok) input = decoded.input;
+      outcome = this.#admit(run, decoded) ?? (await this.#run(run, input));
+    } catch (thrown) {
+      // What Godwit itself needed (the runs record) could not be had: leave the message to its next delivery.
+      reporter.problem(toError(thrown));
+      outcome = { kind: "lost", reason: "deadline" };
+    }
+    suspects.leave(run);
+    if (!run.open) return;
+    run.phase = "settling";
+    const settling = this.#options.settler.settle(run, outcome, input);
+    const settled = settling instanceof Promise ? await settling : settling;
+    run.phase = "done";
+    this.#report(run, settled, monotonicMs() - startedMs);
+  }
+
+  /** Ends a run from outside: its worker stops, or the message is no longer its own. Its handler's late result is dropped. */
+  async giveUp(run: Run, outcome: Outcome): Promise<void> {
+    if (!run.open) return;
+    run.phase = "settling";
+    this.#options.suspects.leave(run);
+    const settled = await this.#options.settler.settle(run, outcome, undefined);
+    run.phase = "done";
+    this.#report(run, settled, 0);
+  }
+
+  /** Reads what earlier runs left. */
+  async #recall(run: Run): Promise<void> {
+    const { names, runs, reporter } = this.#options;
+    const { stream, sequence, consumer, count } = run.delivery;
+    run.history = historyOf(await runs.read(names.runsKey(stream, sequence, consumer)), count);
+    if (run.history.stalls > 0) reporter.stalled(run);
+  }
+
+  /** An outcome for what must not run, `undefined` for what may. */
+  #admit(run: Run, decoded: Decoded): Outcome | undefined {
+    if (!run.open || run.delivery.lost) return { kind: "lost", reason: "deadline" };
+    if (!decoded.ok) return decideInvalid(this.#decider, decoded.reason, decoded.error, run.history);
+    const expires = run.headers.get(header.expires);
+    return decideAdmission(this.#decider, expires !== undefined && Number(expires) < wallMs(), run.history);
+  }
+
+  /** Never throws: gives the outcome of the handler's result or error. */
+  async #run(run: Run, input: unknown): Promise<Outcome> {
+    const { config, names, runs, budget, suspects, reporter } = this.#options;
+    if (!suspects.enter(run)) return { kind: "deferred", reason: "suspect", delayMs: 1_000 };
+    if (run.delivery.count > 1) {
+      const { stream, sequence, consumer, count, ackWaitMs } = run.delivery;
+      await runs.note(names.runsKey(stream, sequence, consumer), run.id, count, { state: "started" }, ackWaitMs);
+      run.noted = true;
+      if (!run.open || run.delivery.lost) return { kind: "lost", reason: "deadline" };
+    }
+    run.phase = "running";
+    run.ran = true;
+    budget.run(monotonicMs());
+    reporter.started(run);
+    const result = await this.#handle(run, input);
+    const outcome = decideRun(this.#decider, result, run.history);
+    if (outcome.kind === "retry") outcome.delayMs = budget.stretch(outcome.delayMs, config.retry.maxMs, monotonicMs());
+    return outcome;
+  }
+
+  async #handle(run: Run, input: unknown): Promise<RunResult> {
+    const { softLimitMs } = this.#options.config;
+    const timer =
+      softLimitMs === undefined
+        ? undefined
+        : setTimeout(() => run.abort(new Error(`the soft time limit of ${softLimitMs} ms has passed`)), softLimitMs);
+    try {
+      return { ok: true, value: await this.#receive(input, run) };
+    } catch (thrown) {
+      return { ok: false, error: toError(thrown) };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #report(run: Run, { outcome, confirmed }: Settled, ms: number): void {
+    this.#options.reporter.settling(
+      confirmed.then((ours) => {
+        const unconfirmed = !ours && outcome.kind !== "lost";
+        this.#options.reporter.ended(run, unconfirmed ? { kind: "lost", reason: "unconfirmed" } : outcome, ms);
+      }),
+    );
+  }
+}
+
+function compose(actor: AnyActor, middleware: readonly Middleware[]): (input: unknown, ctx: Context) => unknown {
+  const receive = (input: unknown, ctx: Context): unknown => actor.receive(input as never, ctx as never);
+  return middleware.reduceRight<(input: unknown, ctx: Context) => unknown>(
+    (next, layer) => (input, ctx) => layer(input, ctx, async (passed) => next(passed, ctx)),
+    receive,
+  );
+}

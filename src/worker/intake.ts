@@ -1,0 +1,217 @@
+/**
+ * Intake: one actor's flow of messages in one worker: pulls for free slots, holds what has none yet, keeps marks fresh, hands to the
+ * executor.
+ * 1. It asks for no more than there are free slots, over all its durables. A durable with nothing open may ask for one message
+ *    more, since otherwise a busy durable would starve its siblings; a message that then finds no slot is held.
+ * 2. What is held longer than `patienceMs` is put back: another worker may have room.
+ * 3. Every message in hand is in `runs` until its outcome is settled, and is marked every third of the ack-wait.
+ * 4. A message read after the event loop stood still is dropped unread: it may have been another worker's for long.
+ */
+import type { Connection } from "../broker/connection.ts";
+import { Delivery } from "../broker/delivery.ts";
+import type { Pipeline } from "../broker/pipeline.ts";
+import { Puller } from "../broker/puller.ts";
+import { monotonicMs } from "../kernel/clock.ts";
+import type { ActorDurable } from "./durables.ts";
+import type { Executor } from "./executor.ts";
+import type { LoopMonitor } from "./loop-monitor.ts";
+import type { Outcome } from "./outcome.ts";
+import type { Reporter } from "./reporter.ts";
+import { Run, type RunServices } from "./run.ts";
+import type { Slots } from "./slots.ts";
+
+const patienceMs = 1_000;
+
+export interface IntakeOptions {
+  connection: Connection;
+  pipeline: Pipeline;
+  durables: readonly ActorDurable[];
+  ackWaitMs: number;
+  /** This actor's slots, and those of the whole worker. */
+  slots: Slots;
+  ceiling: Slots;
+  loop: LoopMonitor;
+  executor: Executor;
+  reporter: Reporter;
+  services: RunServices;
+  /** A slot of the whole worker came free; others may be waiting for it. */
+  onFree: () => void;
+}
+
+export class Intake {
+  readonly #options: IntakeOptions;
+  readonly #pullers: Puller[] = [];
+  readonly #runs = new Set<Run>();
+  #held: Run[] = [];
+  #turn = 0;
+  #ticker: NodeJS.Timeout | undefined;
+  #offUp: (() => void) | undefined;
+  #stopping = false;
+  #idleWaiters: (() => void)[] = [];
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    const { connection, durables, ackWaitMs, reporter } = this.#options;
+    for (const { stream, spec } of durables) {
+      const durable = spec.durable_name;
+      this.#pullers.push(
+        new Puller({
+          connection,
+          stream,
+          durable,
+          onMessage: (message) =>
+            this.#accept(new Delivery(message, ackWaitMs, this.#options.loop.lastBeatMs, this.#options.pipeline)),
+          onReady: () => this.replenish(),
+          onRefused: (reason) =>
+            reporter.problem(
+              new Error(
+                `The server refuses pulls from ${stream} by ${durable} (${reason}); it is tried on. Was the durable or its stream deleted?`,
+              ),
+            ),
+        }),
+      );
+    }
+    // Marks that fell into a time without a connection were not sent.
+    this.#offUp = connection.onUp(() => this.#markAll(0));
+    this.#ticker = setInterval(() => this.#tick(), Math.min(1_000, ackWaitMs / 6)).unref();
+    this.replenish();
+  }
+
+  /** How many messages are in hand. */
+  get inHand(): number {
+    return this.#runs.size;
+  }
+
+  /** Starts what is held and asks for what there is room for. */
+  replenish(): void {
+    this.#startHeld();
+    if (this.#stopping) return;
+    const { slots, ceiling } = this.#options;
+    const room = Math.min(slots.free, ceiling.free) - this.#held.length;
+    if (room < 1) return;
+    let free = room;
+    for (const puller of this.#pullers) free -= puller.outstanding;
+    this.#turn += 1;
+    for (let at = 0; at < this.#pullers.length; at++) {
+      const puller = this.#pullers[(this.#turn + at) % this.#pullers.length] as Puller;
+      if (!puller.ready) continue;
+      const wanted = puller.hot ? Math.max(1, puller.known) : 1;
+      let batch = 0;
+      if (puller.outstanding === 0) batch = Math.max(1, Math.min(free, wanted));
+      else if (free >= slots.limit / 2) batch = Math.min(free, wanted - puller.outstanding);
+      if (batch < 1) continue;
+      free -= batch;
+      puller.pull(batch);
+    }
+  }
+
+  /**
+   * Stops pulling and puts back what has not started. Resolves once nothing is running, or when the signal aborts: then what
+   * still runs is aborted and put back too.
+   */
+  async drain(grace: AbortSignal): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(this.#pullers.map((puller) => puller.drain()));
+    const held = this.#held.splice(0);
+    await Promise.all(held.map((run) => this.#giveUp(run, { kind: "interrupted" })));
+    await this.#idle(grace);
+    for (const run of [...this.#runs].filter((one) => one.open)) {
+      run.abort(new Error("the worker stops"));
+      void this.#giveUp(run, { kind: "interrupted" });
+    }
+    // What is being settled is bounded by itself.
+    await this.#idle();
+  }
+
+  /** Ends timers and interest. */
+  close(): void {
+    clearInterval(this.#ticker);
+    this.#offUp?.();
+    for (const puller of this.#pullers) puller.close();
+  }
+
+  #accept(delivery: Delivery): void {
+    const { loop, services } = this.#options;
+    const nowMs = monotonicMs();
+    const run = new Run(delivery, services, nowMs);
+    if (loop.gapMs(nowMs) > delivery.ackWaitMs / 3) {
+      run.phase = "done";
+      this.#options.reporter.ended(run, { kind: "lost", reason: "loop-gap" }, 0);
+      return;
+    }
+    this.#runs.add(run);
+    if (this.#stopping) void this.#giveUp(run, { kind: "interrupted" });
+    else if (this.#hasSlot && this.#held.length === 0) void this.#execute(run);
+    else this.#held.push(run);
+  }
+
+  get #hasSlot(): boolean {
+    return this.#options.slots.free > 0 && this.#options.ceiling.free > 0;
+  }
+
+  #startHeld(): void {
+    while (this.#held.length > 0 && this.#hasSlot && !this.#stopping) void this.#execute(this.#held.shift() as Run);
+  }
+
+  async #execute(run: Run): Promise<void> {
+    const { slots, ceiling, executor } = this.#options;
+    slots.take();
+    ceiling.take();
+    await executor.execute(run);
+    slots.release();
+    ceiling.release();
+    this.#forget(run);
+    this.#options.onFree();
+  }
+
+  async #giveUp(run: Run, outcome: Outcome): Promise<void> {
+    if (!run.open) return;
+    await this.#options.executor.giveUp(run, outcome);
+    this.#forget(run);
+  }
+
+  #forget(run: Run): void {
+    this.#runs.delete(run);
+    if (this.#runs.size > 0) return;
+    for (const wake of this.#idleWaiters) wake();
+    this.#idleWaiters = [];
+  }
+
+  /** Keeps what is in hand ours, drops what is not, and puts back what waits too long. */
+  #tick(): void {
+    const { ackWaitMs } = this.#options;
+    this.#markAll(ackWaitMs / 3 - ackWaitMs / 12);
+    const nowMs = monotonicMs();
+    for (const run of this.#runs) {
+      if (!run.open || !run.delivery.lost) continue;
+      run.abort(
+        new Error("the message is no longer this worker's: its ack-wait passed without a confirmed progress mark"),
+      );
+      void this.#giveUp(run, { kind: "lost", reason: "deadline" });
+    }
+    const tired = this.#held.filter((run) => nowMs - run.heldSinceMs > patienceMs);
+    if (tired.length > 0) {
+      this.#held = this.#held.filter((run) => !tired.includes(run));
+      for (const run of tired) void this.#giveUp(run, { kind: "deferred", reason: "busy", delayMs: 0 });
+    }
+    this.replenish();
+  }
+
+  #markAll(olderThanMs: number): void {
+    const nowMs = monotonicMs();
+    for (const run of this.#runs) {
+      if (run.phase !== "done" && nowMs - run.delivery.markedMs >= olderThanMs) run.delivery.mark();
+    }
+  }
+
+  async #idle(until?: AbortSignal): Promise<void> {
+    if (this.#runs.size === 0 || until?.aborted) return;
+    await new Promise<void>((resolve) => {
+      this.#idleWaiters.push(resolve);
+      until?.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+}

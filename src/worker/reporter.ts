@@ -1,0 +1,90 @@
+/** Reporter: turns what happens to runs into the worker's events and counts, and knows which settlements are still under way. */
+import type { EventEmitter } from "node:events";
+import type { WorkerEvents } from "./events.ts";
+import type { Outcome } from "./outcome.ts";
+import type { Run } from "./run.ts";
+
+/** How many deliveries ended how, since the worker started. */
+export type OutcomeCounts = Record<Outcome["kind"], number>;
+
+export class Reporter {
+  readonly counts: OutcomeCounts = { completed: 0, retry: 0, deferred: 0, interrupted: 0, dead: 0, lost: 0 };
+  readonly #emitter: EventEmitter<WorkerEvents>;
+  readonly #actor: string;
+  #settling = 0;
+  #wake: (() => void)[] = [];
+
+  constructor(emitter: EventEmitter<WorkerEvents>, actor: string) {
+    this.#emitter = emitter;
+    this.#actor = actor;
+  }
+
+  started(run: Run): void {
+    if (this.#heard("started")) this.#emitter.emit("started", run.ref);
+  }
+
+  stalled(run: Run): void {
+    if (this.#heard("stalled")) this.#emitter.emit("stalled", { ...run.ref, stalls: run.history.stalls });
+  }
+
+  progress(run: Run, value: unknown): void {
+    if (this.#heard("progress")) this.#emitter.emit("progress", { ...run.ref, value });
+  }
+
+  resultLost(run: Run, error: Error): void {
+    run.log.error({ err: error }, "the result could not be stored; the message counts as completed");
+    if (this.#heard("resultLost")) this.#emitter.emit("resultLost", { ...run.ref, error });
+  }
+
+  problem(error: Error): void {
+    if (this.#heard("problem")) this.#emitter.emit("problem", { actor: this.#actor, error });
+  }
+
+  /** A delivery ended. */
+  ended(run: Run, outcome: Outcome, ms: number): void {
+    this.counts[outcome.kind] += 1;
+    if (!this.#heard(outcome.kind)) return;
+    switch (outcome.kind) {
+      case "completed":
+        this.#emitter.emit("completed", { ...run.ref, ms });
+        break;
+      case "retry":
+        this.#emitter.emit("retry", { ...run.ref, error: outcome.error, delayMs: outcome.delayMs });
+        break;
+      case "deferred":
+        this.#emitter.emit("deferred", { ...run.ref, reason: outcome.reason, delayMs: outcome.delayMs });
+        break;
+      case "interrupted":
+        this.#emitter.emit("interrupted", run.ref);
+        break;
+      case "dead":
+        this.#emitter.emit("dead", { ...run.ref, reason: outcome.reason, error: outcome.error });
+        break;
+      case "lost":
+        this.#emitter.emit("lost", { ...run.ref, reason: outcome.reason });
+        break;
+    }
+  }
+
+  /** Counts a settlement that the server has yet to confirm. */
+  settling(settlement: Promise<void>): void {
+    this.#settling += 1;
+    void settlement.finally(() => {
+      this.#settling -= 1;
+      if (this.#settling === 0) {
+        for (const wake of this.#wake) wake();
+        this.#wake = [];
+      }
+    });
+  }
+
+  /** Resolves once no settlement is under way. */
+  async settled(): Promise<void> {
+    if (this.#settling > 0) await new Promise<void>((resolve) => this.#wake.push(resolve));
+  }
+
+  /** Building an event costs more than counting; nobody may be listening. */
+  #heard(event: keyof WorkerEvents): boolean {
+    return this.#emitter.listenerCount(event) > 0;
+  }
+}

@@ -1,0 +1,147 @@
+/** Run: one message in a worker's hands, from its arrival to its settling; also the context that its handler is given. */
+import { createHash } from "node:crypto";
+import type { ActorClass } from "../actor/actor-class.ts";
+import type { Context, PublishOptions, Sender, Sent, TellOptions } from "../actor/context.ts";
+import type { EventType } from "../actor/event.ts";
+import type { Delivery } from "../broker/delivery.ts";
+import type { Logger } from "../kernel/logger.ts";
+import { header, traceHeaders, type HeaderFields, type ReceivedHeaders } from "../message/headers.ts";
+import { checkId } from "../message/names.ts";
+import { noHistory, type RunHistory } from "../lifecycle/runs.ts";
+import type { MessageRef } from "./events.ts";
+
+/**
+ * `held`: in hand, its handler has not begun. `running`: it has. `settling`: its outcome is decided and being carried out; nobody else may
+ * end it. `done`: settled or given up, and whatever its handler still returns is dropped.
+ */
+export type RunPhase = "held" | "running" | "settling" | "done";
+
+/** What runs share that belong to one actor of one worker. */
+export interface RunServices {
+  actor: string;
+  sender: Sender;
+  log: Logger;
+  onProgress: (run: Run, value: unknown) => void;
+}
+
+export class Run implements Context {
+  readonly id: string;
+  readonly delivery: Delivery;
+  readonly heldSinceMs: number;
+  phase: RunPhase = "held";
+  history: RunHistory = noHistory;
+  /** Its handler has begun. */
+  ran = false;
+  /** A `started` of this delivery stands in the runs record. */
+  noted = false;
+  readonly #services: RunServices;
+  #controller: AbortController | undefined;
+  #abortReason: unknown;
+  #log: Logger | undefined;
+  #children = 0;
+
+  constructor(delivery: Delivery, services: RunServices, nowMs: number) {
+    this.delivery = delivery;
+    this.heldSinceMs = nowMs;
+    this.#services = services;
+    this.id = idOf(delivery);
+  }
+
+  get actor(): string {
+    return this.#services.actor;
+  }
+
+  get attempt(): number {
+    return this.history.attempt;
+  }
+
+  get deliveries(): number {
+    return this.delivery.count;
+  }
+
+  get headers(): ReceivedHeaders {
+    return this.delivery.headers;
+  }
+
+  get storedAtMs(): number {
+    return this.delivery.storedAtMs;
+  }
+
+  /** Made when first asked for: most handlers never do, and it costs more than the rest of the run. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason);
+    }
+    return this.#controller.signal;
+  }
+
+  get log(): Logger {
+    this.#log ??= this.#services.log.child({ actor: this.actor, id: this.id, attempt: this.attempt });
+    return this.#log;
+  }
+
+  get ref(): MessageRef {
+    const { stream, sequence, count } = this.delivery;
+    const attempt = this.ran ? this.attempt : 0;
+    return { actor: this.actor, id: this.id, stream, sequence, deliveries: count, attempt };
+  }
+
+  /** True while its handler may still begin or go on; false once somebody has decided its outcome. */
+  get open(): boolean {
+    return this.phase === "held" || this.phase === "running";
+  }
+
+  abort(reason: Error): void {
+    if (this.#abortReason !== undefined) return;
+    this.#abortReason = reason;
+    this.#controller?.abort(reason);
+  }
+
+  progress(value: unknown): void {
+    this.#services.onProgress(this, value);
+  }
+
+  tell(actor: ActorClass | string, body: unknown, options: TellOptions = {}): Promise<Sent> {
+    const name = typeof actor === "string" ? actor : actor.config.name;
+    return this.#services.sender.tell(actor as string, body, this.#childOptions("tell", name, options));
+  }
+
+  publish(event: EventType | string, body: unknown, options: PublishOptions = {}): Promise<Sent> {
+    const subject = typeof event === "string" ? event : event.subject;
+    return this.#services.sender.publish(event as string, body, this.#childOptions("publish", subject, options));
+  }
+
+  /**
+   * The n-th send of a message has the same id in every run of it, so that a repeat sends nothing twice inside the dedup window.
+   * The trace context goes along.
+   */
+  #childOptions<O extends PublishOptions>(verb: string, target: string, options: O): O {
+    this.#children += 1;
+    const id =
+      options.id ??
+      createHash("sha256")
+        .update(JSON.stringify([this.actor, this.id, verb, target, this.#children]))
+        .digest("base64url")
+        .slice(0, 27);
+    const headers: HeaderFields = {};
+    for (const name of traceHeaders) {
+      const value = this.headers.get(name);
+      if (value !== undefined) headers[name] = value;
+    }
+    return { ...options, id, headers: { ...headers, ...options.headers } };
+  }
+}
+
+/** The id header where it is one, else `<stream>-<sequence>`. */
+function idOf(delivery: Delivery): string {
+  const given = delivery.headers.get(header.id);
+  if (given !== undefined) {
+    try {
+      return checkId(given);
+    } catch {
+      // Anyone can publish; an id that nothing else could carry is no id.
+    }
+  }
+  return `${delivery.stream}-${delivery.sequence}`;
+}

@@ -1,0 +1,248 @@
+/**
+ * Settle: carries out an outcome: its effects in order, the settlement last.
+ * 1. Every effect can be repeated, because a crash before the settlement repeats it.
+ * 2. Nothing is done for a delivery whose deadline has passed.
+ * 3. An effect that fails leaves the message where it is; only a result that cannot be stored does not, since its handler returned.
+ */
+import type { AnyActor } from "../actor/actor-class.ts";
+import type { ResolvedConfig } from "../actor/config.ts";
+import type { Settlement } from "../broker/delivery.ts";
+import type { Bus } from "../broker/bus.ts";
+import { monotonicMs, pause, wallMs } from "../kernel/clock.ts";
+import { EncodeError, toError } from "../kernel/errors.ts";
+import type { DeadLetters } from "../lifecycle/dead-letter.ts";
+import type { RunNote, RunsStore } from "../lifecycle/runs.ts";
+import { contentTypes, encode } from "../message/codec.ts";
+import { writeFailure } from "../message/failure.ts";
+import { header, parseReplyAddress } from "../message/headers.ts";
+import type { Names } from "../message/subjects.ts";
+import type { Results } from "../result/results.ts";
+import type { Outcome } from "./outcome.ts";
+import type { Run } from "./run.ts";
+
+/** How long a message waits when the dead-letter stream cannot take it. */
+const deadUnavailableMs = 30_000;
+const retryEffectMs = 250;
+const maxErrorText = 300;
+
+export interface SettlerOptions {
+  names: Names;
+  config: ResolvedConfig;
+  actor: AnyActor;
+  runs: RunsStore;
+  results: Results;
+  deadLetters: DeadLetters;
+  bus: Bus;
+  onResultLost: (run: Run, error: Error) => void;
+  onProblem: (error: Error) => void;
+}
+
+/** What was done in the end, which an unavailable server may have changed. */
+export interface Settled {
+  outcome: Outcome;
+  /** Resolves to false where the server did not confirm before the deadline. */
+  confirmed: Promise<boolean>;
+}
+
+export class Settler {
+  readonly #options: SettlerOptions;
+
+  constructor(options: SettlerOptions) {
+    this.#options = options;
+  }
+
+  /** Undefined where the effects need no waiting for: the message's way on the fast path has no turn of the loop here. */
+  settle(run: Run, outcome: Outcome, input: unknown): Settled | Promise<Settled> {
+    if (run.delivery.lost && outcome.kind !== "lost") outcome = { kind: "lost", reason: "deadline" };
+    if (outcome.kind === "completed") {
+      const { config } = this.#options;
+      const reply = parseReplyAddress(run.headers.get(header.reply));
+      if (config.resultTtlMs === undefined && reply === undefined) return this.#end(run, outcome, { kind: "ack" });
+      return this.#complete(run, outcome, reply);
+    }
+    return this.#unhappy(run, outcome, input);
+  }
+
+  async #complete(run: Run, outcome: Outcome & { kind: "completed" }, reply: string | undefined): Promise<Settled> {
+    const { config, results } = this.#options;
+    const ttlMs = config.resultTtlMs;
+    if (ttlMs !== undefined) {
+      try {
+        await this.#insist(run, (timeoutMs) => results.completed(config.name, run.id, outcome.value, ttlMs, timeoutMs));
+      } catch (thrown) {
+        this.#options.onResultLost(run, toError(thrown));
+      }
+    }
+    if (reply !== undefined && !run.delivery.lost) this.#answer(reply, outcome.value);
+    return this.#end(run, outcome, { kind: "ack" });
+  }
+
+  async #unhappy(run: Run, outcome: Outcome, input: unknown): Promise<Settled> {
+    switch (outcome.kind) {
+      case "completed":
+        return this.#end(run, outcome, { kind: "ack" });
+      case "retry": {
+        const { error, delayMs } = outcome;
+        const note: RunNote = {
+          state: "failed",
+          delayMs,
+          error: {
+            at: wallMs(),
+            attempt: run.attempt,
+            name: error.name,
+            message: error.message.slice(0, maxErrorText),
+          },
+        };
+        if (!(await this.#note(run, note))) return lost();
+        return this.#end(run, outcome, { kind: "nak", delayMs });
+      }
+      case "deferred":
+      case "interrupted": {
+        // A `started` that stays would be taken for a stall.
+        if (run.noted && !(await this.#note(run, { state: "interrupted" }))) return lost();
+        return this.#end(run, outcome, { kind: "nak", delayMs: outcome.kind === "deferred" ? outcome.delayMs : 0 });
+      }
+      case "dead":
+        return this.#bury(run, outcome, input);
+      case "lost":
+        if (run.noted) this.#noteLost(run);
+        return { outcome, confirmed: Promise.resolve(false) };
+    }
+  }
+
+  async #bury(run: Run, outcome: Outcome & { kind: "dead" }, input: unknown): Promise<Settled> {
+    const { config, deadLetters, results, actor } = this.#options;
+    const { delivery, history } = run;
+    const { reason, error } = outcome;
+    const last = !run.ran
+      ? []
+      : [{ at: wallMs(), attempt: run.attempt, name: error.name, message: error.message.slice(0, maxErrorText) }];
+    try {
+      await this.#insist(run, (timeoutMs) =>
+        deadLetters.bury(
+          {
+            actor: config.name,
+            id: run.id,
+            stream: delivery.stream,
+            sequence: delivery.sequence,
+            subject: delivery.subject,
+            storedAtMs: delivery.storedAtMs,
+            deliveries: delivery.count,
+            headers: delivery.headers,
+            body: delivery.body,
+            attempts: run.ran ? history.attempt : history.attempt - 1,
+            stalls: history.stalls,
+            history: [...history.errors, ...last],
+            reason,
+            error,
+          },
+          timeoutMs,
+        ),
+      );
+    } catch (thrown) {
+      const cause = toError(thrown);
+      this.#options.onProblem(
+        new Error(
+          `The dead letter of ${run.id} could not be stored (${cause.message}); the message waits and is tried again.`,
+          { cause },
+        ),
+      );
+      const deferred = { kind: "deferred", reason: "dead-letters-unavailable", delayMs: deadUnavailableMs } as const;
+      return this.#end(run, deferred, { kind: "nak", delayMs: deadUnavailableMs });
+    }
+    const failure = writeFailure(reason, error);
+    const ttlMs = config.resultTtlMs;
+    if (ttlMs !== undefined) {
+      try {
+        await this.#insist(run, (timeoutMs) => results.failed(config.name, run.id, failure, ttlMs, timeoutMs));
+      } catch (thrown) {
+        this.#options.onResultLost(run, toError(thrown));
+      }
+    }
+    const reply = parseReplyAddress(run.headers.get(header.reply));
+    if (reply !== undefined && !run.delivery.lost) this.#answerFailed(reply, failure);
+    if (input !== undefined && !run.delivery.lost) {
+      try {
+        await actor.onDead(input as never, error);
+      } catch (thrown) {
+        run.log.error({ err: toError(thrown) }, "onDead failed");
+      }
+    }
+    return this.#end(run, outcome, { kind: "term", reason });
+  }
+
+  #end(run: Run, outcome: Outcome, settlement: Settlement): Settled {
+    if (run.delivery.lost) return lost();
+    return { outcome, confirmed: run.delivery.settle(settlement) };
+  }
+
+  /** @returns false where the record could not be written while the message was ours. */
+  async #note(run: Run, note: RunNote): Promise<boolean> {
+    const { names, runs } = this.#options;
+    const { stream, sequence, consumer, count } = run.delivery;
+    try {
+      await this.#insist(run, (timeoutMs) =>
+        runs.note(names.runsKey(stream, sequence, consumer), run.id, count, note, timeoutMs),
+      );
+      run.noted = false;
+      return true;
+    } catch (thrown) {
+      this.#options.onProblem(toError(thrown));
+      return false;
+    }
+  }
+
+  /** The worker lives, so this was no stall. Best effort: the entry is keyed by the delivery, so it is safe although others run it now. */
+  #noteLost(run: Run): void {
+    const { names, runs } = this.#options;
+    const { stream, sequence, consumer, count } = run.delivery;
+    const key = names.runsKey(stream, sequence, consumer);
+    runs
+      .note(key, run.id, count, { state: "interrupted" }, 30_000)
+      .catch((thrown: unknown) => this.#options.onProblem(toError(thrown)));
+  }
+
+  /**
+   * Repeats an effect for as long as one ack-wait, at most 30 s. The message stays ours meanwhile, since its progress is marked; after
+   * that its slot is worth more than another try.
+   */
+  async #insist<T>(run: Run, effect: (timeoutMs: number) => Promise<T>): Promise<T> {
+    const endMs = monotonicMs() + Math.min(30_000, run.delivery.ackWaitMs);
+    for (;;) {
+      try {
+        return await effect(Math.max(1, endMs - monotonicMs()));
+      } catch (error) {
+        if (monotonicMs() + retryEffectMs >= endMs || run.delivery.lost || isFinal(error)) throw error;
+        await pause(retryEffectMs);
+      }
+    }
+  }
+
+  #answer(reply: string, value: unknown): void {
+    const { names, bus } = this.#options;
+    const subject = names.replySubject(reply);
+    try {
+      const fields = { [header.contentType]: contentTypes.msgpack, [header.outcome]: "completed" };
+      bus.publish(subject, encode(value, "msgpack"), fields);
+    } catch (thrown) {
+      // The handler returned what cannot travel; the asker should hear that rather than wait.
+      this.#answerFailed(reply, writeFailure("terminal", thrown instanceof EncodeError ? thrown : toError(thrown)));
+    }
+  }
+
+  #answerFailed(reply: string, failure: ReturnType<typeof writeFailure>): void {
+    const { names, bus } = this.#options;
+    const fields = { [header.contentType]: contentTypes.msgpack, [header.outcome]: "failed" };
+    bus.publish(names.replySubject(reply), encode(failure, "msgpack"), fields);
+  }
+}
+
+function lost(): Settled {
+  return { outcome: { kind: "lost", reason: "deadline" }, confirmed: Promise.resolve(false) };
+}
+
+/** Errors that trying again does not mend. */
+function isFinal(error: unknown): boolean {
+  const code = (error as { code?: unknown }).code;
+  return code === "UNENCODABLE" || code === "INVALID_NAME" || code === "CLOSED" || code === "PAYLOAD_TOO_LARGE";
+}

@@ -1,0 +1,206 @@
+/** Worker: runs actors in this process until it is stopped. */
+import { EventEmitter } from "node:events";
+import * as z from "zod";
+import type { ActorSource } from "../actor/actor-class.ts";
+import { registerActors, type RegisteredActor } from "../actor/registry.ts";
+import type { Sender } from "../actor/context.ts";
+import type { Bus } from "../broker/bus.ts";
+import type { Connection } from "../broker/connection.ts";
+import type { Pipeline } from "../broker/pipeline.ts";
+import type { Provision } from "../broker/topology.ts";
+import { toError } from "../kernel/errors.ts";
+import type { Duration } from "../kernel/duration.ts";
+import { toMs } from "../kernel/duration.ts";
+import type { Logger } from "../kernel/logger.ts";
+import { callable, resolveOptions } from "../kernel/options.ts";
+import type { DeadLetters } from "../lifecycle/dead-letter.ts";
+import { Lifecycle } from "../lifecycle/machine.ts";
+import { RetryBudget } from "../lifecycle/retry-budget.ts";
+import type { RunsStore } from "../lifecycle/runs.ts";
+import type { Names } from "../message/subjects.ts";
+import type { Results } from "../result/results.ts";
+import { Decoder } from "./decoder.ts";
+import { ensureDurables } from "./durables.ts";
+import type { WorkerEvents } from "./events.ts";
+import { Executor, type Middleware } from "./executor.ts";
+import { Intake } from "./intake.ts";
+import { LoopMonitor } from "./loop-monitor.ts";
+import { Reporter, type OutcomeCounts } from "./reporter.ts";
+import { Settler } from "./settle.ts";
+import { Slots } from "./slots.ts";
+import { Suspects } from "./suspects.ts";
+
+export interface WorkOptions {
+  /** Handlers that run at once in this worker, over all its actors. Default: the sum of the actors' own. */
+  concurrency?: number;
+  /** Wraps every run, the first outermost: `(input, ctx, next) => next(input)`. */
+  use?: readonly Middleware[];
+}
+
+const workOptions = z.strictObject({
+  concurrency: z.int({ message: "must be a whole number" }).min(1, "must be at least 1").optional(),
+  use: z.array(callable<Middleware>()).default([]),
+});
+
+/** What a worker needs of its system. */
+export interface WorkerServices {
+  names: Names;
+  connection: Connection;
+  pipeline: Pipeline;
+  bus: Bus;
+  sender: Sender;
+  runs: RunsStore;
+  results: Results;
+  deadLetters: DeadLetters;
+  provision: Provision;
+  log: Logger;
+}
+
+export interface WorkerStats {
+  actors: Record<string, OutcomeCounts & { inHand: number }>;
+  /** How often the failure lifecycle was entered; 0 while every message succeeds at once. */
+  lifecycleEntries: number;
+}
+
+interface RunningActor extends RegisteredActor {
+  intake: Intake;
+  reporter: Reporter;
+}
+
+const defaultGraceMs = 30_000;
+
+export class Worker extends EventEmitter<WorkerEvents> {
+  readonly #services: WorkerServices;
+  readonly #actors: RegisteredActor[];
+  readonly #middleware: readonly Middleware[];
+  readonly #ceiling: Slots;
+  readonly #loop = new LoopMonitor();
+  readonly #lifecycle = new Lifecycle();
+  readonly #budget = new RetryBudget();
+  readonly #suspects = new Suspects();
+  readonly #started: RegisteredActor[] = [];
+  readonly #running: RunningActor[] = [];
+  #stopped: Promise<void> | undefined;
+  #turn = 0;
+
+  /** @throws ConfigError, InvalidNameError, ActorNotFoundError for what cannot be run. */
+  constructor(sources: readonly ActorSource[], options: WorkOptions, services: WorkerServices) {
+    super();
+    const { concurrency, use } = resolveOptions(workOptions, options, "options of work()");
+    this.#services = services;
+    this.#actors = registerActors(sources);
+    this.#middleware = use;
+    this.#ceiling = new Slots(concurrency ?? this.#actors.reduce((sum, actor) => sum + actor.config.concurrency, 0));
+  }
+
+  /** The names of its actors. */
+  get actors(): string[] {
+    return this.#actors.map((actor) => actor.config.name);
+  }
+
+  get stats(): WorkerStats {
+    const actors: WorkerStats["actors"] = {};
+    for (const { config, intake, reporter } of this.#running) {
+      actors[config.name] = { ...reporter.counts, inHand: intake.inHand };
+    }
+    return { actors, lifecycleEntries: this.#lifecycle.entries };
+  }
+
+  /** Provisions the durables, starts the actors, then pulls. What had started is stopped again if one of them fails. */
+  async start(): Promise<void> {
+    const { connection, names, provision } = this.#services;
+    try {
+      for (const actor of this.#actors) {
+        const durables = await ensureDurables(connection, names, actor.config, provision);
+        await actor.instance.start();
+        this.#started.push(actor);
+        this.#running.push(this.#assemble(actor, durables));
+      }
+    } catch (error) {
+      await this.stop({ grace: 0 });
+      throw error;
+    }
+    this.#loop.start();
+    for (const { intake } of this.#running) intake.start();
+  }
+
+  /**
+   * Stops pulling at once, lets what runs finish within the grace, puts the rest back without counting an attempt, and stops the
+   * actors. A second call returns the first one's promise.
+   * @param options.grace default 30 s.
+   */
+  stop(options: { grace?: Duration } = {}): Promise<void> {
+    this.#stopped ??= this.#stopOnce(options.grace === undefined ? defaultGraceMs : toMs(options.grace, "grace"));
+    return this.#stopped;
+  }
+
+  async #stopOnce(graceMs: number): Promise<void> {
+    const grace = AbortSignal.timeout(graceMs);
+    await Promise.all(this.#running.map(({ intake }) => intake.drain(grace)));
+    await Promise.all(this.#running.map(({ reporter }) => reporter.settled()));
+    for (const { intake } of this.#running) intake.close();
+    this.#loop.stop();
+    for (const { config, instance } of this.#started.toReversed()) {
+      try {
+        await instance.stop();
+      } catch (thrown) {
+        this.#services.log.error({ actor: config.name, err: toError(thrown) }, "an actor's stop() failed");
+      }
+    }
+  }
+
+  #assemble(actor: RegisteredActor, durables: Awaited<ReturnType<typeof ensureDurables>>): RunningActor {
+    const { names, connection, pipeline, bus, sender, runs, results, deadLetters, log } = this.#services;
+    const { config, instance } = actor;
+    const reporter = new Reporter(this, config.name);
+    const settler = new Settler({
+      names,
+      config,
+      actor: instance,
+      runs,
+      results,
+      deadLetters,
+      bus,
+      onResultLost: (run, error) => reporter.resultLost(run, error),
+      onProblem: (error) => reporter.problem(error),
+    });
+    const executor = new Executor({
+      names,
+      config,
+      actor: instance,
+      middleware: this.#middleware,
+      decoder: new Decoder(names, config),
+      runs,
+      lifecycle: this.#lifecycle,
+      budget: this.#budget,
+      suspects: this.#suspects,
+      settler,
+      reporter,
+    });
+    const intake = new Intake({
+      connection,
+      pipeline,
+      durables,
+      ackWaitMs: config.ackWaitMs,
+      slots: new Slots(config.concurrency),
+      ceiling: this.#ceiling,
+      loop: this.#loop,
+      executor,
+      reporter,
+      services: { actor: config.name, sender, log, onProgress: (run, value) => reporter.progress(run, value) },
+      onFree: () => this.#replenish(intake),
+    });
+    return { ...actor, intake, reporter };
+  }
+
+  /** A slot came free: its own actor first; when the whole worker had been full, the others in turn. */
+  #replenish(own: Intake): void {
+    own.replenish();
+    if (this.#ceiling.free !== 1) return;
+    this.#turn += 1;
+    for (let at = 0; at < this.#running.length; at++) {
+      const { intake } = this.#running[(this.#turn + at) % this.#running.length] as RunningActor;
+      if (intake !== own) intake.replenish();
+    }
+  }
+}
