@@ -1,0 +1,57 @@
+/** The command line of the benchmark. */
+import { parseArgs } from "node:util";
+
+export interface BenchOptions {
+  messages: number;
+  rounds: number;
+  /** Messages of each unmeasured phase before. */
+  warmUp: number;
+  /** Round trips of each turn, and turns of each side. */
+  asks: number;
+  askTurns: number;
+  json: boolean;
+  check: boolean;
+  profileDir: string | undefined;
+}
+
+export const usage = `npm run bench -- [options]
+  --messages N   messages of each phase (50000)
+  --rounds N     rounds; each has one pair of phases for each variant (5)
+  --quick        a smoke test: 2,000 messages, 1 round
+  --json         print JSON and nothing else
+  --check        exit with 1 when a goal is missed
+  --profile DIR  leave a CPU profile of Godwit's last phase of each variant there`;
+
+/** @throws Error for an unknown option or a number that is none. */
+export function readOptions(args: string[]): BenchOptions {
+  const { values } = parseArgs({
+    args,
+    options: {
+      messages: { type: "string" },
+      rounds: { type: "string" },
+      quick: { type: "boolean", default: false },
+      json: { type: "boolean", default: false },
+      check: { type: "boolean", default: false },
+      profile: { type: "string" },
+    },
+  });
+  const { quick, json, check, profile } = values;
+  const messages = whole("messages", values.messages, quick ? 2_000 : 50_000);
+  return {
+    messages,
+    rounds: whole("rounds", values.rounds, quick ? 1 : 5),
+    warmUp: quick ? 500 : Math.min(messages, 20_000),
+    asks: quick ? 50 : 500,
+    askTurns: quick ? 1 : 3,
+    json,
+    check,
+    profileDir: profile,
+  };
+}
+
+function whole(name: string, text: string | undefined, otherwise: number): number {
+  if (text === undefined) return otherwise;
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} must be a whole number above 0, not ${text}`);
+  return value;
+}
