@@ -8,7 +8,7 @@ import type { Msg } from "@nats-io/transport-node";
 import { monotonicMs } from "../kernel/clock.ts";
 import type { ReceivedHeaders } from "../message/headers.ts";
 import { readHeaders } from "./bus.ts";
-import type { Pipeline } from "./pipeline.ts";
+import { PipelineRequest, type Pipeline } from "./pipeline.ts";
 
 const settleResendMs = 1_000;
 const acked = Buffer.from("+ACK");
@@ -35,13 +35,16 @@ export class Delivery {
   #settled = false;
   #headers: ReceivedHeaders | undefined;
   readonly #message: Msg;
+  /** Where settles and marks go. */
+  readonly #replyTo: string;
   readonly #pipeline: Pipeline;
 
   /** @param heldSinceMs the earliest monotonic time at which the server can have started the ack-wait. */
   constructor(message: Msg, ackWaitMs: number, heldSinceMs: number, pipeline: Pipeline) {
     // $JS.ACK.<stream>.<consumer>.<count>.<sequence>.<consumer sequence>.<time ns>.<pending>, in newer servers with domain and
     // account before the stream and a token behind.
-    const parts = message.reply?.split(".") ?? [];
+    this.#replyTo = message.reply ?? "";
+    const parts = this.#replyTo.split(".");
     const at = parts.length > 9 ? 4 : 2;
     this.stream = parts[at] ?? "";
     this.consumer = parts[at + 1] ?? "";
@@ -82,41 +85,55 @@ export class Delivery {
     const sentMs = monotonicMs();
     if (this.#settled || sentMs >= this.deadlineMs) return;
     this.markedMs = sentMs;
-    this.#pipeline.send({
-      subject: this.#message.reply ?? "",
-      body: progress,
-      deadlineMs: this.deadlineMs,
-      resendMs: Infinity,
-      onReply: (_reply, request) => {
-        if (request.firstSentMs > 0) this.deadlineMs = request.firstSentMs + this.ackWaitMs - marginMs(this.ackWaitMs);
-        return true;
-      },
-      onDeadline: () => undefined,
-    });
+    this.#pipeline.send(new MarkRequest(this, this.#replyTo));
   }
 
   /**
-   * Ends the delivery. Resolves to true once the server confirmed, false when the deadline came first (another delivery owns
-   * the message, or soon will). Never rejects.
+   * Ends the delivery. `onEnd` is called with true once the server confirmed, with false when the deadline came first: then
+   * another delivery owns the message, or soon will.
    * @throws Error on a second settle, which is a bug of the caller.
    */
-  settle(settlement: Settlement): Promise<boolean> {
+  settle(settlement: Settlement, onEnd: (confirmed: boolean) => void): void {
     if (this.#settled) throw new Error(`delivery ${this.stream}:${this.sequence} was settled twice`);
     this.#settled = true;
-    if (this.lost) return Promise.resolve(false);
-    return new Promise((resolve) => {
-      this.#pipeline.send({
-        subject: this.#message.reply ?? "",
-        body: settlementBody(settlement),
-        deadlineMs: this.deadlineMs,
-        resendMs: settleResendMs,
-        onReply: () => {
-          resolve(true);
-          return true;
-        },
-        onDeadline: () => resolve(false),
-      });
-    });
+    if (this.lost) onEnd(false);
+    else this.#pipeline.send(new SettleRequest(this, this.#replyTo, settlementBody(settlement), onEnd));
+  }
+}
+
+/** Sent once: the next mark follows soon enough. */
+class MarkRequest extends PipelineRequest {
+  readonly #delivery: Delivery;
+
+  constructor(delivery: Delivery, replyTo: string) {
+    super(replyTo, progress, undefined, delivery.deadlineMs, Infinity);
+    this.#delivery = delivery;
+  }
+
+  override onReply(): boolean {
+    const { ackWaitMs } = this.#delivery;
+    this.#delivery.deadlineMs = this.firstSentMs + ackWaitMs - marginMs(ackWaitMs);
+    return true;
+  }
+
+  override onDeadline(): void {}
+}
+
+class SettleRequest extends PipelineRequest {
+  readonly #onEnd: (confirmed: boolean) => void;
+
+  constructor(delivery: Delivery, replyTo: string, body: Uint8Array, onEnd: (confirmed: boolean) => void) {
+    super(replyTo, body, undefined, delivery.deadlineMs, settleResendMs);
+    this.#onEnd = onEnd;
+  }
+
+  override onReply(): boolean {
+    this.#onEnd(true);
+    return true;
+  }
+
+  override onDeadline(): void {
+    this.#onEnd(false);
   }
 }
 

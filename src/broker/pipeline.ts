@@ -12,25 +12,40 @@ import type { Connection } from "./connection.ts";
 const sweepMs = 50;
 const noResponders = 503;
 
-export interface PipelineRequest {
-  subject: string;
-  body: Uint8Array;
-  headers?: Uint8Array | undefined;
+/** What to send and how long; extend it with what becomes of the answer. */
+export abstract class PipelineRequest {
+  readonly subject: string;
+  readonly body: Uint8Array;
+  /** Encoded already; see encodeHeaders. */
+  readonly headers: Uint8Array | undefined;
   /** Monotonic milliseconds. Nothing is sent after it. */
-  deadlineMs: number;
+  readonly deadlineMs: number;
   /** Sent again after this long without an answer. `Infinity` sends once. */
-  resendMs: number;
-  /** Return false to have it sent again soon. */
-  onReply: (reply: Msg, request: SentRequest) => boolean;
-  /** The deadline passed, or the pipeline was closed (then with the error). */
-  onDeadline: (error?: Error) => void;
-}
-
-export interface SentRequest extends PipelineRequest {
+  readonly resendMs: number;
   /** When it was first sent, monotonic; 0 while it never was. */
-  firstSentMs: number;
-  sends: number;
-  resendAtMs: number;
+  firstSentMs = 0;
+  sends = 0;
+  resendAtMs = 0;
+
+  constructor(
+    subject: string,
+    body: Uint8Array,
+    headers: Uint8Array | undefined,
+    deadlineMs: number,
+    resendMs: number,
+  ) {
+    this.subject = subject;
+    this.body = body;
+    this.headers = headers;
+    this.deadlineMs = deadlineMs;
+    this.resendMs = resendMs;
+  }
+
+  /** Return false to have it sent again soon. */
+  abstract onReply(reply: Msg): boolean;
+
+  /** The deadline passed, or the pipeline was closed (then with the error). */
+  abstract onDeadline(error?: Error): void;
 }
 
 /** Bytes that are headers already, dressed as what the client calls encode() on. */
@@ -47,7 +62,7 @@ class EncodedHeaders {
 export class Pipeline {
   readonly #connection: Connection;
   readonly #prefix: string;
-  readonly #pending = new Map<string, SentRequest>();
+  readonly #pending = new Map<number, PipelineRequest>();
   readonly #unsubscribe: () => void;
   #count = 0;
   #sweeper: NodeJS.Timeout | undefined;
@@ -68,18 +83,20 @@ export class Pipeline {
     };
   }
 
-  get size(): number {
-    return this.#pending.size;
-  }
-
-  /** Sends at once when the connection is up. Answers come through the request's own functions. */
+  /** Sends at once when the connection is up. Answers come through the request's own methods. */
   send(request: PipelineRequest): void {
-    if (this.#closed) return request.onDeadline(new ClosedError("connection"));
-    this.#count += 1;
-    const token = this.#count.toString(36);
-    const sent: SentRequest = { ...request, firstSentMs: 0, sends: 0, resendAtMs: 0 };
-    this.#pending.set(token, sent);
-    this.#transmit(token, sent, monotonicMs());
+    if (this.#closed) {
+      request.onDeadline(new ClosedError("connection"));
+      return;
+    }
+    const nowMs = monotonicMs();
+    if (nowMs >= request.deadlineMs) {
+      request.onDeadline();
+      return;
+    }
+    const token = ++this.#count;
+    this.#pending.set(token, request);
+    this.#transmit(token, request, nowMs);
     this.#sweeper ??= setInterval(() => this.#sweep(), sweepMs).unref();
   }
 
@@ -94,20 +111,20 @@ export class Pipeline {
   }
 
   #receive(message: Msg): void {
-    const token = message.subject.slice(this.#prefix.length);
+    const token = Number(message.subject.slice(this.#prefix.length));
     const request = this.#pending.get(token);
     if (!request) return;
     const unavailable = message.data.length === 0 && message.headers?.code === noResponders;
-    if (!unavailable && request.onReply(message, request)) this.#pending.delete(token);
+    if (!unavailable && request.onReply(message)) this.#pending.delete(token);
     else request.resendAtMs = monotonicMs() + 2 * sweepMs;
   }
 
-  #transmit(token: string, request: SentRequest, nowMs: number): void {
+  #transmit(token: number, request: PipelineRequest, nowMs: number): void {
     request.resendAtMs = nowMs + request.resendMs;
     if (!this.#connection.up) return;
     request.sends += 1;
     if (request.firstSentMs === 0) request.firstSentMs = nowMs;
-    const reply = this.#prefix + token;
+    const reply = this.#prefix + String(token);
     if (request.headers === undefined) this.#connection.nc.publish(request.subject, request.body, { reply });
     else {
       const headers = new EncodedHeaders(request.headers) as object as MsgHdrs;

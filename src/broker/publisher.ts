@@ -9,7 +9,7 @@ import { monotonicMs } from "../kernel/clock.ts";
 import { PayloadTooLargeError, PublishError, PublishTimeoutError, QueueFullError } from "../kernel/errors.ts";
 import type { HeaderFields } from "../message/headers.ts";
 import type { Connection } from "./connection.ts";
-import type { Pipeline, SentRequest } from "./pipeline.ts";
+import { PipelineRequest, type Pipeline } from "./pipeline.ts";
 
 export interface Published {
   stream: string;
@@ -30,15 +30,8 @@ export interface OutgoingMessage {
   timeoutMs?: number;
 }
 
-interface Waiting {
-  stream: string;
-  subject: string;
-  body: Uint8Array;
-  headers: Uint8Array;
-  deadlineMs: number;
-  resolve: (ack: Published) => void;
-  reject: (error: Error) => void;
-}
+/** Called once for each message, with what JetStream said or with the error. */
+export type OnPublished = (result: Published | Error) => void;
 
 const resendMs = 3_000;
 export const defaultTimeoutMs = 30_000;
@@ -53,7 +46,7 @@ export class Publisher {
   readonly #windowBytes: number;
   #inFlight = 0;
   #inFlightBytes = 0;
-  #queue: Waiting[] = [];
+  #queue: PublishRequest[] = [];
   #head = 0;
   #roomWaiters: (() => void)[] = [];
 
@@ -67,15 +60,27 @@ export class Publisher {
   /** @throws PayloadTooLargeError before anything is sent, QueueFullError, PublishError, PublishTimeoutError. */
   publish(message: OutgoingMessage): Promise<Published> {
     return new Promise((resolve, reject) => {
-      const { stream, subject, body, timeoutMs = defaultTimeoutMs } = message;
-      const headers = encodeHeaders(message.headers);
-      const sizeBytes = headers.length + body.length;
-      const limitBytes = this.#connection.maxPayloadBytes;
-      if (sizeBytes > limitBytes) return reject(new PayloadTooLargeError(subject, sizeBytes, limitBytes));
-      const waiting = { stream, subject, body, headers, deadlineMs: monotonicMs() + timeoutMs, resolve, reject };
-      if (this.#hasRoom && this.#queue.length === this.#head) this.#send(waiting);
-      else this.#queue.push(waiting);
+      this.send(message, (result) => (result instanceof Error ? reject(result) : resolve(result)));
     });
+  }
+
+  /** As publish(), without a promise for each message: for senders of many. */
+  send(message: OutgoingMessage, onPublished: OnPublished): void {
+    const headers = encodeHeaders(message.headers);
+    const limitBytes = this.#connection.maxPayloadBytes;
+    const sizeBytes = headers.length + message.body.length;
+    if (sizeBytes > limitBytes) {
+      onPublished(new PayloadTooLargeError(message.subject, sizeBytes, limitBytes));
+      return;
+    }
+    const request = new PublishRequest(message, headers, (result) => {
+      this.#inFlight -= 1;
+      this.#inFlightBytes -= sizeBytes;
+      onPublished(result);
+      this.#advance();
+    });
+    if (this.#hasRoom && this.#queue.length === this.#head) this.#transmit(request);
+    else this.#queue.push(request);
   }
 
   /** Undefined where a publish would go out at once, else a promise for when one would. For senders of many. */
@@ -88,53 +93,54 @@ export class Publisher {
     return this.#inFlight < this.#window && this.#inFlightBytes < this.#windowBytes;
   }
 
-  #send(waiting: Waiting): void {
-    const sizeBytes = waiting.headers.length + waiting.body.length;
+  #transmit(request: PublishRequest): void {
     this.#inFlight += 1;
-    this.#inFlightBytes += sizeBytes;
-    const leave = (): void => {
-      this.#inFlight -= 1;
-      this.#inFlightBytes -= sizeBytes;
-      this.#advance();
-    };
-    this.#pipeline.send({
-      subject: waiting.subject,
-      body: waiting.body,
-      headers: waiting.headers,
-      deadlineMs: waiting.deadlineMs,
-      resendMs,
-      onReply: (reply, request) => {
-        const answer = readAnswer(reply, request, waiting.stream);
-        if (answer === "again") return false;
-        if (answer instanceof Error) waiting.reject(answer);
-        else waiting.resolve(answer);
-        leave();
-        return true;
-      },
-      onDeadline: (error) => {
-        waiting.reject(error ?? timedOut(waiting.subject));
-        leave();
-      },
-    });
+    this.#inFlightBytes += request.sizeBytes;
+    this.#pipeline.send(request);
   }
 
   #advance(): void {
     while (this.#head < this.#queue.length && this.#hasRoom) {
-      const next = this.#queue[this.#head] as Waiting;
-      this.#head += 1;
-      if (monotonicMs() >= next.deadlineMs) next.reject(timedOut(next.subject));
-      else this.#send(next);
+      this.#transmit(this.#queue[this.#head++] as PublishRequest);
     }
-    if (this.#head === this.#queue.length) {
+    if (this.#head < this.#queue.length) return;
+    if (this.#head > 0) {
       this.#queue = [];
       this.#head = 0;
-      // Woken at half a window, so that a sender of many refills in bulk and not one by one.
-      if (this.#roomWaiters.length > 0 && this.#inFlight <= this.#window / 2) {
-        const waiters = this.#roomWaiters;
-        this.#roomWaiters = [];
-        for (const wake of waiters) wake();
-      }
     }
+    // Woken at half a window, so that a sender of many refills in bulk and not one by one.
+    if (this.#roomWaiters.length > 0 && this.#inFlight <= this.#window / 2) {
+      const waiters = this.#roomWaiters;
+      this.#roomWaiters = [];
+      for (const wake of waiters) wake();
+    }
+  }
+}
+
+class PublishRequest extends PipelineRequest {
+  readonly #stream: string;
+  readonly #onPublished: OnPublished;
+
+  constructor(message: OutgoingMessage, headers: Uint8Array, onPublished: OnPublished) {
+    const { timeoutMs = defaultTimeoutMs } = message;
+    super(message.subject, message.body, headers, monotonicMs() + timeoutMs, resendMs);
+    this.#stream = message.stream;
+    this.#onPublished = onPublished;
+  }
+
+  get sizeBytes(): number {
+    return this.body.length + (this.headers?.length ?? 0);
+  }
+
+  override onReply(reply: Msg): boolean {
+    const answer = readAnswer(reply, this, this.#stream);
+    if (answer === "again") return false;
+    this.#onPublished(answer);
+    return true;
+  }
+
+  override onDeadline(error?: Error): void {
+    this.#onPublished(error ?? timedOut(this.subject));
   }
 }
 
@@ -151,7 +157,7 @@ interface Answer {
   error?: { code: number; err_code?: number; description: string };
 }
 
-function readAnswer(reply: Msg, request: SentRequest, stream: string): Published | Error | "again" {
+function readAnswer(reply: Msg, request: PublishRequest, stream: string): Published | Error | "again" {
   const answer = reply.json<Answer>();
   const { error } = answer;
   if (error === undefined) {
@@ -171,7 +177,7 @@ function readAnswer(reply: Msg, request: SentRequest, stream: string): Published
     );
   }
   if (apiCode === apiError.tooLarge) {
-    return new PayloadTooLargeError(subject, request.body.length + (request.headers?.length ?? 0), 0);
+    return new PayloadTooLargeError(subject, request.sizeBytes, 0);
   }
   if (error.code === 503 || apiCode === apiError.inProcess) return "again";
   return new PublishError(

@@ -8,7 +8,7 @@ import type { ResolvedConfig } from "../actor/config.ts";
 import type { PublishOptions, Sent, TellOptions } from "../actor/context.ts";
 import type { EventType } from "../actor/event.ts";
 import { applySchema, type Schema } from "../actor/schema.ts";
-import type { Publisher } from "../broker/publisher.ts";
+import type { OutgoingMessage, Publisher } from "../broker/publisher.ts";
 import { toError } from "../kernel/errors.ts";
 import { contentTypes, encode } from "../message/codec.ts";
 import { header } from "../message/headers.ts";
@@ -75,23 +75,30 @@ export class Producer {
     const outcome: ManySent = { accepted: 0, duplicates: 0, failures: [] };
     const open = new OpenSends();
     let index = 0;
-    const sendOne = async (body: unknown, at: number): Promise<void> => {
-      const own = idOf === undefined ? shared : { ...shared, id: idOf(body as never, at) };
-      const envelope = composeTask(names, name, config, own, defaults);
-      const checked = applySchema(config?.input, body, `message for ${name}`);
-      if (checked instanceof Promise) await checked;
-      const sent = await this.#send(envelope, body);
-      if (sent.duplicate) outcome.duplicates += 1;
-      else {
-        outcome.accepted += 1;
-        if (config?.resultTtlMs !== undefined) await this.#options.onAccepted(name, sent.id);
-      }
-    };
     const accept = (body: unknown): void => {
       const at = index++;
-      open.add(
-        sendOne(body, at).catch((thrown: unknown) => void outcome.failures.push({ index: at, error: toError(thrown) })),
-      );
+      const fail = (thrown: unknown): void => {
+        outcome.failures.push({ index: at, error: toError(thrown) });
+        open.leave();
+      };
+      open.enter();
+      try {
+        const own = idOf === undefined ? shared : { ...shared, id: idOf(body as never, at) };
+        const envelope = composeTask(names, name, config, own, defaults);
+        const send = (): void =>
+          publisher.send(this.#encode(envelope, body), (result) => {
+            if (result instanceof Error) return fail(result);
+            if (result.duplicate) outcome.duplicates += 1;
+            else outcome.accepted += 1;
+            if (config?.resultTtlMs === undefined || result.duplicate) return open.leave();
+            this.#options.onAccepted(name, envelope.id).then(() => open.leave(), fail);
+          });
+        const checked = applySchema(config?.input, body, `message for ${name}`);
+        if (checked instanceof Promise) checked.then(send).catch(fail);
+        else send();
+      } catch (thrown) {
+        fail(thrown);
+      }
     };
     if (Symbol.asyncIterator in bodies) {
       for await (const body of bodies) {
@@ -122,11 +129,13 @@ export class Producer {
   }
 
   async #send(envelope: Envelope, body: unknown): Promise<Sent> {
-    const { id, stream, subject, headers, codec } = envelope;
-    const bytes = encode(body, codec);
+    const { stream, sequence, duplicate } = await this.#options.publisher.publish(this.#encode(envelope, body));
+    return { id: envelope.id, stream, sequence, duplicate };
+  }
+
+  #encode({ stream, subject, headers, codec }: Envelope, body: unknown): OutgoingMessage {
     headers[header.contentType] = contentTypes[codec];
-    const published = await this.#options.publisher.publish({ stream, subject, body: bytes, headers });
-    return { id, stream: published.stream, sequence: published.sequence, duplicate: published.duplicate };
+    return { stream, subject, body: encode(body, codec), headers };
   }
 
   #noteTell(actor: string): void {
@@ -143,17 +152,18 @@ export function target(actor: ActorClass | string): { name: string; config: Reso
   return { name: config.name, config };
 }
 
-/** Counts sends under way without keeping their promises. */
+/** Counts sends under way without keeping a promise for each. */
 class OpenSends {
   #open = 0;
   #wake: (() => void) | undefined;
 
-  add(send: Promise<void>): void {
+  enter(): void {
     this.#open += 1;
-    void send.then(() => {
-      this.#open -= 1;
-      if (this.#open === 0) this.#wake?.();
-    });
+  }
+
+  leave(): void {
+    this.#open -= 1;
+    if (this.#open === 0) this.#wake?.();
   }
 
   async allDone(): Promise<void> {

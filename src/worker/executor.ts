@@ -17,7 +17,7 @@ import type { Suspects } from "./suspects.ts";
 import { decideAdmission, decideInvalid, decideRun, type Decider, type Outcome, type RunResult } from "./outcome.ts";
 import type { Run } from "./run.ts";
 import type { Reporter } from "./reporter.ts";
-import type { Settled, Settler } from "./settle.ts";
+import type { Settler } from "./settle.ts";
 
 /** Wraps every run of a worker. Call `next` once, with the input or another one; what it gives is what `receive` returned. */
 export type Middleware = (input: unknown, ctx: Context, next: (input: unknown) => Promise<unknown>) => unknown;
@@ -49,8 +49,6 @@ export class Executor {
 
   /** Takes one message to its end. Resolves once its settlement is sent; then its slot is free. Never rejects. */
   async execute(run: Run): Promise<void> {
-    const { suspects, reporter } = this.#options;
-    const startedMs = monotonicMs();
     let outcome: Outcome;
     let input: unknown;
     try {
@@ -62,26 +60,23 @@ export class Executor {
       outcome = this.#admit(run, decoded) ?? (await this.#run(run, input));
     } catch (thrown) {
       // What Godwit itself needed (the runs record) could not be had: leave the message to its next delivery.
-      reporter.problem(toError(thrown));
+      this.#options.reporter.problem(toError(thrown));
       outcome = { kind: "lost", reason: "deadline" };
     }
-    suspects.leave(run);
-    if (!run.open) return;
-    run.phase = "settling";
-    const settling = this.#options.settler.settle(run, outcome, input);
-    const settled = settling instanceof Promise ? await settling : settling;
-    run.phase = "done";
-    this.#report(run, settled, monotonicMs() - startedMs);
+    await this.#settle(run, outcome, input);
   }
 
   /** Ends a run from outside: its worker stops, or the message is no longer its own. Its handler's late result is dropped. */
-  async giveUp(run: Run, outcome: Outcome): Promise<void> {
+  giveUp(run: Run, outcome: Outcome): void | Promise<void> {
+    return this.#settle(run, outcome, undefined);
+  }
+
+  /** The first to come here decides what becomes of the run. */
+  #settle(run: Run, outcome: Outcome, input: unknown): void | Promise<void> {
+    this.#options.suspects.leave(run);
     if (!run.open) return;
     run.phase = "settling";
-    this.#options.suspects.leave(run);
-    const settled = await this.#options.settler.settle(run, outcome, undefined);
-    run.phase = "done";
-    this.#report(run, settled, 0);
+    return this.#options.settler.settle(run, outcome, input);
   }
 
   /** Reads what earlier runs left. */
@@ -112,9 +107,11 @@ export class Executor {
     }
     run.phase = "running";
     run.ran = true;
-    budget.run(monotonicMs());
+    const startedMs = monotonicMs();
+    budget.run(startedMs);
     reporter.started(run);
     const result = await this.#handle(run, input);
+    run.handledMs = monotonicMs() - startedMs;
     const outcome = decideRun(this.#decider, result, run.history);
     if (outcome.kind === "retry") outcome.delayMs = budget.stretch(outcome.delayMs, config.retry.maxMs, monotonicMs());
     return outcome;
@@ -131,17 +128,8 @@ export class Executor {
     } catch (thrown) {
       return { ok: false, error: toError(thrown) };
     } finally {
-      clearTimeout(timer);
+      if (timer !== undefined) clearTimeout(timer);
     }
-  }
-
-  #report(run: Run, { outcome, confirmed }: Settled, ms: number): void {
-    this.#options.reporter.settling(
-      confirmed.then((ours) => {
-        const unconfirmed = !ours && outcome.kind !== "lost";
-        this.#options.reporter.ended(run, unconfirmed ? { kind: "lost", reason: "unconfirmed" } : outcome, ms);
-      }),
-    );
   }
 }
 

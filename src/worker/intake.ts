@@ -139,7 +139,8 @@ export class Intake {
     const run = new Run(delivery, services, nowMs);
     if (loop.gapMs(nowMs) > delivery.ackWaitMs / 3) {
       run.phase = "done";
-      this.#options.reporter.ended(run, { kind: "lost", reason: "loop-gap" }, 0);
+      this.#options.reporter.settling();
+      this.#options.reporter.ended(run, { kind: "lost", reason: "loop-gap" });
       return;
     }
     this.#runs.add(run);

@@ -40,13 +40,23 @@ export class Reporter {
     if (this.#heard("problem")) this.#emitter.emit("problem", { actor: this.#actor, error });
   }
 
-  /** A delivery ended. */
-  ended(run: Run, outcome: Outcome, ms: number): void {
+  /** A settlement is under way. */
+  settling(): void {
+    this.#settling += 1;
+  }
+
+  /** A delivery ended, its settlement confirmed or lost. */
+  ended(run: Run, outcome: Outcome): void {
+    this.#settling -= 1;
+    if (this.#settling === 0 && this.#wake.length > 0) {
+      for (const wake of this.#wake) wake();
+      this.#wake = [];
+    }
     this.counts[outcome.kind] += 1;
     if (!this.#heard(outcome.kind)) return;
     switch (outcome.kind) {
       case "completed":
-        this.#emitter.emit("completed", { ...run.ref, ms });
+        this.#emitter.emit("completed", { ...run.ref, ms: run.handledMs });
         break;
       case "retry":
         this.#emitter.emit("retry", { ...run.ref, error: outcome.error, delayMs: outcome.delayMs });
@@ -64,18 +74,6 @@ export class Reporter {
         this.#emitter.emit("lost", { ...run.ref, reason: outcome.reason });
         break;
     }
-  }
-
-  /** Counts a settlement that the server has yet to confirm. */
-  settling(settlement: Promise<void>): void {
-    this.#settling += 1;
-    void settlement.finally(() => {
-      this.#settling -= 1;
-      if (this.#settling === 0) {
-        for (const wake of this.#wake) wake();
-        this.#wake = [];
-      }
-    });
   }
 
   /** Resolves once no settlement is under way. */

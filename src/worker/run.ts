@@ -32,6 +32,8 @@ export class Run implements Context {
   history: RunHistory = noHistory;
   /** Its handler has begun. */
   ran = false;
+  /** How long the handler took. */
+  handledMs = 0;
   /** A `started` of this delivery stands in the runs record. */
   noted = false;
   readonly #services: RunServices;

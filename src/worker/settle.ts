@@ -17,6 +17,7 @@ import { writeFailure } from "../message/failure.ts";
 import { header, parseReplyAddress } from "../message/headers.ts";
 import type { Names } from "../message/subjects.ts";
 import type { Results } from "../result/results.ts";
+import type { LostReason } from "./events.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Run } from "./run.ts";
 
@@ -33,15 +34,12 @@ export interface SettlerOptions {
   results: Results;
   deadLetters: DeadLetters;
   bus: Bus;
+  /** The settlement has been sent, or given up: what was done in the end, which an unavailable server may have changed. */
+  onSettling: (run: Run) => void;
+  /** The server confirmed the settlement, or did not before the deadline. */
+  onSettled: (run: Run, outcome: Outcome) => void;
   onResultLost: (run: Run, error: Error) => void;
   onProblem: (error: Error) => void;
-}
-
-/** What was done in the end, which an unavailable server may have changed. */
-export interface Settled {
-  outcome: Outcome;
-  /** Resolves to false where the server did not confirm before the deadline. */
-  confirmed: Promise<boolean>;
 }
 
 export class Settler {
@@ -52,7 +50,7 @@ export class Settler {
   }
 
   /** Undefined where the effects need no waiting for: the message's way on the fast path has no turn of the loop here. */
-  settle(run: Run, outcome: Outcome, input: unknown): Settled | Promise<Settled> {
+  settle(run: Run, outcome: Outcome, input: unknown): void | Promise<void> {
     if (run.delivery.lost && outcome.kind !== "lost") outcome = { kind: "lost", reason: "deadline" };
     if (outcome.kind === "completed") {
       const { config } = this.#options;
@@ -63,7 +61,7 @@ export class Settler {
     return this.#unhappy(run, outcome, input);
   }
 
-  async #complete(run: Run, outcome: Outcome & { kind: "completed" }, reply: string | undefined): Promise<Settled> {
+  async #complete(run: Run, outcome: Outcome & { kind: "completed" }, reply: string | undefined): Promise<void> {
     const { config, results } = this.#options;
     const ttlMs = config.resultTtlMs;
     if (ttlMs !== undefined) {
@@ -77,7 +75,7 @@ export class Settler {
     return this.#end(run, outcome, { kind: "ack" });
   }
 
-  async #unhappy(run: Run, outcome: Outcome, input: unknown): Promise<Settled> {
+  async #unhappy(run: Run, outcome: Outcome, input: unknown): Promise<void> {
     switch (outcome.kind) {
       case "completed":
         return this.#end(run, outcome, { kind: "ack" });
@@ -93,24 +91,24 @@ export class Settler {
             message: error.message.slice(0, maxErrorText),
           },
         };
-        if (!(await this.#note(run, note))) return lost();
+        if (!(await this.#note(run, note))) return this.#lose(run);
         return this.#end(run, outcome, { kind: "nak", delayMs });
       }
       case "deferred":
       case "interrupted": {
         // A `started` that stays would be taken for a stall.
-        if (run.noted && !(await this.#note(run, { state: "interrupted" }))) return lost();
+        if (run.noted && !(await this.#note(run, { state: "interrupted" }))) return this.#lose(run);
         return this.#end(run, outcome, { kind: "nak", delayMs: outcome.kind === "deferred" ? outcome.delayMs : 0 });
       }
       case "dead":
         return this.#bury(run, outcome, input);
       case "lost":
         if (run.noted) this.#noteLost(run);
-        return { outcome, confirmed: Promise.resolve(false) };
+        return this.#lose(run, outcome.reason);
     }
   }
 
-  async #bury(run: Run, outcome: Outcome & { kind: "dead" }, input: unknown): Promise<Settled> {
+  async #bury(run: Run, outcome: Outcome & { kind: "dead" }, input: unknown): Promise<void> {
     const { config, deadLetters, results, actor } = this.#options;
     const { delivery, history } = run;
     const { reason, error } = outcome;
@@ -171,9 +169,18 @@ export class Settler {
     return this.#end(run, outcome, { kind: "term", reason });
   }
 
-  #end(run: Run, outcome: Outcome, settlement: Settlement): Settled {
-    if (run.delivery.lost) return lost();
-    return { outcome, confirmed: run.delivery.settle(settlement) };
+  #end(run: Run, outcome: Outcome, settlement: Settlement): void {
+    if (run.delivery.lost) return this.#lose(run);
+    const { onSettling, onSettled } = this.#options;
+    onSettling(run);
+    run.delivery.settle(settlement, (confirmed) =>
+      onSettled(run, confirmed ? outcome : { kind: "lost", reason: "unconfirmed" }),
+    );
+  }
+
+  #lose(run: Run, reason: LostReason = "deadline"): void {
+    this.#options.onSettling(run);
+    this.#options.onSettled(run, { kind: "lost", reason });
   }
 
   /** @returns false where the record could not be written while the message was ours. */
@@ -235,10 +242,6 @@ export class Settler {
     const fields = { [header.contentType]: contentTypes.msgpack, [header.outcome]: "failed" };
     bus.publish(names.replySubject(reply), encode(failure, "msgpack"), fields);
   }
-}
-
-function lost(): Settled {
-  return { outcome: { kind: "lost", reason: "deadline" }, confirmed: Promise.resolve(false) };
 }
 
 /** Errors that trying again does not mend. */

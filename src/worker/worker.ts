@@ -161,6 +161,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
       results,
       deadLetters,
       bus,
+      onSettling: (run) => {
+        run.phase = "done";
+        reporter.settling();
+      },
+      onSettled: (run, outcome) => reporter.ended(run, outcome),
       onResultLost: (run, error) => reporter.resultLost(run, error),
       onProblem: (error) => reporter.problem(error),
     });
