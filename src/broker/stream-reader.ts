@@ -1,5 +1,5 @@
 /** Stream reader: looks into streams from outside, for people and tools; no message's way leads through it. */
-import { JetStreamApiError, type StoredMsg } from "@nats-io/jetstream";
+import { JetStreamApiError, type CompletionResult, type StoredMsg } from "@nats-io/jetstream";
 import type { ReceivedHeaders } from "../message/headers.ts";
 import { wrapHeaders } from "./bus.ts";
 import type { Connection } from "./connection.ts";
@@ -32,6 +32,8 @@ export interface ConsumerState {
   /** Open pulls of workers. */
   waitingPulls: number;
   ackWaitMs: number;
+  /** Stream sequence up to which everything was handed over at least once. */
+  delivered: number;
   /** Stream sequence up to which everything is settled. */
   ackFloor: number;
 }
@@ -57,29 +59,31 @@ export class StreamReader {
 
   /** Messages of a subject filter in order, from a sequence on, fetched in pages. Needs a stream that allows direct gets. */
   async *scan(stream: string, filter: string, fromSequence = 1): AsyncGenerator<StoredMessage> {
-    let next = fromSequence;
+    let next = Math.max(1, fromSequence);
     for (;;) {
-      let count = 0;
-      try {
-        const page = await this.#connection.jsm.direct.getBatch(stream, {
-          seq: next,
-          batch: pageSize,
-          next_by_subj: filter,
-        });
-        for await (const message of page) {
-          count += 1;
-          next = message.seq + 1;
-          yield stored(stream, message);
-        }
-      } catch (error) {
-        if (isNotFound(error)) return;
-        throw error;
-      }
-      if (count < pageSize) return;
+      const page = await this.#page(stream, filter, next, pageSize);
+      for (const message of page) yield stored(stream, message);
+      const last = page.at(-1);
+      // A page may be short and not the last: the server also bounds its bytes.
+      if (last === undefined || last.pending === 0) return;
+      next = last.seq + 1;
     }
   }
 
-  /** @throws NotFoundError-like JetStreamApiError when the stream does not exist. */
+  /** How many messages of a subject filter there are from a sequence on. Needs a stream that allows direct gets. */
+  async count(stream: string, filter: string, fromSequence = 1): Promise<number> {
+    const [first] = await this.#page(stream, filter, Math.max(1, fromSequence), 1);
+    return first === undefined ? 0 : first.pending + 1;
+  }
+
+  /** Every stream of the account. */
+  async streamNames(): Promise<string[]> {
+    const found: string[] = [];
+    for await (const name of this.#connection.jsm.streams.names()) found.push(name);
+    return found;
+  }
+
+  /** Undefined where there is no such stream. */
   async state(stream: string): Promise<StreamState | undefined> {
     try {
       const { state } = await this.#connection.jsm.streams.info(stream);
@@ -114,6 +118,7 @@ export class StreamReader {
         redelivered: info.num_redelivered,
         waitingPulls: info.num_waiting,
         ackWaitMs: (config.ack_wait ?? 0) / 1_000_000,
+        delivered: info.delivered.stream_seq,
         ackFloor: info.ack_floor.stream_seq,
       });
     }
@@ -148,6 +153,20 @@ export class StreamReader {
   /** Deletes every message of a subject filter. @returns how many. */
   async purge(stream: string, filter: string): Promise<number> {
     return (await this.#connection.jsm.streams.purge(stream, { filter })).purged;
+  }
+
+  /** By callback, because the client's iterator leaves its subscription open. */
+  #page(stream: string, filter: string, fromSequence: number, batch: number): Promise<StoredMsg[]> {
+    return new Promise((resolve, reject) => {
+      const page: StoredMsg[] = [];
+      const callback = (done: CompletionResult | null, message: StoredMsg): void => {
+        if (done === null) page.push(message);
+        else if (done.err === undefined || isNotFound(done.err)) resolve(page);
+        else reject(done.err);
+      };
+      const query = { seq: fromSequence, batch, next_by_subj: filter, callback };
+      this.#connection.jsm.direct.getBatch(stream, query).catch(reject);
+    });
   }
 
   async #find(stream: string, query: { seq: number } | { last_by_subj: string }): Promise<StoredMessage | undefined> {
