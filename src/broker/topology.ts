@@ -1,14 +1,19 @@
 /**
  * Topology: the streams, buckets and durables that Godwit needs, declared as data and reconciled with the server.
  * 1. What is missing is created; what may change is updated; what may not is refused with TopologyMismatchError.
- * 2. With `provision: "check"` nothing is written: it only compares, and what is missing is refused too.
+ * 2. With `provision: "check"` nothing is written: it only compares, and what is missing is refused too. Tools that do not know a
+ *    system's limits neither compare nor change its streams: `"keep"` makes those that are missing, `"use"` makes nothing.
  * 3. Reconciling twice, or from several hosts at once, changes nothing.
  */
 import { JetStreamApiError, type ConsumerConfig, type JetStreamManager, type StreamConfig } from "@nats-io/jetstream";
 import { TopologyMismatchError } from "../kernel/errors.ts";
 import type { Names } from "../message/subjects.ts";
 
-export type Provision = "create" | "check";
+/**
+ * `create`: make and update. `keep`: make what is missing and leave the streams that exist as they are; durables are updated, since
+ * their settings are the actors' own. `check`: compare and refuse; needs no right to create. `use`: what is there will do.
+ */
+export type Provision = "create" | "keep" | "check" | "use";
 
 /**
  * How hard it is to lose what was accepted. `dev`: memory, gone with the server. `single`: one file copy. `replicated`: three copies.
@@ -116,10 +121,11 @@ function bucketSpec(bucket: string, kept: Partial<StreamConfig>): StreamSpec {
 export async function reconcileStream(jsm: JetStreamManager, spec: StreamSpec, provision: Provision): Promise<void> {
   const found = await absentAsUndefined(jsm.streams.info(spec.name));
   if (found === undefined) {
-    if (provision === "check") throw missing(`stream ${spec.name}`);
+    if (provision === "check" || provision === "use") throw missing(`stream ${spec.name}`, provision);
     await explainRefusal(`stream ${spec.name}`, jsm.streams.add(spec));
     return;
   }
+  if (provision === "keep" || provision === "use") return;
   const changed = differences(found.config, spec);
   if (changed.length === 0) return;
   const fixed = changed.filter((field) => field === "storage" || field === "retention");
@@ -140,10 +146,11 @@ export async function reconcileDurable(
   const what = `durable ${spec.durable_name} on ${stream}`;
   const found = await absentAsUndefined(jsm.consumers.info(stream, spec.durable_name));
   if (found === undefined) {
-    if (provision === "check") throw missing(what);
+    if (provision === "check" || provision === "use") throw missing(what, provision);
     await explainRefusal(what, jsm.consumers.add(stream, spec));
     return true;
   }
+  if (provision === "use") return false;
   // Where to begin matters once, at creation; the server refuses to change it.
   const { deliver_policy: _policy, opt_start_time: _time, ...changeable } = spec;
   const config = { ...found.config };
@@ -188,9 +195,10 @@ async function explainRefusal<T>(what: string, request: Promise<T>): Promise<T> 
   }
 }
 
-function missing(what: string): TopologyMismatchError {
+function missing(what: string, provision: Provision): TopologyMismatchError {
   return new TopologyMismatchError(
-    `The ${what} does not exist and provision is "check"; create it with a credential that may, or use provision "create".`,
+    `The ${what} does not exist and provision is "${provision}"; create it with a credential that may, or use provision "create".`,
+    { missing: what },
   );
 }
 

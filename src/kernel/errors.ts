@@ -74,8 +74,12 @@ export class EmbeddedServerError extends GodwitError {
 
 /** A stream, bucket or durable exists with settings that cannot be changed to the declared ones. */
 export class TopologyMismatchError extends GodwitError {
-  constructor(message: string, options?: { cause?: unknown }) {
+  /** What is not there at all, such as `stream godwit_TASKS`; `undefined` where settings differ. */
+  readonly missing: string | undefined;
+
+  constructor(message: string, options: { cause?: unknown; missing?: string } = {}) {
     super("TOPOLOGY_MISMATCH", message, options);
+    this.missing = options.missing;
   }
 }
 
@@ -172,6 +176,13 @@ export class ClosedError extends GodwitError {
 export class NotFoundError extends GodwitError {
   constructor(message: string) {
     super("NOT_FOUND", message);
+  }
+}
+
+/** What is to be removed still serves: workers listen to it, or messages wait for it. */
+export class InUseError extends GodwitError {
+  constructor(message: string) {
+    super("IN_USE", message);
   }
 }
 

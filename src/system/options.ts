@@ -16,7 +16,10 @@ export interface SystemOptions {
   embedded?: boolean | EmbeddedOptions;
   /** Keeps systems on one cluster apart. Default `"godwit"`. */
   namespace?: string;
-  /** `"create"` (default) makes and updates streams and durables; `"check"` needs no right to. */
+  /**
+   * `"create"` (default) makes and updates streams and durables; `"check"` compares them and needs no right to. For tools that do not
+   * know the system's limits: `"keep"` leaves streams that exist as they are, `"use"` takes what is there.
+   */
   provision?: Provision;
   /** Default `"single"`. */
   durability?: DurabilityProfile;
@@ -83,7 +86,7 @@ const shape = z.strictObject({
     ])
     .default(false),
   namespace: z.string().default("godwit"),
-  provision: z.enum(["create", "check"]).default("create"),
+  provision: z.enum(["create", "keep", "check", "use"]).default("create"),
   durability: z.enum(["dev", "single", "replicated", "strict"]).default("single"),
   codec: z.enum(["msgpack", "json"]).default("msgpack"),
   limits: z

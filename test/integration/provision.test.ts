@@ -1,0 +1,46 @@
+/** The ways to provision against a real server: who makes streams, who changes them, and who leaves them alone. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { EmbeddedServer } from "../../src/broker/embedded/server.ts";
+import { ActorSystem } from "../../src/system/actor-system.ts";
+import type { SystemOptions } from "../../src/system/options.ts";
+
+let server: EmbeddedServer;
+
+beforeAll(async () => {
+  server = await EmbeddedServer.start();
+});
+
+afterAll(() => server.stop());
+
+/** Connects, and gives the limit that the task stream of the namespace then has. */
+async function taskBytes(options: SystemOptions): Promise<number> {
+  const system = await ActorSystem.connect({ servers: server.url, log: "silent", ...options });
+  try {
+    const { connection, names } = system.parts;
+    return (await connection.jsm.streams.info(names.tasks)).config.max_bytes;
+  } finally {
+    await system.close();
+  }
+}
+
+test("keep and use leave the streams of a system with other limits as they are; create changes and check refuses", async () => {
+  const own = { namespace: "own", limits: { maxBytes: 5_000_000 } };
+  expect(await taskBytes(own)).toBe(5_000_000);
+  expect(await taskBytes({ namespace: "own", provision: "keep" })).toBe(5_000_000);
+  expect(await taskBytes({ namespace: "own", provision: "use" })).toBe(5_000_000);
+  await expect(taskBytes({ namespace: "own", provision: "check" })).rejects.toMatchObject({
+    code: "TOPOLOGY_MISMATCH",
+    missing: undefined,
+  });
+  expect(await taskBytes({ namespace: "own" })).toBe(10_000_000_000);
+});
+
+test("keep makes what is missing; use and check say what is missing and make nothing", async () => {
+  for (const provision of ["use", "check"] as const) {
+    await expect(taskBytes({ namespace: "fresh", provision })).rejects.toMatchObject({
+      code: "TOPOLOGY_MISMATCH",
+      missing: "stream fresh_TASKS",
+    });
+  }
+  expect(await taskBytes({ namespace: "fresh", provision: "keep" })).toBe(10_000_000_000);
+});
