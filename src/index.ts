@@ -3,6 +3,7 @@ export { ActorSystem } from "./system/actor-system.ts";
 export { Actor } from "./actor/actor.ts";
 export { config } from "./actor/config.ts";
 export { event, on } from "./actor/event.ts";
+export { loadActors } from "./actor/loader.ts";
 export { RetryAfter, Snooze, Terminal } from "./actor/signals.ts";
 export type { ActorClass, ActorInput, ActorOutput, ActorSource } from "./actor/actor-class.ts";
 export type { ActorConfig, BackoffFunction, RetryConfig } from "./actor/config.ts";
