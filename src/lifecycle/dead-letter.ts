@@ -56,6 +56,8 @@ export interface Deceased {
 }
 
 const maxInfoBytes = 4_096;
+/** The server takes no more than 64 KB of headers in all. */
+const maxHeadersBytes = 48 * 1_024;
 
 export class DeadLetters {
   readonly #names: Names;
@@ -73,13 +75,17 @@ export class DeadLetters {
     const info = describe(deceased);
     const headers = deceased.headers.entries();
     const name = this.#names.deadSubject(deceased.actor, deceased.stream, deceased.sequence);
-    try {
-      await this.#publish(name, info, { [header.deadHeaders]: asciiJson(headers) }, deceased.body, timeoutMs);
-    } catch (error) {
-      if (!(error instanceof PayloadTooLargeError)) throw error;
-      await this.#objects.put(name, encode({ headers, body: deceased.body }, "msgpack"));
-      await this.#publish(name, info, { [header.deadObject]: name }, new Uint8Array(), timeoutMs);
+    const kept = asciiJson(headers);
+    if (kept.length <= maxHeadersBytes) {
+      try {
+        await this.#publish(name, info, { [header.deadHeaders]: kept }, deceased.body, timeoutMs);
+        return info;
+      } catch (error) {
+        if (!(error instanceof PayloadTooLargeError)) throw error;
+      }
     }
+    await this.#objects.put(name, encode({ headers, body: deceased.body }, "msgpack"));
+    await this.#publish(name, info, { [header.deadObject]: name }, new Uint8Array(), timeoutMs);
     return info;
   }
 
