@@ -27,7 +27,7 @@ export interface PublishOptions {
 }
 
 export interface TellOptions extends PublishOptions {
-  /** Run no earlier than after this. */
+  /** Run no earlier than after this. Sending the same id again with another delay moves the task, while it still waits. */
   delay?: Duration;
   /** Default `"normal"`. */
   lane?: Lane;

@@ -48,6 +48,8 @@ export function composeTask(
   if (expiresInMs !== undefined) headers[header.expires] = String(wallMs() + delayMs + expiresInMs);
   const codec = checkCodec(options.codec) ?? config?.codec ?? defaults.codec;
   if (delayMs === 0) return { id, stream: names.tasks, subject: names.taskSubject(actor, lane), headers, codec };
+  // The delay is part of the dedup key: the same id with another delay moves the task, a mere repeat does nothing.
+  headers[header.msgId] += `|${delayMs}`;
   headers[header.schedule] = `@at ${new Date(wallMs() + delayMs).toISOString()}`;
   headers[header.scheduleTarget] = names.dueSubject(actor, lane);
   return { id, stream: names.schedule, subject: names.scheduleSubject(actor, id), headers, codec };
