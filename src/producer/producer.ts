@@ -9,7 +9,7 @@ import type { PublishOptions, Sent, TellOptions } from "../actor/context.ts";
 import type { EventType } from "../actor/event.ts";
 import { applySchema, type Schema } from "../actor/schema.ts";
 import type { OutgoingMessage, Publisher } from "../broker/publisher.ts";
-import { toError } from "../kernel/errors.ts";
+import { ConfigError, toError } from "../kernel/errors.ts";
 import { contentTypes, encode } from "../message/codec.ts";
 import { header } from "../message/headers.ts";
 import { checkActorName, checkEventSubject } from "../message/names.ts";
@@ -70,6 +70,11 @@ export class Producer {
     const { name, config } = target(actor);
     const { id: idOf, ...shared } = options;
     const { names, defaults, publisher } = this.#options;
+    if (idOf !== undefined && typeof idOf !== "function") {
+      throw new ConfigError('The option "id" of tellMany() must be a function: (body, index) => id.');
+    }
+    if (!isIterable(bodies))
+      throw new ConfigError("tellMany() takes an iterable of bodies, such as an array or a generator.");
     // One check of the shared options and of the actor; a mistake there fails the call and not each body.
     composeTask(names, name, config, shared, defaults);
     const outcome: ManySent = { accepted: 0, duplicates: 0, failures: [] };
@@ -102,12 +107,12 @@ export class Producer {
     };
     if (Symbol.asyncIterator in bodies) {
       for await (const body of bodies) {
-        await publisher.room();
+        await (publisher.room() ?? open.room());
         accept(body);
       }
     } else {
       for (const body of bodies) {
-        const room = publisher.room();
+        const room = publisher.room() ?? open.room();
         if (room) await room;
         accept(body);
       }
@@ -152,10 +157,18 @@ export function target(actor: ActorClass | string): { name: string; config: Reso
   return { name: config.name, config };
 }
 
+function isIterable(value: unknown): boolean {
+  return value != null && (Symbol.iterator in Object(value) || Symbol.asyncIterator in Object(value));
+}
+
+/** More than the publisher's window: those that an asynchronous schema still checks are in nobody else's count. */
+const maxOpen = 2_000;
+
 /** Counts sends under way without keeping a promise for each. */
 class OpenSends {
   #open = 0;
   #wake: (() => void) | undefined;
+  #wakeForRoom: (() => void) | undefined;
 
   enter(): void {
     this.#open += 1;
@@ -163,7 +176,14 @@ class OpenSends {
 
   leave(): void {
     this.#open -= 1;
+    if (this.#open === maxOpen / 2) this.#wakeForRoom?.();
     if (this.#open === 0) this.#wake?.();
+  }
+
+  /** Undefined while there is room for one more, else a promise for when there is. */
+  room(): Promise<void> | undefined {
+    if (this.#open < maxOpen) return undefined;
+    return new Promise((resolve) => (this.#wakeForRoom = resolve));
   }
 
   async allDone(): Promise<void> {
