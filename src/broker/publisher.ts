@@ -49,6 +49,7 @@ export class Publisher {
   #queue: PublishRequest[] = [];
   #head = 0;
   #roomWaiters: (() => void)[] = [];
+  #advancing = false;
 
   constructor(connection: Connection, pipeline: Pipeline, window = 1_000, windowBytes = 16 * 1_048_576) {
     this.#connection = connection;
@@ -100,8 +101,16 @@ export class Publisher {
   }
 
   #advance(): void {
-    while (this.#head < this.#queue.length && this.#hasRoom) {
-      this.#transmit(this.#queue[this.#head++] as PublishRequest);
+    // A request that ends while it is being sent, its deadline past or the pipeline closed, comes back here: the loop that sends it
+    // goes on, since a call for each of a long queue would overflow the stack.
+    if (this.#advancing) return;
+    this.#advancing = true;
+    try {
+      while (this.#head < this.#queue.length && this.#hasRoom) {
+        this.#transmit(this.#queue[this.#head++] as PublishRequest);
+      }
+    } finally {
+      this.#advancing = false;
     }
     if (this.#head < this.#queue.length) return;
     if (this.#head > 0) {

@@ -186,3 +186,22 @@ test.each([
     process.kill(stage.pid, "SIGCONT");
   }
 });
+
+test("20,000 sends that wait when the system closes are each told so", async () => {
+  const system = await stage.connect();
+  process.kill(stage.pid, "SIGSTOP");
+  try {
+    const codes = Array.from(numbers(20_000), (n) =>
+      system.tell("sink", n).then(
+        () => "stored",
+        (error: unknown) => (error as { code?: string }).code ?? String(error),
+      ),
+    );
+    const closing = system.close();
+    expect(new Set(await Promise.all(codes))).toEqual(new Set(["CLOSED"]));
+    process.kill(stage.pid, "SIGCONT");
+    await closing;
+  } finally {
+    process.kill(stage.pid, "SIGCONT");
+  }
+});
