@@ -1,5 +1,7 @@
 /** Reporter: turns what happens to runs into the worker's events and counts, and knows which settlements are still under way. */
 import type { EventEmitter } from "node:events";
+import { toError } from "../kernel/errors.ts";
+import type { Logger } from "../kernel/logger.ts";
 import type { WorkerEvents } from "./events.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Run } from "./run.ts";
@@ -11,33 +13,35 @@ export class Reporter {
   readonly counts: OutcomeCounts = { completed: 0, retry: 0, deferred: 0, interrupted: 0, dead: 0, lost: 0 };
   readonly #emitter: EventEmitter<WorkerEvents>;
   readonly #actor: string;
+  readonly #log: Logger;
   #settling = 0;
   #wake: (() => void)[] = [];
 
-  constructor(emitter: EventEmitter<WorkerEvents>, actor: string) {
+  constructor(emitter: EventEmitter<WorkerEvents>, actor: string, log: Logger) {
     this.#emitter = emitter;
     this.#actor = actor;
+    this.#log = log;
   }
 
   started(run: Run): void {
-    if (this.#heard("started")) this.#emitter.emit("started", run.ref);
+    if (this.#heard("started")) this.#emit("started", run.ref);
   }
 
   stalled(run: Run): void {
-    if (this.#heard("stalled")) this.#emitter.emit("stalled", { ...run.ref, stalls: run.history.stalls });
+    if (this.#heard("stalled")) this.#emit("stalled", { ...run.ref, stalls: run.history.stalls });
   }
 
   progress(run: Run, value: unknown): void {
-    if (this.#heard("progress")) this.#emitter.emit("progress", { ...run.ref, value });
+    if (this.#heard("progress")) this.#emit("progress", { ...run.ref, value });
   }
 
   resultLost(run: Run, error: Error): void {
     run.log.error({ err: error }, "the result could not be stored; the message counts as completed");
-    if (this.#heard("resultLost")) this.#emitter.emit("resultLost", { ...run.ref, error });
+    if (this.#heard("resultLost")) this.#emit("resultLost", { ...run.ref, error });
   }
 
   problem(error: Error): void {
-    if (this.#heard("problem")) this.#emitter.emit("problem", { actor: this.#actor, error });
+    if (this.#heard("problem")) this.#emit("problem", { actor: this.#actor, error });
   }
 
   /** A settlement is under way. */
@@ -56,22 +60,22 @@ export class Reporter {
     if (!this.#heard(outcome.kind)) return;
     switch (outcome.kind) {
       case "completed":
-        this.#emitter.emit("completed", { ...run.ref, ms: run.handledMs });
+        this.#emit("completed", { ...run.ref, ms: run.handledMs });
         break;
       case "retry":
-        this.#emitter.emit("retry", { ...run.ref, error: outcome.error, delayMs: outcome.delayMs });
+        this.#emit("retry", { ...run.ref, error: outcome.error, delayMs: outcome.delayMs });
         break;
       case "deferred":
-        this.#emitter.emit("deferred", { ...run.ref, reason: outcome.reason, delayMs: outcome.delayMs });
+        this.#emit("deferred", { ...run.ref, reason: outcome.reason, delayMs: outcome.delayMs });
         break;
       case "interrupted":
-        this.#emitter.emit("interrupted", run.ref);
+        this.#emit("interrupted", run.ref);
         break;
       case "dead":
-        this.#emitter.emit("dead", { ...run.ref, reason: outcome.reason, error: outcome.error });
+        this.#emit("dead", { ...run.ref, reason: outcome.reason, error: outcome.error });
         break;
       case "lost":
-        this.#emitter.emit("lost", { ...run.ref, reason: outcome.reason });
+        this.#emit("lost", { ...run.ref, reason: outcome.reason });
         break;
     }
   }
@@ -79,6 +83,17 @@ export class Reporter {
   /** Resolves once no settlement is under way. */
   async settled(): Promise<void> {
     if (this.#settling > 0) await new Promise<void>((resolve) => this.#wake.push(resolve));
+  }
+
+  /** A listener that throws is a bug of its owner's: the message and the other listeners must not pay for it. */
+  #emit<E extends keyof WorkerEvents>(event: E, ...data: WorkerEvents[E]): void {
+    for (const listener of this.#emitter.rawListeners(event)) {
+      try {
+        Reflect.apply(listener, this.#emitter, data);
+      } catch (thrown) {
+        this.#log.error({ actor: this.#actor, err: toError(thrown) }, `a listener of "${event}" threw`);
+      }
+    }
   }
 
   /** Building an event costs more than counting; nobody may be listening. */

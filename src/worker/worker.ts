@@ -152,7 +152,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   #assemble(actor: RegisteredActor, durables: Awaited<ReturnType<typeof ensureDurables>>): RunningActor {
     const { names, connection, pipeline, bus, sender, runs, results, deadLetters, log } = this.#services;
     const { config, instance } = actor;
-    const reporter = new Reporter(this, config.name);
+    const reporter = new Reporter(this, config.name, log);
     const settler = new Settler({
       names,
       config,
