@@ -23,8 +23,9 @@ export abstract class Actor<Input = unknown, Output = void> {
   /** The message has become a dead letter: compensate. Called again if the worker dies meanwhile. An error here is logged. */
   async onDead(_input: Input, _error: Error): Promise<void> {}
 
-  get [brand](): true {
-    return true;
+  static {
+    // Not a declared member: a symbol that users' own declaration files could not name.
+    Object.defineProperty(Actor.prototype, brand, { value: true });
   }
 }
 

@@ -44,12 +44,21 @@ export class Bus {
 /** The headers of a received message, through the one shape that the rest of Godwit knows. */
 export function readHeaders(message: Pick<Msg, "headers">): ReceivedHeaders {
   const { headers } = message;
-  return headers ? wrapHeaders(headers) : noHeaders;
+  return headers ? new NatsHeaders(headers) : noHeaders;
 }
 
-export function wrapHeaders(headers: MsgHdrs): ReceivedHeaders {
-  return {
-    get: (name) => headers.get(name) || undefined,
-    entries: () => headers.keys().map((name) => [name, [...headers.values(name)]]),
-  };
+export class NatsHeaders implements ReceivedHeaders {
+  readonly #headers: MsgHdrs;
+
+  constructor(headers: MsgHdrs) {
+    this.#headers = headers;
+  }
+
+  get(name: string): string | undefined {
+    return this.#headers.get(name) || undefined;
+  }
+
+  entries(): [name: string, values: string[]][] {
+    return this.#headers.keys().map((name) => [name, [...this.#headers.values(name)]]);
+  }
 }

@@ -8,11 +8,9 @@ import type { Msg } from "@nats-io/transport-node";
 import { monotonicMs } from "../kernel/clock.ts";
 import type { ReceivedHeaders } from "../message/headers.ts";
 import { readHeaders } from "./bus.ts";
-import { PipelineRequest, type Pipeline } from "./pipeline.ts";
+import type { Acknowledger } from "./acknowledger.ts";
 
-const settleResendMs = 1_000;
 const acked = Buffer.from("+ACK");
-const progress = Buffer.from("+WPI");
 
 export type Settlement = { kind: "ack" } | { kind: "nak"; delayMs: number } | { kind: "term"; reason: string };
 
@@ -37,10 +35,10 @@ export class Delivery {
   readonly #message: Msg;
   /** Where settles and marks go. */
   readonly #replyTo: string;
-  readonly #pipeline: Pipeline;
+  readonly #acknowledger: Acknowledger;
 
   /** @param heldSinceMs the earliest monotonic time at which the server can have started the ack-wait. */
-  constructor(message: Msg, ackWaitMs: number, heldSinceMs: number, pipeline: Pipeline) {
+  constructor(message: Msg, ackWaitMs: number, heldSinceMs: number, acknowledger: Acknowledger) {
     // $JS.ACK.<stream>.<consumer>.<count>.<sequence>.<consumer sequence>.<time ns>.<pending>, in newer servers with domain and
     // account before the stream and a token behind.
     this.#replyTo = message.reply ?? "";
@@ -56,7 +54,7 @@ export class Delivery {
     this.markedMs = heldSinceMs;
     this.deadlineMs = heldSinceMs + ackWaitMs - marginMs(ackWaitMs);
     this.#message = message;
-    this.#pipeline = pipeline;
+    this.#acknowledger = acknowledger;
   }
 
   get subject(): string {
@@ -85,7 +83,9 @@ export class Delivery {
     const sentMs = monotonicMs();
     if (this.#settled || sentMs >= this.deadlineMs) return;
     this.markedMs = sentMs;
-    this.#pipeline.send(new MarkRequest(this, this.#replyTo));
+    this.#acknowledger.mark(this.#replyTo, this.deadlineMs, (confirmedMs) => {
+      this.deadlineMs = confirmedMs + this.ackWaitMs - marginMs(this.ackWaitMs);
+    });
   }
 
   /**
@@ -96,44 +96,13 @@ export class Delivery {
   settle(settlement: Settlement, onEnd: (confirmed: boolean) => void): void {
     if (this.#settled) throw new Error(`delivery ${this.stream}:${this.sequence} was settled twice`);
     this.#settled = true;
-    if (this.lost) onEnd(false);
-    else this.#pipeline.send(new SettleRequest(this, this.#replyTo, settlementBody(settlement), onEnd));
-  }
-}
-
-/** Sent once: the next mark follows soon enough. */
-class MarkRequest extends PipelineRequest {
-  readonly #delivery: Delivery;
-
-  constructor(delivery: Delivery, replyTo: string) {
-    super(replyTo, progress, undefined, delivery.deadlineMs, Infinity);
-    this.#delivery = delivery;
-  }
-
-  override onReply(): boolean {
-    const { ackWaitMs } = this.#delivery;
-    this.#delivery.deadlineMs = this.firstSentMs + ackWaitMs - marginMs(ackWaitMs);
-    return true;
-  }
-
-  override onDeadline(): void {}
-}
-
-class SettleRequest extends PipelineRequest {
-  readonly #onEnd: (confirmed: boolean) => void;
-
-  constructor(delivery: Delivery, replyTo: string, body: Uint8Array, onEnd: (confirmed: boolean) => void) {
-    super(replyTo, body, undefined, delivery.deadlineMs, settleResendMs);
-    this.#onEnd = onEnd;
-  }
-
-  override onReply(): boolean {
-    this.#onEnd(true);
-    return true;
-  }
-
-  override onDeadline(): void {
-    this.#onEnd(false);
+    if (this.lost) {
+      onEnd(false);
+      return;
+    }
+    const { deadlineMs } = this;
+    const body = settlementBody(settlement);
+    this.#acknowledger.settle(`${this.stream}.${this.consumer}`, { replyTo: this.#replyTo, body, deadlineMs, onEnd });
   }
 }
 

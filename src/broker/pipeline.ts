@@ -4,13 +4,16 @@
  * 2. A request ends exactly once: answered, or past its deadline.
  * 3. No timer and no promise for each request: one sweep serves all.
  */
-import { createInbox, type Msg, type MsgHdrs } from "@nats-io/transport-node";
+import { createInbox, type Msg, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import { monotonicMs } from "../kernel/clock.ts";
 import { ClosedError } from "../kernel/errors.ts";
 import type { Connection } from "./connection.ts";
 
 const sweepMs = 50;
 const noResponders = 503;
+
+/** What requests are put on. */
+export type Wire = Pick<NatsConnection, "publish">;
 
 /** What to send and how long; extend it with what becomes of the answer. */
 export abstract class PipelineRequest {
@@ -39,6 +42,13 @@ export abstract class PipelineRequest {
     this.headers = headers;
     this.deadlineMs = deadlineMs;
     this.resendMs = resendMs;
+  }
+
+  /** Puts it on the wire; `reply` is where its answer goes. */
+  transmit(wire: Wire, reply: string): void {
+    if (this.headers === undefined) wire.publish(this.subject, this.body, { reply });
+    else
+      wire.publish(this.subject, this.body, { reply, headers: new EncodedHeaders(this.headers) as object as MsgHdrs });
   }
 
   /** Return false to have it sent again soon. */
@@ -124,12 +134,7 @@ export class Pipeline {
     if (!this.#connection.up) return;
     request.sends += 1;
     if (request.firstSentMs === 0) request.firstSentMs = nowMs;
-    const reply = this.#prefix + String(token);
-    if (request.headers === undefined) this.#connection.nc.publish(request.subject, request.body, { reply });
-    else {
-      const headers = new EncodedHeaders(request.headers) as object as MsgHdrs;
-      this.#connection.nc.publish(request.subject, request.body, { reply, headers });
-    }
+    request.transmit(this.#connection.nc, this.#prefix + String(token));
   }
 
   #sendAll(): void {

@@ -1,7 +1,7 @@
 /** Stream reader: looks into streams from outside, for people and tools; no message's way leads through it. */
 import { JetStreamApiError, type CompletionResult, type StoredMsg } from "@nats-io/jetstream";
 import type { ReceivedHeaders } from "../message/headers.ts";
-import { wrapHeaders } from "./bus.ts";
+import { NatsHeaders } from "./bus.ts";
 import type { Connection } from "./connection.ts";
 
 export interface StoredMessage {
@@ -185,7 +185,7 @@ function stored(stream: string, message: StoredMsg): StoredMessage {
     stream,
     sequence: message.seq,
     subject: message.subject,
-    headers: wrapHeaders(message.header),
+    headers: new NatsHeaders(message.header),
     body: message.data,
     storedAtMs: message.time.getTime(),
   };

@@ -2,6 +2,7 @@
 import type { ActorClass, ActorInput, ActorOutput, ActorSource, Agreeing } from "../actor/actor-class.ts";
 import type { PublishOptions, Sender, Sent, TellOptions } from "../actor/context.ts";
 import type { EventInput, EventType } from "../actor/event.ts";
+import { Acknowledger } from "../broker/acknowledger.ts";
 import { Bucket } from "../broker/bucket.ts";
 import { Bus } from "../broker/bus.ts";
 import { Connection } from "../broker/connection.ts";
@@ -45,6 +46,7 @@ export class ActorSystem implements Sender {
   readonly #server: EmbeddedServer | undefined;
   readonly #connection: Connection;
   readonly #pipeline: Pipeline;
+  readonly #acknowledger: Acknowledger;
   readonly #bus: Bus;
   readonly #producer: Producer;
   readonly #asker: Asker;
@@ -59,6 +61,7 @@ export class ActorSystem implements Sender {
     this.log = typeof options.log === "string" ? createLogger(options.log) : options.log;
     const names = new Names(options.namespace);
     this.#pipeline = new Pipeline(connection);
+    this.#acknowledger = new Acknowledger(this.#pipeline);
     this.#bus = new Bus(connection);
     const publisher = new Publisher(connection, this.#pipeline);
     const reader = new StreamReader(connection);
@@ -201,7 +204,7 @@ export class ActorSystem implements Sender {
       const worker = new Worker(sources, options, {
         names: this.parts.names,
         connection: this.#connection,
-        pipeline: this.#pipeline,
+        acknowledger: this.#acknowledger,
         bus: this.#bus,
         sender: this,
         runs: this.parts.runs,

@@ -34,6 +34,8 @@ export interface ExecutorOptions {
   suspects: Suspects;
   settler: Settler;
   reporter: Reporter;
+  /** The run's slot is free. */
+  onFree: (run: Run) => void;
 }
 
 export class Executor {
@@ -47,23 +49,40 @@ export class Executor {
     this.#receive = compose(options.actor, options.middleware);
   }
 
-  /** Takes one message to its end. Resolves once its settlement is sent; then its slot is free. Never rejects. */
+  /**
+   * Takes one message to its end. Resolves once its settlement is sent; then its slot is free. Never rejects. One function, because
+   * each further async one costs a message that succeeds at once a promise and a turn.
+   */
   async execute(run: Run): Promise<void> {
-    let outcome: Outcome;
+    const { decoder, reporter } = this.#options;
+    let outcome: Outcome | undefined;
     let input: unknown;
     try {
       // A first delivery has no history, and reads none.
       if (run.delivery.count > 1) await this.#recall(run);
-      const decoding = this.#options.decoder.decode(run.delivery);
+      const decoding = decoder.decode(run.delivery);
       const decoded = decoding instanceof Promise ? await decoding : decoding;
       if (decoded.ok) input = decoded.input;
-      outcome = this.#admit(run, decoded) ?? (await this.#run(run, input));
+      outcome = this.#admit(run, decoded);
+      if (outcome === undefined && run.delivery.count > 1) outcome = await this.#noteStarted(run);
+      if (outcome === undefined) {
+        this.#begin(run);
+        let result: RunResult;
+        try {
+          result = { ok: true, value: await this.#receive(input, run) };
+        } catch (thrown) {
+          result = { ok: false, error: toError(thrown) };
+        }
+        outcome = this.#decide(run, result);
+      }
     } catch (thrown) {
       // What Godwit itself needed (the runs record) could not be had: leave the message to its next delivery.
-      this.#options.reporter.problem(toError(thrown));
+      reporter.problem(toError(thrown));
       outcome = { kind: "lost", reason: "deadline" };
     }
-    await this.#settle(run, outcome, input);
+    const settling = this.#settle(run, outcome, input);
+    if (settling !== undefined) await settling;
+    this.#options.onFree(run);
   }
 
   /** Ends a run from outside: its worker stops, or the message is no longer its own. Its handler's late result is dropped. */
@@ -92,44 +111,35 @@ export class Executor {
     if (!run.open || run.delivery.lost) return { kind: "lost", reason: "deadline" };
     if (!decoded.ok) return decideInvalid(this.#decider, decoded.reason, decoded.error, run.history);
     const expires = run.headers.get(header.expires);
-    return decideAdmission(this.#decider, expires !== undefined && Number(expires) < wallMs(), run.history);
+    const outcome = decideAdmission(this.#decider, expires !== undefined && Number(expires) < wallMs(), run.history);
+    if (outcome !== undefined) return outcome;
+    return this.#options.suspects.enter(run) ? undefined : { kind: "deferred", reason: "suspect", delayMs: 1_000 };
   }
 
-  /** Never throws: gives the outcome of the handler's result or error. */
-  async #run(run: Run, input: unknown): Promise<Outcome> {
-    const { config, names, runs, budget, suspects, reporter } = this.#options;
-    if (!suspects.enter(run)) return { kind: "deferred", reason: "suspect", delayMs: 1_000 };
-    if (run.delivery.count > 1) {
-      const { stream, sequence, consumer, count, ackWaitMs } = run.delivery;
-      await runs.note(names.runsKey(stream, sequence, consumer), run.id, count, { state: "started" }, ackWaitMs);
-      run.noted = true;
-      if (!run.open || run.delivery.lost) return { kind: "lost", reason: "deadline" };
-    }
-    run.phase = "running";
-    run.ran = true;
-    const startedMs = monotonicMs();
-    budget.run(startedMs);
+  /** A redelivery leaves word before it runs, so that the next one knows if this one dies. */
+  async #noteStarted(run: Run): Promise<Outcome | undefined> {
+    const { names, runs } = this.#options;
+    const { stream, sequence, consumer, count, ackWaitMs } = run.delivery;
+    await runs.note(names.runsKey(stream, sequence, consumer), run.id, count, { state: "started" }, ackWaitMs);
+    run.noted = true;
+    return run.open && !run.delivery.lost ? undefined : { kind: "lost", reason: "deadline" };
+  }
+
+  #begin(run: Run): void {
+    const { config, budget, reporter } = this.#options;
+    run.begin(config.softLimitMs);
+    budget.run(run.beganMs);
     reporter.started(run);
-    const result = await this.#handle(run, input);
-    run.handledMs = monotonicMs() - startedMs;
-    const outcome = decideRun(this.#decider, result, run.history);
-    if (outcome.kind === "retry") outcome.delayMs = budget.stretch(outcome.delayMs, config.retry.maxMs, monotonicMs());
-    return outcome;
   }
 
-  async #handle(run: Run, input: unknown): Promise<RunResult> {
-    const { softLimitMs } = this.#options.config;
-    const timer =
-      softLimitMs === undefined
-        ? undefined
-        : setTimeout(() => run.abort(new Error(`the soft time limit of ${softLimitMs} ms has passed`)), softLimitMs);
-    try {
-      return { ok: true, value: await this.#receive(input, run) };
-    } catch (thrown) {
-      return { ok: false, error: toError(thrown) };
-    } finally {
-      if (timer !== undefined) clearTimeout(timer);
+  #decide(run: Run, result: RunResult): Outcome {
+    run.end();
+    const outcome = decideRun(this.#decider, result, run.history);
+    if (outcome.kind === "retry") {
+      const { budget, config } = this.#options;
+      outcome.delayMs = budget.stretch(outcome.delayMs, config.retry.maxMs, monotonicMs());
     }
+    return outcome;
   }
 }
 

@@ -9,7 +9,7 @@
  */
 import type { Connection } from "../broker/connection.ts";
 import { Delivery } from "../broker/delivery.ts";
-import type { Pipeline } from "../broker/pipeline.ts";
+import type { Acknowledger } from "../broker/acknowledger.ts";
 import { Puller } from "../broker/puller.ts";
 import { monotonicMs } from "../kernel/clock.ts";
 import type { ActorDurable } from "./durables.ts";
@@ -24,7 +24,7 @@ const patienceMs = 1_000;
 
 export interface IntakeOptions {
   connection: Connection;
-  pipeline: Pipeline;
+  acknowledger: Acknowledger;
   durables: readonly ActorDurable[];
   ackWaitMs: number;
   /** This actor's slots, and those of the whole worker. */
@@ -63,7 +63,7 @@ export class Intake {
           stream,
           durable,
           onMessage: (message) =>
-            this.#accept(new Delivery(message, ackWaitMs, this.#options.loop.lastBeatMs, this.#options.pipeline)),
+            this.#accept(new Delivery(message, ackWaitMs, this.#options.loop.lastBeatMs, this.#options.acknowledger)),
           onReady: () => this.replenish(),
           onRefused: (reason) =>
             reporter.problem(
@@ -145,7 +145,7 @@ export class Intake {
     }
     this.#runs.add(run);
     if (this.#stopping) void this.#giveUp(run, { kind: "interrupted" });
-    else if (this.#hasSlot && this.#held.length === 0) void this.#execute(run);
+    else if (this.#hasSlot && this.#held.length === 0) this.#execute(run);
     else this.#held.push(run);
   }
 
@@ -154,16 +154,20 @@ export class Intake {
   }
 
   #startHeld(): void {
-    while (this.#held.length > 0 && this.#hasSlot && !this.#stopping) void this.#execute(this.#held.shift() as Run);
+    while (this.#held.length > 0 && this.#hasSlot && !this.#stopping) this.#execute(this.#held.shift() as Run);
   }
 
-  async #execute(run: Run): Promise<void> {
+  #execute(run: Run): void {
     const { slots, ceiling, executor } = this.#options;
     slots.take();
     ceiling.take();
-    await executor.execute(run);
-    slots.release();
-    ceiling.release();
+    void executor.execute(run);
+  }
+
+  /** A run has ended and its slot is free: the next may begin. */
+  freed(run: Run): void {
+    this.#options.slots.release();
+    this.#options.ceiling.release();
     this.#forget(run);
     this.#options.onFree();
   }

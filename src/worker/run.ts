@@ -4,6 +4,7 @@ import type { ActorClass } from "../actor/actor-class.ts";
 import type { Context, PublishOptions, Sender, Sent, TellOptions } from "../actor/context.ts";
 import type { EventType } from "../actor/event.ts";
 import type { Delivery } from "../broker/delivery.ts";
+import { monotonicMs } from "../kernel/clock.ts";
 import type { Logger } from "../kernel/logger.ts";
 import { header, traceHeaders, type HeaderFields, type ReceivedHeaders } from "../message/headers.ts";
 import { checkId } from "../message/names.ts";
@@ -32,8 +33,11 @@ export class Run implements Context {
   history: RunHistory = noHistory;
   /** Its handler has begun. */
   ran = false;
-  /** How long the handler took. */
+  /** When its handler began, monotonic ms; 0 before. */
+  beganMs = 0;
+  /** How long its handler took. */
   handledMs = 0;
+  #softTimer: NodeJS.Timeout | undefined;
   /** A `started` of this delivery stands in the runs record. */
   noted = false;
   readonly #services: RunServices;
@@ -87,6 +91,22 @@ export class Run implements Context {
     const { stream, sequence, count } = this.delivery;
     const attempt = this.ran ? this.attempt : 0;
     return { actor: this.actor, id: this.id, stream, sequence, deliveries: count, attempt };
+  }
+
+  /** Its handler begins; `signal` aborts at the soft limit. */
+  begin(softLimitMs: number | undefined): void {
+    this.phase = "running";
+    this.ran = true;
+    this.beganMs = monotonicMs();
+    if (softLimitMs === undefined) return;
+    const abort = (): void => this.abort(new Error(`the soft time limit of ${softLimitMs} ms has passed`));
+    this.#softTimer = setTimeout(abort, softLimitMs);
+  }
+
+  /** Its handler has ended. */
+  end(): void {
+    this.handledMs = monotonicMs() - this.beganMs;
+    if (this.#softTimer !== undefined) clearTimeout(this.#softTimer);
   }
 
   /** True while its handler may still begin or go on; false once somebody has decided its outcome. */

@@ -6,7 +6,7 @@ import { registerActors, type RegisteredActor } from "../actor/registry.ts";
 import type { Sender } from "../actor/context.ts";
 import type { Bus } from "../broker/bus.ts";
 import type { Connection } from "../broker/connection.ts";
-import type { Pipeline } from "../broker/pipeline.ts";
+import type { Acknowledger } from "../broker/acknowledger.ts";
 import type { Provision } from "../broker/topology.ts";
 import { toError } from "../kernel/errors.ts";
 import type { Duration } from "../kernel/duration.ts";
@@ -46,7 +46,7 @@ const workOptions = z.strictObject({
 export interface WorkerServices {
   names: Names;
   connection: Connection;
-  pipeline: Pipeline;
+  acknowledger: Acknowledger;
   bus: Bus;
   sender: Sender;
   runs: RunsStore;
@@ -150,7 +150,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   #assemble(actor: RegisteredActor, durables: Awaited<ReturnType<typeof ensureDurables>>): RunningActor {
-    const { names, connection, pipeline, bus, sender, runs, results, deadLetters, log } = this.#services;
+    const { names, connection, acknowledger, bus, sender, runs, results, deadLetters, log } = this.#services;
     const { config, instance } = actor;
     const reporter = new Reporter(this, config.name, log);
     const settler = new Settler({
@@ -181,10 +181,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
       suspects: this.#suspects,
       settler,
       reporter,
+      onFree: (run) => intake.freed(run),
     });
-    const intake = new Intake({
+    const intake: Intake = new Intake({
       connection,
-      pipeline,
+      acknowledger,
       durables,
       ackWaitMs: config.ackWaitMs,
       slots: new Slots(config.concurrency),

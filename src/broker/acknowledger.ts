@@ -1,0 +1,108 @@
+/**
+ * Acknowledger: sends settles and progress marks, and learns from the server that they arrived.
+ * 1. The settles of one consumer that come in one turn of the event loop go out together, and only the last asks for an answer. They
+ *    share a connection, and the server takes a consumer's settles in order, so its answer stands for all of them.
+ * 2. A group without an answer is sent again, whole: settling twice changes nothing.
+ * 3. Nothing is sent for a delivery after its deadline.
+ */
+import { monotonicMs } from "../kernel/clock.ts";
+import { PipelineRequest, type Pipeline, type Wire } from "./pipeline.ts";
+
+const resendMs = 1_000;
+const maxGroup = 500;
+const progress = Buffer.from("+WPI");
+
+/** One settle on its way. `onEnd` is called once: true when the server confirmed, false when the deadline came first. */
+export interface PendingSettle {
+  replyTo: string;
+  body: Uint8Array;
+  deadlineMs: number;
+  onEnd: (confirmed: boolean) => void;
+}
+
+export class Acknowledger {
+  readonly #pipeline: Pipeline;
+  #turn = new Map<string, PendingSettle[]>();
+
+  constructor(pipeline: Pipeline) {
+    this.#pipeline = pipeline;
+  }
+
+  /** @param consumer names stream and consumer: what is settled in order. */
+  settle(consumer: string, settle: PendingSettle): void {
+    if (this.#turn.size === 0) setImmediate(this.#flush);
+    const group = this.#turn.get(consumer);
+    if (group === undefined) this.#turn.set(consumer, [settle]);
+    else group.push(settle);
+  }
+
+  /** Sent once, for the next mark follows soon enough. `onConfirmed` gets the time at which it was sent. */
+  mark(replyTo: string, deadlineMs: number, onConfirmed: (sentMs: number) => void): void {
+    this.#pipeline.send(new MarkRequest(replyTo, deadlineMs, onConfirmed));
+  }
+
+  readonly #flush = (): void => {
+    const turn = this.#turn;
+    this.#turn = new Map();
+    for (const settles of turn.values()) {
+      for (let at = 0; at < settles.length; at += maxGroup) this.#send(settles.slice(at, at + maxGroup));
+    }
+  };
+
+  #send(settles: PendingSettle[]): void {
+    this.#pipeline.send(new SettleGroup(settles, (rest) => this.#send(rest)));
+  }
+}
+
+class SettleGroup extends PipelineRequest {
+  readonly #settles: PendingSettle[];
+  readonly #sendRest: (settles: PendingSettle[]) => void;
+
+  constructor(settles: PendingSettle[], sendRest: (settles: PendingSettle[]) => void) {
+    const last = settles.at(-1) as PendingSettle;
+    const deadlineMs = settles.reduce((earliest, settle) => Math.min(earliest, settle.deadlineMs), Infinity);
+    super(last.replyTo, last.body, undefined, deadlineMs, resendMs);
+    this.#settles = settles;
+    this.#sendRest = sendRest;
+  }
+
+  override transmit(wire: Wire, reply: string): void {
+    for (let at = 0; at < this.#settles.length - 1; at++) {
+      const { replyTo, body } = this.#settles[at] as PendingSettle;
+      wire.publish(replyTo, body);
+    }
+    super.transmit(wire, reply);
+  }
+
+  override onReply(): boolean {
+    for (const settle of this.#settles) settle.onEnd(true);
+    return true;
+  }
+
+  /** The earliest deadline of the group: the others are still ours and go on. */
+  override onDeadline(error?: Error): void {
+    const nowMs = monotonicMs();
+    const rest: PendingSettle[] = [];
+    for (const settle of this.#settles) {
+      if (error !== undefined || settle.deadlineMs <= nowMs) settle.onEnd(false);
+      else rest.push(settle);
+    }
+    if (rest.length > 0) this.#sendRest(rest);
+  }
+}
+
+class MarkRequest extends PipelineRequest {
+  readonly #onConfirmed: (sentMs: number) => void;
+
+  constructor(replyTo: string, deadlineMs: number, onConfirmed: (sentMs: number) => void) {
+    super(replyTo, progress, undefined, deadlineMs, Infinity);
+    this.#onConfirmed = onConfirmed;
+  }
+
+  override onReply(): boolean {
+    this.#onConfirmed(this.firstSentMs);
+    return true;
+  }
+
+  override onDeadline(): void {}
+}
