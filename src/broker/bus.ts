@@ -1,4 +1,4 @@
-/** Bus: core NATS, for what need not be kept: answers to asks and the word that a result is there. */
+/** Bus: core NATS, for what need not be kept: answers to asks and the word that a result is there. What falls into a time without a connection waits. */
 import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import { headers as newHeaders } from "@nats-io/transport-node";
 import { noHeaders, type HeaderFields, type ReceivedHeaders } from "../message/headers.ts";
@@ -10,19 +10,28 @@ export interface BusMessage {
   headers: ReceivedHeaders;
 }
 
+const maxWaiting = 1_000;
+
 export class Bus {
   readonly #connection: Connection;
+  #waiting: (() => void)[] = [];
 
   constructor(connection: Connection) {
     this.#connection = connection;
+    connection.onUp(() => {
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      for (const send of waiting) send();
+    });
   }
 
-  /** Gone if nobody listens or the connection is down. */
+  /** Gone if nobody listens. While the connection is down it waits, the newest 1,000 of such. */
   publish(subject: string, body: Uint8Array, fields: HeaderFields = {}): void {
-    if (!this.#connection.up) return;
     const headers = newHeaders();
     for (const [name, value] of Object.entries(fields)) headers.set(name, value);
-    this.#connection.nc.publish(subject, body, { headers });
+    const send = (): void => this.#connection.nc.publish(subject, body, { headers });
+    if (this.#connection.up) send();
+    else if (!this.#connection.closed) this.#waiting = [...this.#waiting.slice(1 - maxWaiting), send];
   }
 
   /** @returns a function that ends the subscription. */

@@ -242,7 +242,8 @@ export class ActorSystem implements Sender {
   async #warnUnserved(actor: string): Promise<void> {
     const { names, reader } = this.parts;
     try {
-      if (await reader.hasConsumer(names.tasks, names.durable(actor))) return;
+      // Every actor has this durable, whatever lanes it declares.
+      if (await reader.hasConsumer(names.schedule, names.durable(actor))) return;
       this.log.warn({ actor }, "no worker has ever run this actor, so its tasks wait; is the name right?");
     } catch (thrown) {
       this.log.debug({ actor, err: toError(thrown).message }, "could not tell whether anyone serves this actor");

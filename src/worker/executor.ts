@@ -120,8 +120,9 @@ export class Executor {
   async #noteStarted(run: Run): Promise<Outcome | undefined> {
     const { names, runs } = this.#options;
     const { stream, sequence, consumer, count, ackWaitMs } = run.delivery;
-    await runs.note(names.runsKey(stream, sequence, consumer), run.id, count, { state: "started" }, ackWaitMs);
+    // Before the write: one whose answer is lost may stand all the same.
     run.noted = true;
+    await runs.note(names.runsKey(stream, sequence, consumer), run.id, count, { state: "started" }, ackWaitMs);
     return run.open && !run.delivery.lost ? undefined : { kind: "lost", reason: "deadline" };
   }
 
