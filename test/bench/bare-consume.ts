@@ -9,7 +9,7 @@ import { createInbox, type NatsConnection } from "@nats-io/transport-node";
 export type BareConsumer = "pull by hand" | "consume()";
 
 const ack = Buffer.from("+ACK");
-const batch = 1_000;
+const batch = 5_000;
 
 export async function consumeByHand(
   nc: NatsConnection,

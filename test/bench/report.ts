@@ -12,6 +12,9 @@ export interface Comparison {
   bare: Spread;
   godwit: Spread;
   ratio: Spread;
+  /** Processor time of each side for one message, microseconds, the median; nearly the same however busy the machine is. */
+  bareCpuUs: number;
+  godwitCpuUs: number;
 }
 
 export interface RoundTrips {
@@ -64,12 +67,19 @@ export function makeReport(runs: Runs, options: BenchOptions, natsServer: string
 
 function compare(variant: string, pairs: readonly Pair[]): Comparison {
   const rates = (side: keyof Pair): number[] => pairs.map((pair) => (pair[side].messages / pair[side].ms) * 1_000);
+  const cpuUs = (side: keyof Pair): number =>
+    percentile(
+      pairs.map((pair) => (pair[side].cpuMs / pair[side].messages) * 1_000),
+      0.5,
+    );
   return {
     variant,
     pairs: pairs.length,
     bare: spread(rates("bare")),
     godwit: spread(rates("godwit")),
     ratio: spread(pairs.map((pair) => pair.bare.ms / pair.godwit.ms)),
+    bareCpuUs: cpuUs("bare"),
+    godwitCpuUs: cpuUs("godwit"),
   };
 }
 
@@ -122,11 +132,11 @@ export function formatReport(report: Report): string {
 
 function table(title: string, note: string, comparisons: readonly Comparison[]): string[] {
   return [
-    `${`${title} (${note})`.padEnd(34)}bare/s   Godwit/s    ratio (min to max)`,
-    ...comparisons.map(({ variant, bare, godwit, ratio }) => {
+    `${`${title} (${note})`.padEnd(34)}bare/s   Godwit/s    ratio (min to max)       CPU µs a message`,
+    ...comparisons.map(({ variant, bare, godwit, ratio, bareCpuUs, godwitCpuUs }) => {
       const rate = (value: Spread): string => Math.round(value.median).toLocaleString("en").padStart(10);
       const range = `${ratio.min.toFixed(2)} to ${ratio.max.toFixed(2)}`;
-      return `  ${variant.padEnd(28)}${rate(bare)} ${rate(godwit)}     ${ratio.median.toFixed(2)} (${range})`;
+      return `  ${variant.padEnd(28)}${rate(bare)} ${rate(godwit)}     ${ratio.median.toFixed(2)} (${range})     ${bareCpuUs.toFixed(1).padStart(5)} ${godwitCpuUs.toFixed(1).padStart(5)}`;
     }),
   ];
 }

@@ -10,6 +10,8 @@ import { profiled } from "./profile.ts";
 export interface Measure {
   messages: number;
   ms: number;
+  /** Processor time of this side, user and system; the server's is not in it. */
+  cpuMs: number;
   /** Resident memory after the phase, garbage collected. */
   rssBytes: number;
 }
@@ -31,7 +33,7 @@ export interface Side {
 }
 
 type Request = { call: keyof Side; args: unknown[] };
-type Reply = { value?: unknown; rssBytes: number; error?: string };
+type Reply = { value?: unknown; cpuMs: number; rssBytes: number; error?: string };
 
 /** A side as its parent sees it. */
 export class RemoteSide {
@@ -79,8 +81,8 @@ export class RemoteSide {
   }
 
   async #measure(call: "publish" | "consume", variant: string, messages: number): Promise<Measure> {
-    const { value, rssBytes } = await this.#call(call, variant, messages);
-    return { messages, ms: value as number, rssBytes };
+    const { value, cpuMs, rssBytes } = await this.#call(call, variant, messages);
+    return { messages, ms: value as number, cpuMs, rssBytes };
   }
 
   async #call(call: keyof Side, ...args: unknown[]): Promise<Reply> {
@@ -102,6 +104,7 @@ export function serveSide(side: Side): void {
     const { call, args } = message as Request;
     collectGarbage();
     const phase = (): Promise<unknown> => (side[call] as (...args: unknown[]) => Promise<unknown>).apply(side, args);
+    const before = process.cpuUsage();
     const timed = call === "publish" || call === "consume" || call === "ask";
     const done =
       timed && profileDir !== undefined
@@ -109,10 +112,13 @@ export function serveSide(side: Side): void {
         : phase();
     done.then(
       (value) => {
+        const { user, system } = process.cpuUsage(before);
         collectGarbage();
-        process.send?.({ value, rssBytes: process.memoryUsage.rss() } satisfies Reply);
+        const rssBytes = process.memoryUsage.rss();
+        process.send?.({ value, cpuMs: (user + system) / 1_000, rssBytes } satisfies Reply);
       },
-      (error: unknown) => process.send?.({ rssBytes: 0, error: String((error as Error).stack) } satisfies Reply),
+      (error: unknown) =>
+        process.send?.({ cpuMs: 0, rssBytes: 0, error: String((error as Error).stack) } satisfies Reply),
     );
   });
 }
