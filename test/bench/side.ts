@@ -12,7 +12,7 @@ export interface Measure {
   ms: number;
   /** Processor time of this side, user and system; the server's is not in it. */
   cpuMs: number;
-  /** Resident memory after the phase, garbage collected. */
+  /** Resident memory after the phase. */
   rssBytes: number;
 }
 
@@ -43,7 +43,6 @@ export class RemoteSide {
   /** @param profileDir where the process leaves CPU profiles of its phases; profiling slows them down. */
   constructor(script: string, profileDir?: string) {
     this.#child = fork(fileURLToPath(new URL(script, import.meta.url)), profileDir === undefined ? [] : [profileDir], {
-      execArgv: ["--expose-gc"],
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
     this.#child.on("message", (reply) => this.#waiting?.resolve(reply as Reply));
@@ -95,14 +94,15 @@ export class RemoteSide {
   }
 }
 
-/** Answers the parent until it goes away. */
+/**
+ * Answers the parent until it goes away. Garbage is never collected by force between phases: a forced collection throws optimised
+ * code away with it, and what was measured then was its recompilation (nearly twice the processor time for each message).
+ */
 export function serveSide(side: Side): void {
   const [profileDir] = process.argv.slice(2);
-  const collectGarbage = (): void => (globalThis as { gc?: () => void }).gc?.();
   process.on("disconnect", () => process.exit());
   process.on("message", (message) => {
     const { call, args } = message as Request;
-    collectGarbage();
     const phase = (): Promise<unknown> => (side[call] as (...args: unknown[]) => Promise<unknown>).apply(side, args);
     const before = process.cpuUsage();
     const timed = call === "publish" || call === "consume" || call === "ask";
@@ -113,7 +113,6 @@ export function serveSide(side: Side): void {
     done.then(
       (value) => {
         const { user, system } = process.cpuUsage(before);
-        collectGarbage();
         const rssBytes = process.memoryUsage.rss();
         process.send?.({ value, cpuMs: (user + system) / 1_000, rssBytes } satisfies Reply);
       },
