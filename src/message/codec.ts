@@ -7,11 +7,19 @@ export type CodecName = "msgpack" | "json";
 export const contentTypes = { msgpack: "application/msgpack", json: "application/json" } as const;
 
 // Without the records extension, so that a MessagePack library in any language can read what Godwit writes.
-const packr = new Packr({ useRecords: false, variableMapSize: true });
+const packr = new Packr({
+  useRecords: false,
+  variableMapSize: true,
+  // It would write undefined, and nobody would notice what is missing.
+  writeFunction: (): never => {
+    throw new EncodeError("A function cannot be sent; send plain data.");
+  },
+});
 
 /**
  * @param value anything the codec can carry: JSON values, and with MessagePack also `Uint8Array`, `Date`, `bigint`; `undefined` becomes `null`.
- * @throws EncodeError for functions, symbols, circular objects and what else the codec cannot carry.
+ * @throws EncodeError for functions, symbols, circular objects and what else the codec cannot carry. JSON leaves functions inside
+ * objects out, as `JSON.stringify` does.
  */
 export function encode(value: unknown, codec: CodecName): Uint8Array {
   try {
