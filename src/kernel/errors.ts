@@ -146,7 +146,10 @@ export class DuplicateError extends GodwitError {
   }
 }
 
-/** The asked task became a dead letter. `reason` says why; the text carries the handler's error. */
+/**
+ * The asked task became a dead letter: `reason` says why, the text carries the handler's error. Or it completed with a result that
+ * cannot be sent: `reason` is `"unanswerable"`.
+ */
 export class TaskFailedError extends GodwitError {
   readonly id: string;
   readonly reason: string;

@@ -5,14 +5,17 @@ import { TaskFailedError } from "../kernel/errors.ts";
 export const deadReasons = ["exhausted", "terminal", "invalid", "undecodable", "stalled", "expired"] as const;
 export type DeadReason = (typeof deadReasons)[number];
 
-export interface Failure {
-  reason: DeadReason;
+/** `unanswerable`: the task completed, but what its handler returned cannot be sent. */
+export type FailureReason = DeadReason | "unanswerable";
+
+export interface Failure<Reason extends FailureReason = DeadReason> {
+  reason: Reason;
   error: { name: string; message: string; code?: string };
 }
 
 const maxTextLength = 1_000;
 
-export function writeFailure(reason: DeadReason, error: Error): Failure {
+export function writeFailure<Reason extends FailureReason>(reason: Reason, error: Error): Failure<Reason> {
   const code = (error as { code?: unknown }).code;
   return {
     reason,
@@ -26,10 +29,12 @@ export function writeFailure(reason: DeadReason, error: Error): Failure {
 
 /** The error that an asker sees. Takes any value, since it comes from outside. */
 export function readFailure(id: string, value: unknown): TaskFailedError {
-  const failure = (value ?? {}) as Partial<Failure>;
+  const failure = (value ?? {}) as Partial<Failure<FailureReason>>;
   const reason = typeof failure.reason === "string" ? failure.reason : "unknown";
   const text = failure.error?.message ?? "no error was given";
   const cause = new Error(text);
   cause.name = failure.error?.name ?? "Error";
-  return new TaskFailedError(id, reason, `The task ${id} became a dead letter (${reason}): ${text}`, { cause });
+  const what =
+    reason === "unanswerable" ? "completed, but its answer cannot be sent" : `became a dead letter (${reason})`;
+  return new TaskFailedError(id, reason, `The task ${id} ${what}: ${text}`, { cause });
 }

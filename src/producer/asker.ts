@@ -7,12 +7,14 @@ import type { ActorClass } from "../actor/actor-class.ts";
 import type { TellOptions } from "../actor/context.ts";
 import type { Bus, BusMessage } from "../broker/bus.ts";
 import type { TaskFailedError } from "../kernel/errors.ts";
-import { AskTimeoutError, ClosedError, DuplicateError } from "../kernel/errors.ts";
+import { AskTimeoutError, ClosedError, DuplicateError, toError } from "../kernel/errors.ts";
+import { monotonicMs } from "../kernel/clock.ts";
 import { toMs, type Duration } from "../kernel/duration.ts";
 import { decode } from "../message/codec.ts";
 import { header } from "../message/headers.ts";
 import type { Names } from "../message/subjects.ts";
-import { readFailure } from "../message/failure.ts";
+import { readFailure, writeFailure } from "../message/failure.ts";
+import { newId } from "../message/names.ts";
 import { target, type Producer } from "./producer.ts";
 
 export interface AskOptions extends TellOptions {
@@ -20,15 +22,19 @@ export interface AskOptions extends TellOptions {
   timeout?: Duration;
 }
 
-/** Finds the stored outcome of a task, waiting up to `waitMs`; `undefined` where none is stored. */
+/** Finds the stored outcome of a task, waiting up to `waitMs` for it to be final; `undefined` where nothing is stored. */
 export type FindOutcome = (actor: string, id: string, waitMs: number) => Promise<StoredOutcome | undefined>;
-export type StoredOutcome = { state: "completed"; value: unknown } | { state: "failed"; error: TaskFailedError };
+export type StoredOutcome =
+  | { state: "pending" }
+  /** `error`: why the value could not be stored. */
+  | { state: "completed"; value: unknown; error?: Error }
+  | { state: "failed"; error: TaskFailedError };
 
 interface Waiting {
-  resolve: (value: unknown) => void;
-  reject: (error: Error) => void;
-  timer: NodeJS.Timeout;
-  id: string;
+  readonly id: string;
+  readonly timer: NodeJS.Timeout;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
 }
 
 export class Asker {
@@ -50,36 +56,31 @@ export class Asker {
 
   /**
    * What the actor's `receive` returned.
-   * @throws AskTimeoutError (the task stays until it expires), TaskFailedError when it became a dead letter, DuplicateError
-   * when the id was sent before and no result is stored, and what `tell` throws.
+   * @throws AskTimeoutError (the task stays until it expires), TaskFailedError when it became a dead letter or its answer cannot be
+   * sent, DuplicateError when the id was sent before and no result is stored, and what `tell` throws.
    */
   async ask(actor: ActorClass | string, body: unknown, options: AskOptions = {}): Promise<unknown> {
     const { timeout, ...tellOptions } = options;
     const timeoutMs = toMs(timeout ?? "30s", "timeout");
     const { name, config } = target(actor);
+    // Chosen here and not by tell(): the answer may be faster than the confirmation, and its errors name the id.
+    const id = (tellOptions.id ??= newId());
     if (tellOptions.expiresIn === undefined && config?.expiresInMs === undefined) tellOptions.expiresIn = timeoutMs;
     this.#unsubscribe ??= this.#bus.subscribe(this.#names.replySubject(`${this.#name}.*`), (message) =>
       this.#answer(message),
     );
     this.#count += 1;
     const address = `${this.#name}.${this.#count.toString(36)}`;
-    const startedMs = Date.now();
-    const answer = this.#expect(address, timeoutMs, name);
-    // Both may fail at once; the answer's rejection must not go unhandled while tell() is awaited.
-    answer.promise.catch(() => undefined);
+    const endMs = monotonicMs() + timeoutMs;
+    const answer = this.#expect(address, timeoutMs, name, id);
+    const told = this.#producer.tell(actor, body, tellOptions, address).then(async ({ duplicate }) => {
+      const keepsResults = config?.resultTtlMs !== undefined;
+      return duplicate ? this.#fromBefore(name, id, keepsResults, endMs - monotonicMs(), answer) : answer;
+    });
+    // Whichever loses the race may still fail, and nobody looks at it then.
+    for (const promise of [answer, told]) promise.catch(() => undefined);
     try {
-      const sent = await this.#producer.tell(actor, body, tellOptions, address);
-      answer.waiting.id = sent.id;
-      if (sent.duplicate) {
-        const outcome = await this.#findOutcome(name, sent.id, Math.max(0, timeoutMs - (Date.now() - startedMs)));
-        if (outcome?.state === "completed") return outcome.value;
-        if (outcome?.state === "failed") throw outcome.error;
-        throw new DuplicateError(
-          sent.id,
-          `A task with id ${JSON.stringify(sent.id)} was sent to ${name} before and no result of it is stored; use a new id, or give the actor a result ttl.`,
-        );
-      }
-      return await answer.promise;
+      return await Promise.race([told, answer]);
     } finally {
       this.#forget(address);
     }
@@ -94,19 +95,47 @@ export class Asker {
     this.#waiting.clear();
   }
 
-  #expect(address: string, timeoutMs: number, actor: string): { promise: Promise<unknown>; waiting: Waiting } {
-    const { promise, resolve, reject } = withResolvers();
-    const timer = setTimeout(() => {
-      reject(
-        new AskTimeoutError(
-          waiting.id,
-          `${actor} did not answer within ${timeoutMs} ms; the task ${waiting.id} stays queued until it expires. Is a worker for it running?`,
-        ),
-      );
-    }, timeoutMs);
-    const waiting: Waiting = { resolve, reject, timer, id: "" };
-    this.#waiting.set(address, waiting);
-    return { promise, waiting };
+  /** The outcome of the task that had the id first. A task still under way is waited for where its result will be stored. */
+  async #fromBefore(
+    actor: string,
+    id: string,
+    keepsResults: boolean,
+    restMs: number,
+    timeout: Promise<unknown>,
+  ): Promise<unknown> {
+    let outcome = await this.#findOutcome(actor, id, 0);
+    // Its sender notes a task as pending only after it was stored, and one that tells by name does not.
+    if (outcome?.state === "pending" || (outcome === undefined && keepsResults)) {
+      outcome = await this.#findOutcome(actor, id, Math.max(0, restMs));
+    }
+    switch (outcome?.state) {
+      case "completed":
+        if (outcome.error !== undefined) throw readFailure(id, writeFailure("unanswerable", outcome.error));
+        return outcome.value;
+      case "failed":
+        throw outcome.error;
+      case "pending":
+        return timeout;
+      case undefined:
+        throw new DuplicateError(
+          id,
+          `A task with id ${JSON.stringify(id)} was sent to ${actor} before and no result of it is stored; use a new id, or give the actor a result ttl.`,
+        );
+    }
+  }
+
+  #expect(address: string, timeoutMs: number, actor: string, id: string): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        reject(
+          new AskTimeoutError(
+            id,
+            `${actor} did not answer within ${timeoutMs} ms; the task ${id} stays queued until it expires. Is a worker for it running?`,
+          ),
+        );
+      }, timeoutMs);
+      this.#waiting.set(address, { id, timer, resolve, reject });
+    });
   }
 
   #forget(address: string): void {
@@ -122,22 +151,8 @@ export class Asker {
       const value = decode(message.body, message.headers.get(header.contentType));
       if (message.headers.get(header.outcome) === "failed") waiting.reject(readFailure(waiting.id, value));
       else waiting.resolve(value);
-    } catch (error) {
-      waiting.reject(error as Error);
+    } catch (thrown) {
+      waiting.reject(toError(thrown));
     }
   }
-}
-
-function withResolvers(): {
-  promise: Promise<unknown>;
-  resolve: (value: unknown) => void;
-  reject: (error: Error) => void;
-} {
-  let resolve: (value: unknown) => void = () => undefined;
-  let reject: (error: Error) => void = () => undefined;
-  const promise = new Promise<unknown>((res, rej) => {
-    resolve = res;
-    reject = rej;
-  });
-  return { promise, resolve, reject };
 }

@@ -87,10 +87,7 @@ export class ActorSystem implements Sender {
       names,
       bus: this.#bus,
       producer: this.#producer,
-      findOutcome: async (actor, id, waitMs) => {
-        const outcome = await results.get(actor, id, waitMs);
-        return outcome === undefined || outcome.state === "pending" ? undefined : outcome;
-      },
+      findOutcome: (actor, id, waitMs) => results.get(actor, id, waitMs),
     });
     connection.onError((error) => this.log.error({ err: error.message }, "the server reported an error"));
   }

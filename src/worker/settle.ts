@@ -9,11 +9,11 @@ import type { ResolvedConfig } from "../actor/config.ts";
 import type { Settlement } from "../broker/delivery.ts";
 import type { Bus } from "../broker/bus.ts";
 import { monotonicMs, pause, wallMs } from "../kernel/clock.ts";
-import { EncodeError, toError } from "../kernel/errors.ts";
+import { toError } from "../kernel/errors.ts";
 import type { DeadLetters } from "../lifecycle/dead-letter.ts";
 import type { RunNote, RunsStore } from "../lifecycle/runs.ts";
 import { contentTypes, encode } from "../message/codec.ts";
-import { writeFailure } from "../message/failure.ts";
+import { writeFailure, type Failure, type FailureReason } from "../message/failure.ts";
 import { header, parseReplyAddress } from "../message/headers.ts";
 import type { Names } from "../message/subjects.ts";
 import type { Results } from "../result/results.ts";
@@ -233,11 +233,11 @@ export class Settler {
       bus.publish(subject, encode(value, "msgpack"), fields);
     } catch (thrown) {
       // The handler returned what cannot travel; the asker should hear that rather than wait.
-      this.#answerFailed(reply, writeFailure("terminal", thrown instanceof EncodeError ? thrown : toError(thrown)));
+      this.#answerFailed(reply, writeFailure("unanswerable", toError(thrown)));
     }
   }
 
-  #answerFailed(reply: string, failure: ReturnType<typeof writeFailure>): void {
+  #answerFailed(reply: string, failure: Failure<FailureReason>): void {
     const { names, bus } = this.#options;
     const fields = { [header.contentType]: contentTypes.msgpack, [header.outcome]: "failed" };
     bus.publish(names.replySubject(reply), encode(failure, "msgpack"), fields);
