@@ -168,7 +168,8 @@ export class Intake {
   freed(run: Run): void {
     this.#options.slots.release();
     this.#options.ceiling.release();
-    this.#forget(run);
+    // Given up while its handler ran, it stays in hand until that has been carried out.
+    if (run.phase === "done") this.#forget(run);
     this.#options.onFree();
   }
 
