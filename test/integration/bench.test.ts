@@ -1,0 +1,49 @@
+/** The benchmark runs to its end and reports every figure that it promises. How fast anything is, is not tested here. */
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+import type { Comparison, Report } from "../bench/report.ts";
+
+const main = fileURLToPath(new URL("../../dist/test/bench/main.js", import.meta.url));
+const run = promisify(execFile);
+const positive = (value: number): boolean => Number.isFinite(value) && value > 0;
+
+test(
+  "a quick run prints a whole report as JSON, and nothing else on standard output",
+  { timeout: 180_000 },
+  async () => {
+    const { stdout } = await run(process.execPath, [main, "--quick", "--json"]);
+    const report = JSON.parse(stdout) as Report;
+
+    expect(report.settings).toMatchObject({ messages: 2_000, rounds: 1, bodyBytes: 128 });
+    expect(report.machine.natsServer).toMatch(/^\d+\.\d+\.\d+/);
+    expect(report.publish.map((one) => one.variant)).toEqual(["no schema", "zod schema"]);
+    expect(report.consume.map((one) => one.variant)).toEqual([
+      "concurrency 256",
+      "zod schema, concurrency 256",
+      "concurrency 1000",
+      "concurrency 10",
+    ]);
+      for (const trips of [report.ask.bare, report.ask.godwit]) {
+      expect(trips.count).toBe(50);
+      expect(trips.p50Ms).toBeLessThanOrEqual(trips.p99Ms);
+    }
+    expect(positive(report.memory.bare.peakBytes) && positive(report.memory.godwit.peakBytes)).toBe(true);
+    expect(report.goals).toMatchObject([
+      { name: "tellMany to the bare publisher", atLeast: 0.6, met: expect.any(Boolean) },
+      { name: "no-op actor to the bare consumer", atLeast: 0.5, met: expect.any(Boolean) },
+    ]);
+  },
+);
+
+test("an unknown option is refused with the usage", async () => {
+  await expect(run(process.execPath, [main, "--quik"])).rejects.toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("npm run bench"),
+  });
+});
+
+function figuresOf({ bare, godwit, ratio, bareCpuUs, godwitCpuUs }: Comparison): number[] {
+  return [bare, godwit, ratio].flatMap(({ median, min, max }) => [median, min, max]).concat(bareCpuUs, godwitCpuUs);
+}
