@@ -99,6 +99,11 @@ export class Connection {
     return () => this.#errorListeners.delete(listener);
   }
 
+  /** Resolves when the server has answered, and all that it sent before is read; rejects when the connection drops first. */
+  async ping(): Promise<void> {
+    await this.nc.flush();
+  }
+
   async close(): Promise<void> {
     if (this.nc.isClosed()) return;
     // drain() waits for a server; without one there is nothing to drain into.

@@ -5,7 +5,7 @@
  *    more, since otherwise a busy durable would starve its siblings; a message that then finds no slot is held.
  * 2. What is held longer than `patienceMs` is put back: another worker may have room.
  * 3. Every message in hand is in `runs` until its outcome is settled, and is marked every third of the ack-wait.
- * 4. A message read after the event loop stood still is dropped unread: it may have been another worker's for long.
+ * 4. A message that may have been on its way for long is dropped unread: it may have been another worker's for long.
  */
 import type { Connection } from "../broker/connection.ts";
 import { Delivery } from "../broker/delivery.ts";
@@ -63,7 +63,7 @@ export class Intake {
           stream,
           durable,
           onMessage: (message) =>
-            this.#accept(new Delivery(message, ackWaitMs, this.#options.loop.lastBeatMs, this.#options.acknowledger)),
+            this.#accept(new Delivery(message, ackWaitMs, this.#options.loop.sentSinceMs, this.#options.acknowledger)),
           onReady: () => this.replenish(),
           onRefused: (reason) =>
             reporter.problem(

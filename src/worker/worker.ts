@@ -74,7 +74,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #actors: RegisteredActor[];
   readonly #middleware: readonly Middleware[];
   readonly #ceiling: Slots;
-  readonly #loop = new LoopMonitor();
+  readonly #loop: LoopMonitor;
   readonly #lifecycle = new Lifecycle();
   readonly #budget = new RetryBudget();
   readonly #suspects = new Suspects();
@@ -88,6 +88,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     super();
     const { concurrency, use } = resolveOptions(workOptions, options, "options of work()");
     this.#services = services;
+    this.#loop = new LoopMonitor(services.connection);
     this.#actors = registerActors(sources);
     this.#middleware = use;
     this.#ceiling = new Slots(concurrency ?? this.#actors.reduce((sum, actor) => sum + actor.config.concurrency, 0));

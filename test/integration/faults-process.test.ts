@@ -1,4 +1,5 @@
 /** Workers that are killed, stopped, blocked or told to go, with real processes: no message is lost, none pays for another's fault. */
+import { connect } from "@nats-io/transport-node";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Scene, untilDrained } from "../support/faults/scene.ts";
 import { workName, type Job } from "../support/faults/work.ts";
@@ -16,6 +17,20 @@ afterEach(async ({ task }) => {
 
 function jobs(count: number, job: Job): Job[] {
   return Array.from({ length: count }, () => job);
+}
+
+/** Every ack, nak and progress mark that reaches the server from now on, as `<delivery count>:<stream sequence> <body>`. */
+async function watchAcks(): Promise<{ seen: string[]; close: () => Promise<void> }> {
+  const client = await connect({ servers: scene.url });
+  const seen: string[] = [];
+  client.subscribe("$JS.ACK.faults_TASKS.>", {
+    callback: (_error, message) => {
+      const [count, sequence] = message.subject.split(".").slice(4);
+      seen.push(`${count}:${sequence} ${message.string()}`);
+    },
+  });
+  await client.flush();
+  return { seen, close: () => client.close() };
 }
 
 describe("visibility", () => {
@@ -45,6 +60,68 @@ describe("visibility", () => {
     expect(second).toMatchObject({ worker: "heir", attempt: 1, deliveries: 2 });
     expect(waitedMs).toBeGreaterThan(ackWaitMs - 100);
     expect(waitedMs).toBeLessThan(ackWaitMs + 1_000);
+  });
+
+  test("a worker stopped for longer than the ack-wait settles nothing afterwards, and starts nothing that it had not read", async () => {
+    const system = await scene.connect();
+    const setup = { ackWaitMs: 1_000, concurrency: 8, resultTtlMs: 60_000 };
+    const sleeper = await scene.spawn({ worker: "sleeper", ...setup });
+    const ids = ["a", "b", "c", "d"];
+    for (const id of ids) await system.tell(workName, { do: "work", ms: 700 }, { id });
+    await until("it runs four", () => scene.journal.of("run").length === 4);
+    sleeper.kill("SIGSTOP");
+    // Its open pull brings this one into its socket.
+    await system.tell(workName, { do: "work", ms: 10 }, { id: "unread" });
+    const { names, reader } = system.parts;
+    await until("the unread one is delivered", async () => (await reader.consumers(names.tasks))[0]?.inFlight === 5);
+    await scene.work({ worker: "other", ...setup, atMostMs: 10 });
+    await until("the other has done all five", () => scene.journal.of("completed").length === 5);
+    const acks = await watchAcks();
+    sleeper.kill("SIGCONT");
+    await until("the sleeper has dropped all five", () => scene.journal.of("lost").length === 5);
+    await until("its handlers ended", () => ids.every((id) => scene.journal.of("aborted", id).length === 1));
+    // It is alive and takes part again.
+    await system.tell(workName, { do: "work", ms: 1 }, { id: "after" });
+    await until("the one after is done", () => scene.journal.of("completed", "after").length === 1);
+    await acks.close();
+
+    expect(scene.journal.of("lost").every((entry) => entry.worker === "sleeper")).toBe(true);
+    expect(acks.seen.filter((ack) => !ack.startsWith("1:6 "))).toEqual([]);
+    const runs = scene.journal.of("run").filter((entry) => entry.id !== "after");
+    expect(runs.filter((entry) => entry.worker === "sleeper").map((entry) => entry.id)).toEqual(ids);
+    expect(
+      runs
+        .filter((entry) => entry.worker === "other")
+        .map((entry) => entry.id)
+        .toSorted(),
+    ).toEqual([...ids, "unread"]);
+    for (const id of [...ids, "unread"]) {
+      expect(await system.result(workName, id)).toEqual({ state: "completed", value: { by: "other" } });
+    }
+    expect(scene.journal.of("stalled")).toEqual([]);
+  });
+
+  test("a handler that blocks the event loop for longer than the ack-wait loses its message and what came in meanwhile", async () => {
+    const system = await scene.connect();
+    const setup = { ackWaitMs: 1_000, concurrency: 8, resultTtlMs: 60_000 };
+    const blocked = await scene.spawn({ worker: "blocked", ...setup });
+    await system.tell(workName, { do: "block", ms: 3_500 }, { id: "blocking" });
+    await until("it blocks", () => scene.journal.of("blocks").length === 1);
+    const { names, reader } = system.parts;
+    await system.tell(workName, { do: "work", ms: 10 }, { id: "unread" });
+    await until("the unread one is delivered", async () => (await reader.consumers(names.tasks))[0]?.inFlight === 2);
+    await scene.work({ worker: "other", ...setup, atMostMs: 10 });
+    await until("the other has done both", () => scene.journal.of("completed").length === 2);
+    const acks = await watchAcks();
+    expect(scene.journal.of("done").filter((entry) => entry.worker === "blocked")).toEqual([]);
+    await until("the blocked one has dropped both", () => scene.journal.of("lost").length === 2);
+    await acks.close();
+    expect(blocked.running).toBe(true);
+    expect(acks.seen).toEqual([]);
+    expect(scene.journal.of("run", "unread").map((entry) => entry.worker)).toEqual(["other"]);
+    for (const id of ["blocking", "unread"]) {
+      expect(await system.result(workName, id)).toEqual({ state: "completed", value: { by: "other" } });
+    }
   });
 });
 
