@@ -2,7 +2,7 @@
  * The import rule: who may import whom. `npm run check:imports` enforces the three tables below.
  * 1. Imports point up the list of folders only, `import type` included, and never form a cycle.
  * 2. A fenced package is imported in its own folders only.
- * 3. actors/ and schemas/ see the public API, by its package name, and nothing else of ours.
+ * 3. actors/, schemas/ and demo/ see the public API, by its package name, and of ours nothing else but one another.
  */
 
 // dependency-cruiser reads TypeScript through this parser, and without it would silently read no file at all.
@@ -51,6 +51,7 @@ const publicApi = String.raw`^godwit$|^dist/src/index\.`;
 const besideSrc = {
   actors: `^(actors|schemas)/|${publicApi}`,
   schemas: `^schemas/|${publicApi}`,
+  demo: `^(actors|schemas|demo)/|${publicApi}`,
 };
 
 const folders = Object.keys(mayImport);
@@ -75,7 +76,7 @@ const forbidden = [
     name: "src-imports-src",
     comment: "src/ imports src/ and packages: neither the folders beside it nor itself by the name godwit.",
     from: { path: "^src/" },
-    to: { path: "^(actors|deploy|dist|docs|schemas|test)/|^godwit(/|$)" },
+    to: { path: "^(actors|demo|deploy|dist|docs|schemas|test)/|^godwit(/|$)" },
   },
   {
     name: "folder-has-a-row",
@@ -86,12 +87,12 @@ const forbidden = [
   ...Object.entries(fences).map(([name, inside]) => ({
     name: `fence-${name.replace("@", "")}`,
     comment: `${name} is imported in ${inside.map((folder) => `src/${folder}/`).join(" and ")} only.`,
-    from: { path: "^(src|actors|schemas)/", pathNot: `^src/${anyOf(inside)}/` },
+    from: { path: "^(src|actors|schemas|demo)/", pathNot: `^src/${anyOf(inside)}/` },
     to: { path: packages(name) },
   })),
   ...Object.entries(besideSrc).map(([folder, allowed]) => ({
     name: `${folder}-import-the-public-api`,
-    comment: `${folder}/ imports godwit by its name, node:*, packages${folder === "actors" ? ", and schemas/" : ""}.`,
+    comment: `${folder}/ imports godwit by its name, node:*, packages, and the folders of its row in import-rule.config.js.`,
     from: { path: `^${folder}/` },
     to: { pathNot: `${allowed}|${anyPackage}`, dependencyTypesNot: ["core"] },
   })),

@@ -33,6 +33,8 @@ const clean: Record<string, string> = {
   "src/testing/index.ts": `import { System } from "../system/system.ts"; export const kit = System;`,
   "actors/pay.ts": `import { readFile } from "node:fs/promises"; import { Actor } from "godwit"; import { Pay } from "../schemas/pay.ts"; export const all = [readFile, Actor, Pay];`,
   "schemas/pay.ts": `import { event } from "godwit"; import { z } from "zod"; export const Pay = [z, event];`,
+  "demo/start.ts": `import { ActorSystem } from "godwit"; import { all } from "../actors/pay.ts"; import { Pay } from "../schemas/pay.ts"; import { say } from "./say.ts"; export const start = [ActorSystem, all, Pay, say];`,
+  "demo/say.ts": `export const say = console.error;`,
 };
 
 /** A file added to the clean tree, its source, and the rule that must report it. */
@@ -84,6 +86,10 @@ const planted: [file: string, source: string, rule: string][] = [
     "schemas-import-the-public-api",
   ],
   ["schemas/actors.ts", `export { all } from "../actors/pay.ts";`, "schemas-import-the-public-api"],
+  ["actors/demo.ts", `export { start } from "../demo/start.ts";`, "actors-import-the-public-api"],
+  ["demo/src.ts", `export { System } from "../src/index.ts";`, "demo-import-the-public-api"],
+  ["demo/nats.ts", `export { connect } from "@nats-io/transport-node";`, "fence-nats-io"],
+  ["src/system/demo.ts", `export { start } from "../../demo/start.ts";`, "src-imports-src"],
   // A cycle, one half of it in types only; it is reported once, and src/worker/hen.ts makes it below.
   ["src/worker/egg.ts", `import { hen } from "./hen.ts"; export type Egg = typeof hen;`, "no-cycle"],
 ];
