@@ -25,7 +25,7 @@ test(
       "concurrency 1000",
       "concurrency 10",
     ]);
-      for (const trips of [report.ask.bare, report.ask.godwit]) {
+    for (const trips of [report.ask.bare, report.ask.godwit]) {
       expect(trips.count).toBe(50);
       expect(trips.p50Ms).toBeLessThanOrEqual(trips.p99Ms);
     }
