@@ -66,7 +66,8 @@ export class Redrive {
       [header.msgId]: `replay|${sequence}`,
     };
     if (origin.kind === "event" || origin.kind === "foreign") {
-      fields[header.event] ??= `${info.origin.stream} ${info.origin.subject}`;
+      // Its own header of that name, if any, was not ours. A redriven event that died again has come as a task and keeps it.
+      fields[header.event] = `${info.origin.stream} ${info.origin.subject}`;
     }
     const message = { stream: names.tasks, subject: names.taskSubject(info.actor, lane), headers: fields, body };
     const published = await publisher.publish(message);
