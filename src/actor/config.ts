@@ -1,9 +1,10 @@
 /** An actor's config: what users write, checked and resolved once, frozen, with every default in one place. */
 import * as z from "zod";
 import type { Duration } from "../kernel/duration.ts";
+import { ConfigError } from "../kernel/errors.ts";
 import { callable, durationMs, resolveOptions } from "../kernel/options.ts";
 import type { CodecName } from "../message/codec.ts";
-import { checkActorName, lanes, type Lane } from "../message/names.ts";
+import { checkActorName, lanes, subjectsOverlap, type Lane } from "../message/names.ts";
 import { on, type Subscription } from "./event.ts";
 import type { Schema, SchemaInput } from "./schema.ts";
 
@@ -154,8 +155,11 @@ export function resolveConfig(definition: unknown, owner: string): ResolvedConfi
     definition ?? {},
     `config of ${owner}${typeof named === "string" ? ` (${named})` : ""}`,
   );
+  const subscriptions = given.subscribe.map((entry) => (typeof entry === "string" ? on(entry) : entry));
+  const name = checkActorName(given.name);
+  refuseOverlaps(name, subscriptions);
   return Object.freeze({
-    name: checkActorName(given.name),
+    name,
     input: given.input,
     concurrency: given.concurrency,
     ackWaitMs: given.ackWait,
@@ -170,7 +174,7 @@ export function resolveConfig(definition: unknown, owner: string): ResolvedConfi
     }),
     stalls: given.stalls,
     resultTtlMs: given.result?.ttl,
-    subscriptions: Object.freeze(given.subscribe.map((entry) => (typeof entry === "string" ? on(entry) : entry))),
+    subscriptions: Object.freeze(subscriptions),
     from: given.from,
     lanes: Object.freeze([...new Set(given.lanes)]),
     lane: given.lane,
@@ -178,4 +182,17 @@ export function resolveConfig(definition: unknown, owner: string): ResolvedConfi
     expiresInMs: given.expiresIn,
     onInvalid: given.onInvalid,
   });
+}
+
+/** A message goes to an actor once, so one subscription of it has to answer for the message. */
+function refuseOverlaps(actor: string, subscriptions: readonly Subscription[]): void {
+  for (const [index, one] of subscriptions.entries()) {
+    const other = subscriptions
+      .slice(0, index)
+      .find(({ stream, subject }) => stream === one.stream && subjectsOverlap(subject, one.subject));
+    if (other === undefined) continue;
+    throw new ConfigError(
+      `The subscriptions of the actor ${actor} to ${JSON.stringify(other.subject)} and ${JSON.stringify(one.subject)} overlap, and an actor gets each message once; drop or narrow one of them.`,
+    );
+  }
 }

@@ -67,6 +67,19 @@ export function subjectMatches(pattern: string, subject: string): boolean {
   return want.length === have.length;
 }
 
+/** True where some subject is matched by both patterns. */
+export function subjectsOverlap(one: string, other: string): boolean {
+  const left = one.split(".");
+  const right = other.split(".");
+  for (let at = 0; at < Math.min(left.length, right.length); at++) {
+    const a = left[at];
+    const b = right[at];
+    if (a === ">" || b === ">") return true;
+    if (a !== b && a !== "*" && b !== "*") return false;
+  }
+  return left.length === right.length;
+}
+
 /** @throws InvalidNameError unless it is one of the lanes. */
 export function checkLane(lane: unknown): Lane {
   if (!lanes.includes(lane as Lane)) {

@@ -385,6 +385,17 @@ describe("subscriptions that cannot be", () => {
     });
   });
 
+  test("because they overlap are refused in a sentence that names them", async () => {
+    const system = await stage.connect();
+    const Twice = actorOf({ name: "twice", subscribe: ["orders.*", on("orders.placed", (x) => x)] }, () => {});
+    await expect(system.work([Twice])).rejects.toMatchObject({
+      code: "INVALID_CONFIG",
+      message: expect.stringMatching(
+        /^The subscriptions of the actor twice to "orders\.\*" and "orders\.placed" overlap, .*\.$/,
+      ),
+    });
+  });
+
   test("publish takes no wildcard, and says so", async () => {
     const system = await stage.connect();
     for (const subject of ["orders.*", ">", "a b", "", "a.", "orders..x"]) {
