@@ -14,6 +14,9 @@ const acked = Buffer.from("+ACK");
 
 export type Settlement = { kind: "ack" } | { kind: "nak"; delayMs: number } | { kind: "term"; reason: string };
 
+/** A delivery as those see it who have it in hand; the test kit has one without a server. */
+export type AnyDelivery = Pick<Delivery, keyof Delivery>;
+
 export class Delivery {
   readonly stream: string;
   readonly consumer: string;

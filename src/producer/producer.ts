@@ -18,7 +18,7 @@ import { composeEvent, composeTask, type Envelope, type SendDefaults } from "./c
 
 export interface ProducerOptions {
   names: Names;
-  publisher: Publisher;
+  publisher: Pick<Publisher, "publish" | "send" | "room">;
   defaults: SendDefaults;
   /** Called for each accepted task of an actor class whose results are kept, before `tell` resolves. */
   onAccepted: (actor: string, id: string) => Promise<void>;

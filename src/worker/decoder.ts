@@ -2,7 +2,7 @@
 import type { ResolvedConfig } from "../actor/config.ts";
 import type { Subscription } from "../actor/event.ts";
 import { applySchema } from "../actor/schema.ts";
-import type { Delivery } from "../broker/delivery.ts";
+import type { AnyDelivery } from "../broker/delivery.ts";
 import { DecodeError, InvalidMessageError, toError } from "../kernel/errors.ts";
 import { decode } from "../message/codec.ts";
 import { header } from "../message/headers.ts";
@@ -23,7 +23,7 @@ export class Decoder {
   }
 
   /** A promise only where a schema or a mapping is asynchronous. Never throws and never rejects. */
-  decode(delivery: Delivery): Decoded | Promise<Decoded> {
+  decode(delivery: AnyDelivery): Decoded | Promise<Decoded> {
     try {
       const body = decode(delivery.body, delivery.headers.get(header.contentType));
       const subscription = this.#subscriptionOf(delivery);
@@ -40,7 +40,7 @@ export class Decoder {
   }
 
   /** Undefined for a task. A redriven event comes as a task that names its event in a header. */
-  #subscriptionOf(delivery: Delivery): Subscription | undefined {
+  #subscriptionOf(delivery: AnyDelivery): Subscription | undefined {
     if (this.#config.subscriptions.length === 0) return undefined;
     let { stream, subject } = delivery;
     if (stream === this.#names.tasks || stream === this.#names.schedule) {

@@ -28,12 +28,14 @@ export interface ExecutorOptions {
   actor: AnyActor;
   middleware: readonly Middleware[];
   decoder: Decoder;
-  runs: RunsStore;
+  runs: Pick<RunsStore, "read" | "note">;
   lifecycle: Lifecycle;
   budget: RetryBudget;
   suspects: Suspects;
-  settler: Settler;
-  reporter: Reporter;
+  settler: Pick<Settler, "settle">;
+  reporter: Pick<Reporter, "started" | "stalled" | "problem">;
+  /** In [0, 1), for delays. Default `Math.random`. */
+  random?: () => number;
   /** The run's slot is free. */
   onFree: (run: Run) => void;
 }
@@ -45,7 +47,7 @@ export class Executor {
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
-    this.#decider = { config: options.config, lifecycle: options.lifecycle, random: Math.random };
+    this.#decider = { config: options.config, lifecycle: options.lifecycle, random: options.random ?? Math.random };
     this.#receive = compose(options.actor, options.middleware);
   }
 

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { ActorClass } from "../actor/actor-class.ts";
 import type { Context, PublishOptions, Sender, Sent, TellOptions } from "../actor/context.ts";
 import type { EventType } from "../actor/event.ts";
-import type { Delivery } from "../broker/delivery.ts";
+import type { AnyDelivery } from "../broker/delivery.ts";
 import { monotonicMs } from "../kernel/clock.ts";
 import type { Logger } from "../kernel/logger.ts";
 import { header, traceHeaders, type HeaderFields, type ReceivedHeaders } from "../message/headers.ts";
@@ -27,7 +27,7 @@ export interface RunServices {
 
 export class Run implements Context {
   readonly id: string;
-  readonly delivery: Delivery;
+  readonly delivery: AnyDelivery;
   readonly heldSinceMs: number;
   phase: RunPhase = "held";
   history: RunHistory = noHistory;
@@ -46,7 +46,7 @@ export class Run implements Context {
   #log: Logger | undefined;
   #children = 0;
 
-  constructor(delivery: Delivery, services: RunServices, nowMs: number) {
+  constructor(delivery: AnyDelivery, services: RunServices, nowMs: number) {
     this.delivery = delivery;
     this.heldSinceMs = nowMs;
     this.#services = services;
@@ -156,7 +156,7 @@ export class Run implements Context {
 }
 
 /** The id header where it is one, else `<stream>-<sequence>`. */
-function idOf(delivery: Delivery): string {
+function idOf(delivery: AnyDelivery): string {
   const given = delivery.headers.get(header.id);
   if (given !== undefined) {
     try {
