@@ -25,6 +25,8 @@ test(
       "concurrency 1000",
       "concurrency 10",
     ]);
+    const compared = [...report.publish, ...report.consume];
+    expect(compared.filter((one) => !figuresOf(one).every(positive))).toEqual([]);
     for (const trips of [report.ask.bare, report.ask.godwit]) {
       expect(trips.count).toBe(50);
       expect(trips.p50Ms).toBeLessThanOrEqual(trips.p99Ms);
