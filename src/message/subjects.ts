@@ -42,6 +42,11 @@ export class Names {
     return `${this.namespace}.schedule.${actor}.${key(id)}`;
   }
 
+  /** Every task of one actor, or of all, that waits for its time. */
+  scheduleFilter(actor?: string): string {
+    return actor === undefined ? `${this.namespace}.schedule.>` : `${this.namespace}.schedule.${actor}.*`;
+  }
+
   eventSubject(subject: string): string {
     return `${this.namespace}.event.${subject}`;
   }
@@ -51,9 +56,9 @@ export class Names {
     return `${this.namespace}.dead.${actor}.${stream}.${sequence}`;
   }
 
-  /** Every dead letter of one actor. */
-  deadFilter(actor: string): string {
-    return `${this.namespace}.dead.${actor}.*.*`;
+  /** Every dead letter of one actor, or of all. */
+  deadFilter(actor?: string): string {
+    return actor === undefined ? `${this.namespace}.dead.>` : `${this.namespace}.dead.${actor}.*.*`;
   }
 
   /** `address` is `<asker>.<n>`. */

@@ -1,0 +1,43 @@
+/** The durables that there are, each with the actor that it belongs to: what the fleet serves, whether or not a worker runs. */
+import type { ConsumerState, StreamReader } from "../broker/stream-reader.ts";
+import { lanes, unkey } from "../message/names.ts";
+import type { Names } from "../message/subjects.ts";
+
+/** What comes through a durable: tasks, tasks whose time has come, Godwit's events, or messages of a stream made by others. */
+export type Source = "task" | "due" | "event" | "foreign";
+
+export interface ActorDurable extends ConsumerState {
+  actor: string;
+  stream: string;
+  source: Source;
+}
+
+const laneSuffix = new RegExp(`=(${lanes.join("|")})$`);
+/** Streams below buckets and object stores hold no messages for actors. */
+const bucketStream = /^(KV_|OBJ_)/;
+
+/** Every durable of every actor of the namespace, also those on streams that Godwit did not make. */
+export async function listDurables(names: Names, reader: StreamReader): Promise<ActorDurable[]> {
+  const read = async (stream: string, source: Source): Promise<ActorDurable[]> =>
+    (await reader.consumers(stream)).flatMap((state) => {
+      const actor = actorOf(names, source, state.durable);
+      return actor === undefined ? [] : [{ ...state, actor, stream, source }];
+    });
+  const own = new Set([names.tasks, names.schedule, names.events, names.dead]);
+  const foreign = (await reader.streamNames()).filter((stream) => !own.has(stream) && !bucketStream.test(stream));
+  const [tasks, due, events, ...others] = await Promise.all([
+    read(names.tasks, "task"),
+    read(names.schedule, "due"),
+    read(names.events, "event"),
+    ...foreign.map((stream) => read(stream, "foreign")),
+  ]);
+  // Anyone may look at the events with a consumer of their own; an actor always has a durable for tasks.
+  const actors = new Set(tasks.map(({ actor }) => actor));
+  return [...tasks, ...due, ...events.filter(({ actor }) => actors.has(actor)), ...others.flat()];
+}
+
+function actorOf(names: Names, source: Source, durable: string): string | undefined {
+  if (source !== "foreign") return unkey(durable.replace(laneSuffix, ""));
+  const prefix = names.foreignDurable("");
+  return durable.startsWith(prefix) ? unkey(durable.slice(prefix.length)) : undefined;
+}

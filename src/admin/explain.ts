@@ -1,0 +1,219 @@
+/**
+ * Explain: what has become of a message, by its id or its place in a stream.
+ * One id may have several answers: each actor that it was sent to has its own, and so does each actor that hears an event.
+ */
+import type { StoredMessage, StreamReader } from "../broker/stream-reader.ts";
+import { readInfo, type DeadInfo } from "../lifecycle/dead-letter.ts";
+import type { RunsStore } from "../lifecycle/runs.ts";
+import { header } from "../message/headers.ts";
+import { checkId, type Lane } from "../message/names.ts";
+import type { Names } from "../message/subjects.ts";
+import type { Results } from "../result/results.ts";
+import { listDurables, type ActorDurable } from "./durables.ts";
+import { findDeadOf, findMessages, findResultActors, idOf, type Searched } from "./find-message.ts";
+import { deliveryState, type DeliveryState } from "./message-state.ts";
+import { servesSubject } from "./status.ts";
+
+export interface ExplainOptions {
+  /** Messages of each stream to look through for an id, the newest ones. Default 10,000. */
+  scan?: number;
+  /** Only what concerns this actor. */
+  actor?: string;
+}
+
+/** Where a message is stored. */
+export interface Place {
+  stream: string;
+  sequence: number;
+  subject: string;
+  /** ISO time. */
+  storedAt: string;
+  /** Of a task. */
+  lane?: Lane;
+  /** ISO time after which it is not worth running. */
+  expiresAt?: string;
+}
+
+export type Finding = { id: string } & (
+  | ({
+      actor: string;
+      place: Place;
+      /** Open pulls of its durable: workers with room. */ listening: number;
+    } & DeliveryState)
+  | { actor: string; state: "scheduled"; until: string; place: Place }
+  /** Stored where no durable will hand it out. */
+  | { actor: string | undefined; state: "unserved"; place: Place }
+  /** `sequence` is that of the dead letter. */
+  | { actor: string; state: "dead"; sequence: number; dead: DeadInfo }
+  /** Stored results. */
+  | { actor: string; state: "completed"; value: unknown; lost: string | undefined }
+  | { actor: string; state: "failed"; reason: string; error: string }
+  /** Accepted, its result still to come; the message itself is not among those that were looked at. */
+  | { actor: string; state: "pending" }
+  /** The place held a message and no longer does: it was settled, removed, or grew too old. */
+  | { actor: undefined; state: "gone" }
+);
+
+export interface Explanation {
+  query: string;
+  found: Finding[];
+  /** Empty where nothing had to be searched. */
+  searched: Searched[];
+}
+
+export interface ExplainParts {
+  names: Names;
+  reader: StreamReader;
+  runs: RunsStore;
+  results: Results;
+}
+
+const defaultScan = 10_000;
+
+/** @throws InvalidNameError for what is neither an id nor a place. */
+export async function explain(parts: ExplainParts, query: string, options: ExplainOptions = {}): Promise<Explanation> {
+  const place = await placeOf(parts.reader, query);
+  const explainer = new Explainer(parts, await listDurables(parts.names, parts.reader), options);
+  if (place) return { query, found: await explainer.at(place.stream, place.sequence), searched: [] };
+  return { query, ...(await explainer.byId(checkId(query))) };
+}
+
+/** `STREAM:SEQ`, and the id that a message without one is given, `STREAM-SEQ`; where there is no such stream it is somebody's id. */
+async function placeOf(reader: StreamReader, query: string): Promise<{ stream: string; sequence: number } | undefined> {
+  const [, stream, sequence] = /^([^\s.*>:/\\]+)[:-](\d{1,15})$/.exec(query) ?? [];
+  if (stream === undefined || (await reader.state(stream)) === undefined) return undefined;
+  return { stream, sequence: Number(sequence) };
+}
+
+class Explainer {
+  readonly #parts: ExplainParts;
+  readonly #durables: readonly ActorDurable[];
+  readonly #options: ExplainOptions;
+
+  constructor(parts: ExplainParts, durables: readonly ActorDurable[], options: ExplainOptions) {
+    this.#parts = parts;
+    this.#durables = durables;
+    this.#options = options;
+  }
+
+  async byId(id: string): Promise<Omit<Explanation, "query">> {
+    const { names, reader } = this.#parts;
+    const { actor, scan = defaultScan } = this.#options;
+    const { messages, scheduled, dead, searched } = await findMessages(names, reader, { id, actor, limit: scan });
+    const found: Finding[] = [];
+    for (const message of messages) found.push(...(await this.#stored(message)));
+    found.push(...scheduled.map((message) => this.#scheduled(message)), ...dead.map(deadFinding));
+    return { found: this.#distinct([...found, ...(await this.#results(id, found))]), searched };
+  }
+
+  async at(stream: string, sequence: number): Promise<Finding[]> {
+    const { names, reader } = this.#parts;
+    const message = await reader.get(stream, sequence);
+    if (message && stream === names.dead) return [deadFinding(message)];
+    if (message && message.subject.startsWith(`${names.namespace}.schedule.`)) return [this.#scheduled(message)];
+    const id = message ? idOf(message) : `${stream}-${sequence}`;
+    const found = message ? await this.#stored(message) : [];
+    found.push(...(await findDeadOf(names, reader, stream, sequence)).map(deadFinding));
+    found.push(...(await this.#results(found[0]?.id ?? id, found)));
+    if (found.length > 0) return this.#distinct(found);
+    const { lastSequence = 0 } = (await reader.state(stream)) ?? {};
+    return sequence > lastSequence || sequence < 1 ? [] : [{ id, actor: undefined, state: "gone" }];
+  }
+
+  /** A message of a queue or of events, for each actor whose durable serves it. */
+  async #stored(message: StoredMessage): Promise<Finding[]> {
+    const { names, reader } = this.#parts;
+    const id = idOf(message);
+    const place = this.#placeOf(message);
+    const serving = this.#durables.filter(
+      (durable) =>
+        durable.stream === message.stream &&
+        servesSubject(durable, message.subject) &&
+        (this.#options.actor === undefined || durable.actor === this.#options.actor),
+    );
+    if (serving.length === 0) {
+      const origin = names.origin(message.stream, message.subject);
+      return [{ id, actor: "actor" in origin ? origin.actor : undefined, state: "unserved", place }];
+    }
+    return Promise.all(
+      serving.map(async (durable): Promise<Finding> => {
+        const { actor, waitingPulls: listening } = durable;
+        // An event stays in its stream when an actor gave up on it.
+        const dead = await reader.last(names.dead, names.deadSubject(actor, message.stream, message.sequence));
+        if (dead) return deadFinding(dead);
+        return { id, actor, place, listening, ...(await deliveryState(this.#parts, durable, message)) };
+      }),
+    );
+  }
+
+  #scheduled(message: StoredMessage): Finding {
+    const { names } = this.#parts;
+    const prefix = `${names.namespace}.schedule.`;
+    const actor = message.subject.slice(prefix.length, message.subject.lastIndexOf("."));
+    const until = message.headers.get(header.schedule)?.replace(/^@at /, "") ?? "";
+    return { id: idOf(message), actor, state: "scheduled", until, place: this.#placeOf(message) };
+  }
+
+  /** What is stored of results, but for what another finding of the same actor says better. */
+  async #results(id: string, found: readonly Finding[]): Promise<Finding[]> {
+    const { names, reader, results } = this.#parts;
+    const { actor: only } = this.#options;
+    const actors = (await findResultActors(names, reader, id)).filter((actor) => only === undefined || actor === only);
+    const outcomes = await Promise.all(
+      actors.map(async (actor): Promise<Finding | undefined> => {
+        const outcome = await results.get(actor, id);
+        const states = found.filter((one) => one.actor === actor && one.id === id).map(({ state }) => state);
+        switch (outcome?.state) {
+          case undefined:
+            return undefined;
+          case "pending":
+            return states.length > 0 ? undefined : { id, actor, state: "pending" };
+          case "completed":
+            return { id, actor, state: "completed", value: outcome.value, lost: outcome.error?.message };
+          case "failed": {
+            const { reason, cause, message } = outcome.error;
+            const error = cause instanceof Error ? `${cause.name}: ${cause.message}` : message;
+            return states.includes("dead") ? undefined : { id, actor, state: "failed", reason, error };
+          }
+        }
+      }),
+    );
+    return outcomes.filter((outcome) => outcome !== undefined);
+  }
+
+  /** One dead letter may have been found by its id and by its origin. */
+  #distinct(found: readonly Finding[]): Finding[] {
+    const seen = new Set<string>();
+    return found.filter((one) => {
+      if (one.state !== "dead") return true;
+      const known = seen.has(String(one.sequence));
+      seen.add(String(one.sequence));
+      return !known;
+    });
+  }
+
+  #placeOf(message: StoredMessage): Place {
+    const { stream, sequence, subject, headers, storedAtMs } = message;
+    const origin = this.#parts.names.origin(stream, subject);
+    const expires = headers.get(header.expires);
+    return {
+      stream,
+      sequence,
+      subject,
+      storedAt: new Date(storedAtMs).toISOString(),
+      ...("lane" in origin && { lane: origin.lane }),
+      ...(expires !== undefined && { expiresAt: isoTime(Number(expires)) }),
+    };
+  }
+}
+
+function deadFinding(message: StoredMessage): Finding {
+  const dead = readInfo(message);
+  return { id: dead.id, actor: dead.actor, state: "dead", sequence: message.sequence, dead };
+}
+
+/** ISO time; empty for what is no time, since anyone can write a header. */
+function isoTime(ms: number): string {
+  const time = new Date(ms);
+  return Number.isNaN(time.getTime()) ? "" : time.toISOString();
+}

@@ -1,0 +1,159 @@
+/**
+ * Find: where the messages with an id are stored.
+ * 1. There is no index by id, so streams are searched from their newest message backwards, up to a limit, and what was left out is told.
+ * 2. A scheduled task and a stored result have the id in their subject; they are found without a search.
+ */
+import type { StoredMessage, StreamReader } from "../broker/stream-reader.ts";
+import { readInfo } from "../lifecycle/dead-letter.ts";
+import { header } from "../message/headers.ts";
+import { checkId, key } from "../message/names.ts";
+import type { Names } from "../message/subjects.ts";
+
+/** How much of a stream was looked at. */
+export interface Searched {
+  stream: string;
+  /** Messages looked at, the newest ones. */
+  looked: number;
+  /** Messages there were. More than `looked` means that older ones were left out. */
+  of: number;
+}
+
+export interface Search {
+  id: string;
+  /** Only this actor's messages. Default: everyone's. */
+  actor: string | undefined;
+  /** Messages to look at in each stream, at most. */
+  limit: number;
+}
+
+export interface SearchResult {
+  /** Tasks, fired schedules and events. */
+  messages: StoredMessage[];
+  scheduled: StoredMessage[];
+  dead: StoredMessage[];
+  searched: Searched[];
+}
+
+/** Actor names have few words; those that are known to have more are looked up by name. */
+const maxWords = 8;
+
+/** The id that a worker gives the message: the header's where it can be one, else `<stream>-<sequence>`. */
+export function idOf(message: Pick<StoredMessage, "headers" | "stream" | "sequence">): string {
+  const given = message.headers.get(header.id);
+  try {
+    if (given !== undefined) return checkId(given);
+  } catch {
+    // Anyone can publish; an id that nothing else could carry is no id.
+  }
+  return `${message.stream}-${message.sequence}`;
+}
+
+export async function findMessages(names: Names, reader: StreamReader, search: Search): Promise<SearchResult> {
+  const { id, actor } = search;
+  const searched: Searched[] = [];
+  const find = async (
+    stream: string,
+    filter: string,
+    fits = (message: StoredMessage): boolean => idOf(message) === id,
+  ): Promise<StoredMessage[]> => {
+    const { from, ...newest } = await newestOf(reader, stream, filter, search.limit);
+    searched.push({ stream, ...newest });
+    const found: StoredMessage[] = [];
+    for await (const message of reader.scan(stream, filter, from)) if (fits(message)) found.push(message);
+    return found;
+  };
+  const whose = actor ?? ">";
+  const [tasks, due, events, scheduled, dead] = await Promise.all([
+    find(names.tasks, names.taskSubject(whose, "*")),
+    find(names.schedule, names.dueSubject(whose, "*")),
+    find(names.events, names.eventSubject(">")),
+    findScheduled(names, reader, id, actor),
+    find(names.dead, names.deadFilter(actor), (message) => deadId(message) === id),
+  ]);
+  return { messages: [...tasks, ...due, ...events], scheduled, dead, searched };
+}
+
+/** The dead letters of one stored message, one for each actor that gave up on it. */
+export async function findDeadOf(
+  names: Names,
+  reader: StreamReader,
+  stream: string,
+  sequence: number,
+): Promise<StoredMessage[]> {
+  const filters = ofAnyActor((actor) => names.deadSubject(actor, stream, sequence));
+  return collect(reader, names.dead, filters);
+}
+
+/** The actors that have a stored result, or a note that one is pending, for the id. */
+export async function findResultActors(names: Names, reader: StreamReader, id: string): Promise<string[]> {
+  const prefix = `$KV.${names.resultsBucket}.`;
+  const filters = ofAnyActor((actor) => `${prefix}${names.resultKey(actor, id)}`);
+  const found = await Promise.all(filters.map((filter) => reader.subjects(`KV_${names.resultsBucket}`, filter)));
+  const tail = `.${key(id)}`;
+  return found.flatMap((subjects) => Object.keys(subjects).map((one) => one.slice(prefix.length, -tail.length)));
+}
+
+async function findScheduled(
+  names: Names,
+  reader: StreamReader,
+  id: string,
+  actor: string | undefined,
+): Promise<StoredMessage[]> {
+  const filters =
+    actor === undefined ? ofAnyActor((any) => names.scheduleSubject(any, id)) : [names.scheduleSubject(actor, id)];
+  return collect(reader, names.schedule, filters);
+}
+
+async function collect(reader: StreamReader, stream: string, filters: readonly string[]): Promise<StoredMessage[]> {
+  const found: StoredMessage[] = [];
+  for (const filter of filters) {
+    for await (const message of reader.scan(stream, filter)) found.push(message);
+  }
+  return found;
+}
+
+/** A subject for actors of one word, of two, and so on: a wildcard in the middle stands for one word only. */
+function ofAnyActor(subject: (actor: string) => string): string[] {
+  return Array.from({ length: maxWords }, (_, index) =>
+    subject(
+      Array(index + 1)
+        .fill("*")
+        .join("."),
+    ),
+  );
+}
+
+/** From which sequence on no more than `limit` messages of the filter are stored. */
+async function newestOf(
+  reader: StreamReader,
+  stream: string,
+  filter: string,
+  limit: number,
+): Promise<{ from: number; looked: number; of: number }> {
+  const state = await reader.state(stream);
+  const total = state === undefined ? 0 : await reader.count(stream, filter);
+  if (state === undefined || total <= limit) return { from: 1, looked: total, of: total };
+  // Sequences have gaps where messages are gone, so the place is found by halving; each step is one small request.
+  let low = state.firstSequence;
+  let high = state.lastSequence;
+  let looked = 0;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const count = await reader.count(stream, filter, middle);
+    if (count > limit) low = middle + 1;
+    else {
+      high = middle;
+      looked = count;
+    }
+  }
+  return { from: high, looked: looked === 0 ? await reader.count(stream, filter, high) : looked, of: total };
+}
+
+/** Anyone can publish into the stream; what is no dead letter has no id. */
+function deadId(message: StoredMessage): string | undefined {
+  try {
+    return readInfo(message).id;
+  } catch {
+    return undefined;
+  }
+}

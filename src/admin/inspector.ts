@@ -1,0 +1,43 @@
+/** Inspector: what people and tools ask of a running system. The command line and the dashboard sit on it. */
+import type { SystemParts } from "../system/actor-system.ts";
+import { listDurables, type ActorDurable } from "./durables.ts";
+import { explain, type ExplainOptions, type Explanation } from "./explain.ts";
+import { retire, type Retired } from "./retire.ts";
+import { readStatus, type Status } from "./status.ts";
+
+export class Inspector {
+  readonly #parts: Pick<SystemParts, "names" | "reader" | "runs" | "results">;
+
+  /** @param system an `ActorSystem`; one connected with `provision: "use"` will do. */
+  constructor(system: { readonly parts: Pick<SystemParts, "names" | "reader" | "runs" | "results"> }) {
+    this.#parts = system.parts;
+  }
+
+  /** How much is stored where, how each actor stands, and what nobody serves. */
+  status(): Promise<Status> {
+    return readStatus(this.#parts.names, this.#parts.reader);
+  }
+
+  /**
+   * What has become of a message.
+   * @param query its id, or its place: `STREAM:SEQ`.
+   * @throws InvalidNameError for what is neither.
+   */
+  explain(query: string, options: ExplainOptions = {}): Promise<Explanation> {
+    return explain(this.#parts, query, options);
+  }
+
+  /**
+   * Deletes every durable of an actor, the only thing that does.
+   * @param options.force also while workers listen or messages wait.
+   * @throws NotFoundError where it has none, InvalidNameError; InUseError, which says what would be lost.
+   */
+  retire(actor: string, options: { force?: boolean } = {}): Promise<Retired> {
+    return retire(this.#parts, actor, options);
+  }
+
+  /** Every durable of every actor, with the actor that it belongs to. */
+  durables(): Promise<ActorDurable[]> {
+    return listDurables(this.#parts.names, this.#parts.reader);
+  }
+}

@@ -1,0 +1,96 @@
+/** Connecting: the options that every command takes, and the system that it works with. */
+import { resolve } from "node:path";
+import { Option, type Command } from "commander";
+import { NotFoundError, TopologyMismatchError } from "../kernel/errors.ts";
+import { checkNamespace } from "../message/names.ts";
+import type { ActorSystem } from "../system/actor-system.ts";
+import type { SystemOptions } from "../system/options.ts";
+import { checked } from "./parse.ts";
+import { textLogger } from "./text-log.ts";
+
+export interface ConnectFlags {
+  servers?: string;
+  namespace: string;
+  user?: string;
+  pass?: string;
+  token?: string;
+}
+
+/** Where `godwit dev` keeps its data, and is looked for by those who name no server. */
+export const defaultStoreDir = ".godwit";
+
+/** Adds --servers, --namespace and the credentials. */
+export function connectOptions(command: Command): Command {
+  const options = [
+    new Option("-s, --servers <urls>", "NATS servers, comma-separated").env("NATS_URL"),
+    namespaceOption(),
+    new Option("--user <name>", "user of the NATS account").env("NATS_USER"),
+    new Option("--pass <password>", "its password").env("NATS_PASSWORD"),
+    new Option("--token <token>", "instead of user and password").env("NATS_TOKEN"),
+  ];
+  for (const option of options) command.addOption(option.helpGroup("Server:"));
+  return command;
+}
+
+export function namespaceOption(): Option {
+  return new Option("-n, --namespace <name>", "keeps systems apart")
+    .default("godwit")
+    .argParser(checked(checkNamespace));
+}
+
+/** Adds --json, for commands that print data. */
+export function jsonOption(command: Command): Command {
+  return command.option("--json", "print one JSON document; errors are JSON too");
+}
+
+/** The system to send with or to work in: makes the streams that are missing and leaves those that exist as they are. */
+export async function connect(flags: ConnectFlags, options: SystemOptions = {}): Promise<ActorSystem> {
+  // Not before it is needed: it is most of the start-up time, which help and wrong usage need not wait for.
+  const [{ ActorSystem }, { findRunning }] = await Promise.all([
+    import("../system/actor-system.ts"),
+    import("../broker/embedded/running.ts"),
+  ]);
+  const { user, pass, token, namespace } = flags;
+  const servers = flags.servers || (await findRunning(resolve(defaultStoreDir)))?.url;
+  return ActorSystem.connect({
+    ...(servers && { servers }),
+    ...(user && { user }),
+    ...(pass && { pass }),
+    ...(token && { token }),
+    namespace,
+    provision: "keep",
+    name: "godwit cli",
+    log: textLogger("error"),
+    ...options,
+  });
+}
+
+/** Sends through a system, and closes it. */
+export async function withSystem<T>(flags: ConnectFlags, use: (system: ActorSystem) => Promise<T>): Promise<T> {
+  return closing(await connect(flags), use);
+}
+
+/**
+ * Looks into a system that is there, and makes nothing.
+ * @throws NotFoundError where the namespace holds nothing of Godwit.
+ */
+export async function withExisting<T>(flags: ConnectFlags, use: (system: ActorSystem) => Promise<T>): Promise<T> {
+  let system: ActorSystem;
+  try {
+    system = await connect(flags, { provision: "use" });
+  } catch (error) {
+    if (!(error instanceof TopologyMismatchError) || error.missing !== `stream ${flags.namespace}_TASKS`) throw error;
+    throw new NotFoundError(
+      `There is nothing of Godwit in the namespace '${flags.namespace}' on that server; start a worker there first, or correct --namespace or --servers.`,
+    );
+  }
+  return closing(system, use);
+}
+
+async function closing<T>(system: ActorSystem, use: (system: ActorSystem) => Promise<T>): Promise<T> {
+  try {
+    return await use(system);
+  } finally {
+    await system.close();
+  }
+}

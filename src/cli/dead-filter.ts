@@ -1,0 +1,63 @@
+/** Which dead letters a command means: named by sequence, or all that fit a filter. */
+import type { Command } from "commander";
+import type { DeadFilter } from "../lifecycle/redrive.ts";
+import { deadReasons, type DeadReason } from "../message/failure.ts";
+import { checkActorName, checkId } from "../message/names.ts";
+import type { ActorSystem } from "../system/actor-system.ts";
+import { UsageError } from "./exit.ts";
+import { checked, oneOf } from "./parse.ts";
+
+export interface FilterFlags {
+  actor?: string;
+  reason?: DeadReason;
+  id?: string;
+}
+
+/** Adds --actor, --reason and --id. */
+export function filterOptions(command: Command): Command {
+  return command
+    .option("-a, --actor <name>", "only this actor's", checked(checkActorName))
+    .option("--reason <reason>", deadReasons.join(", "), oneOf("--reason", deadReasons))
+    .option("--id <id>", "only those of the message with this id", checked(checkId));
+}
+
+export function filterOf({ actor, reason, id }: FilterFlags): DeadFilter {
+  return {
+    ...(actor !== undefined && { actor }),
+    ...(reason !== undefined && { reason }),
+    ...(id !== undefined && { id }),
+  };
+}
+
+/**
+ * Either sequences or --all has to be given: a forgotten argument must not mean everything.
+ * @throws UsageError.
+ */
+export function checkSelection(
+  command: string,
+  sequences: readonly number[],
+  flags: FilterFlags & { all?: boolean },
+): void {
+  const filtered = flags.actor !== undefined || flags.reason !== undefined || flags.id !== undefined;
+  if (sequences.length > 0 && (flags.all || filtered)) {
+    throw new UsageError(`dead ${command} takes either sequences, or --all with filters; give one of the two.`);
+  }
+  if (sequences.length === 0 && !flags.all) {
+    throw new UsageError(
+      `dead ${command} needs the sequences that 'godwit dead list' shows, or --all, which --actor, --reason and --id narrow.`,
+    );
+  }
+}
+
+/**
+ * The sequences of those that fit and are there now, oldest first. What dies meanwhile is left out: a requeued message that dies again would otherwise
+ * go round for ever.
+ */
+export async function* selected(system: ActorSystem, filter: DeadFilter): AsyncGenerator<number> {
+  const { names, reader } = system.parts;
+  const { lastSequence = 0 } = (await reader.state(names.dead)) ?? {};
+  for await (const { sequence } of system.dead.list(filter)) {
+    if (sequence > lastSequence) return;
+    yield sequence;
+  }
+}

@@ -1,0 +1,93 @@
+/** Input and output: data on standard output, everything else on standard error, and no crash when a reader goes away. */
+import { readFile } from "node:fs/promises";
+import { toError } from "../kernel/errors.ts";
+import { UsageError } from "./exit.ts";
+
+/** A line of data. */
+export function print(text = ""): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** A value as one line of JSON. */
+export function printJson(value: unknown): void {
+  print(toJson(value));
+}
+
+/** What people should know and programs should not read. */
+export function note(text: string): void {
+  process.stderr.write(`godwit: ${clean(text)}\n`);
+}
+
+/** An error as one sentence with its code, or as JSON; the stack too where GODWIT_DEBUG is set. */
+export function printError(error: Error & { code?: unknown }, json: boolean): void {
+  const code = typeof error.code === "string" ? error.code : "UNEXPECTED";
+  if (json) process.stderr.write(`${toJson({ error: { code, message: error.message } })}\n`);
+  else note(`${error.message} (${code})`);
+  if (process.env["GODWIT_DEBUG"]) process.stderr.write(`${error.stack ?? ""}\n`);
+}
+
+/**
+ * A reader that goes away (`godwit dead list | head`) must not end what is being done: `dead requeue` would stop half-way. What nobody
+ * reads is dropped.
+ */
+export function surviveClosedPipes(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+    });
+  }
+}
+
+/** JSON in which what MessagePack can carry and JSON cannot is still legible. */
+export function toJson(value: unknown, indent?: number): string {
+  // `this` is the object that holds the value: a Buffer has been turned into something else by its own toJSON.
+  const replace = function (this: Record<string, unknown>, key: string, plain: unknown): unknown {
+    const raw = this[key];
+    if (raw instanceof Uint8Array) return { base64: Buffer.from(raw).toString("base64") };
+    if (typeof raw === "bigint") return raw.toString();
+    if (raw instanceof Error) return { name: raw.name, message: raw.message };
+    return plain;
+  };
+  return JSON.stringify(value, replace, indent) ?? "null";
+}
+
+/** Text from elsewhere, without what a terminal would act on. */
+export function clean(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- control characters are what is removed
+  return text.replace(/\s*\n\s*/g, " ").replace(/[\u0000-\u001f\u007f-\u009f]/g, "\u00b7");
+}
+
+/**
+ * A body as the user gave it: JSON, `@FILE`, or `-` for standard input.
+ * @throws UsageError.
+ */
+export async function readBody(given: string): Promise<unknown> {
+  const text = given === "-" ? await readInput() : given.startsWith("@") ? await readNamed(given.slice(1)) : given;
+  const where = given === "-" ? "Standard input" : given.startsWith("@") ? `The file '${given.slice(1)}'` : "The body";
+  return parseJson(text, where);
+}
+
+/** @throws UsageError that says what is no JSON. */
+export function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (thrown) {
+    throw new UsageError(
+      `${what} is not JSON (${toError(thrown).message}); write it like '{"paymentId":"p1"}', or give @FILE, or - for standard input.`,
+    );
+  }
+}
+
+async function readInput(): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString();
+}
+
+async function readNamed(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (thrown) {
+    throw new UsageError(`The file '${path}' cannot be read (${toError(thrown).message}); correct the path.`);
+  }
+}

@@ -1,0 +1,57 @@
+#!/usr/bin/env node
+/** The command `godwit`: runs the program, says what went wrong in one sentence, and sets the exit code. */
+import { readFile } from "node:fs/promises";
+import { CommanderError, type Command } from "commander";
+import { toError } from "../kernel/errors.ts";
+import { exitCode, UsageError } from "./exit.ts";
+import { printError, surviveClosedPipes } from "./io.ts";
+import { createProgram } from "./program.ts";
+
+surviveClosedPipes();
+const args = process.argv.slice(2);
+const program = createProgram(await version());
+try {
+  await program.parseAsync(args, { from: "user" });
+} catch (thrown) {
+  process.exitCode = report(thrown);
+}
+
+function report(thrown: unknown): number {
+  const error = thrown instanceof CommanderError ? usageOf(thrown) : toError(thrown);
+  if (error === undefined) return exitCode.ok;
+  printError(error, args.includes("--json"));
+  return error instanceof UsageError ? exitCode.usage : exitCode.failed;
+}
+
+/** What commander refuses, in a sentence like ours; undefined where it has printed the help or the version that was asked for. */
+function usageOf(refusal: CommanderError): UsageError | undefined {
+  if (refusal.exitCode === 0) return undefined;
+  const help = `see 'godwit ${[...commandsIn(program), "--help"].join(" ")}'`;
+  // Commander prints the help, to standard error, for a group without a command.
+  if (refusal.code === "commander.help") return new UsageError(`A command is missing; ${help}.`);
+  const text = refusal.message
+    .replace(/^error: /, "")
+    .replace(/\.?\n\(Did you mean (.*)\?\)$/, ", did you mean $1")
+    .replace(/\.$/, "");
+  return new UsageError(`${text.charAt(0).toUpperCase()}${text.slice(1)}; ${help}.`);
+}
+
+/** The command that was meant, as far as its words are known. */
+function commandsIn(from: Command): string[] {
+  const names: string[] = [];
+  let at: Command | undefined = from;
+  for (const word of args) {
+    at = at.commands.find((command) => command.name() === word);
+    if (at === undefined) break;
+    names.push(word);
+  }
+  return names;
+}
+
+async function version(): Promise<string> {
+  for (const path of ["../../package.json", "../../../package.json"]) {
+    const text = await readFile(new URL(path, import.meta.url), "utf8").catch(() => undefined);
+    if (text !== undefined) return (JSON.parse(text) as { version: string }).version;
+  }
+  return "unknown";
+}

@@ -1,0 +1,48 @@
+/** The program: every command in the order in which `godwit --help` lists them. */
+import { Command } from "commander";
+import { actorCommand } from "./actor.ts";
+import { askCommand } from "./ask.ts";
+import { deadCommand } from "./dead.ts";
+import { devCommand } from "./dev.ts";
+import { exitCodeHelp } from "./exit.ts";
+import { explainCommand } from "./explain.ts";
+import { publishCommand } from "./publish.ts";
+import { statusCommand } from "./status.ts";
+import { tellCommand } from "./tell.ts";
+import { workerCommand } from "./worker.ts";
+
+/** @param version of the package. */
+export function createProgram(version: string): Command {
+  const program = new Command("godwit")
+    .description("Durable actors and event streams for Node.js on NATS JetStream.")
+    .version(version, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print help for a command")
+    .helpCommand("help [command]", "print help for a command")
+    // Thrown as an error instead of an exit, and said by main.ts as every other error is.
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined })
+    .addHelpText(
+      "after",
+      `
+Every command takes --servers, else NATS_URL, else the server of a 'godwit dev'
+in this folder, else nats://127.0.0.1:4222; and --namespace. Those that print
+data take --json.
+
+${exitCodeHelp}
+
+GODWIT_DEBUG=1 prints the stack of an error.`,
+    );
+  const commands = [
+    devCommand,
+    workerCommand,
+    tellCommand,
+    askCommand,
+    publishCommand,
+    statusCommand,
+    explainCommand,
+    deadCommand,
+    actorCommand,
+  ];
+  for (const add of commands) add(program);
+  return program;
+}
