@@ -36,11 +36,9 @@ export class Bus {
 
   /** @returns a function that ends the subscription. */
   subscribe(subject: string, listener: (message: BusMessage) => void): () => void {
-    const subscription = this.#connection.nc.subscribe(subject, {
-      callback: (error, message) => {
-        if (!error) listener({ subject: message.subject, body: message.data, headers: readHeaders(message) });
-      },
-    });
+    const subscription = this.#connection.subscribe(subject, (message) =>
+      listener({ subject: message.subject, body: message.data, headers: readHeaders(message) }),
+    );
     return () => subscription.unsubscribe();
   }
 
@@ -50,10 +48,17 @@ export class Bus {
   }
 }
 
-/** The headers of a received message, through the one shape that the rest of Godwit knows. */
+/**
+ * The headers of a received message, through the one shape that the rest of Godwit knows. Headers that the client cannot read, which
+ * any publisher can write, count as none.
+ */
 export function readHeaders(message: Pick<Msg, "headers">): ReceivedHeaders {
-  const { headers } = message;
-  return headers ? new NatsHeaders(headers) : noHeaders;
+  try {
+    const { headers } = message;
+    return headers ? new NatsHeaders(headers) : noHeaders;
+  } catch {
+    return noHeaders;
+  }
 }
 
 export class NatsHeaders implements ReceivedHeaders {

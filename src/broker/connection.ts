@@ -1,7 +1,13 @@
 /** The connection: opens once, reconnects for ever, knows whether it is up, and sends JetStream API requests. */
-import { connect, type ConnectionOptions, type NatsConnection } from "@nats-io/transport-node";
+import {
+  connect,
+  type ConnectionOptions,
+  type Msg,
+  type NatsConnection,
+  type Subscription,
+} from "@nats-io/transport-node";
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
-import { ConnectError, UnsupportedServerError } from "../kernel/errors.ts";
+import { ConnectError, toError, UnsupportedServerError } from "../kernel/errors.ts";
 
 /** The oldest nats-server that has all Godwit builds on (schedules with time zones, reset, batches). */
 export const serverFloor = "2.14.0";
@@ -81,6 +87,25 @@ export class Connection {
   /** Largest message, headers included, in bytes. Follows the server when it changes. */
   get maxPayloadBytes(): number {
     return this.nc.info?.max_payload ?? 1_048_576;
+  }
+
+  /**
+   * Subscribes. What `onMessage` throws is thrown again where the process sees it: thrown into the client it would end its reading, and
+   * the connection would look alive and be deaf.
+   */
+  subscribe(subject: string, onMessage: (message: Msg) => void): Subscription {
+    return this.nc.subscribe(subject, {
+      callback: (error, message) => {
+        if (error) return;
+        try {
+          onMessage(message);
+        } catch (thrown) {
+          setImmediate(() => {
+            throw toError(thrown);
+          });
+        }
+      },
+    });
   }
 
   onUp(listener: () => void): () => void {

@@ -81,11 +81,7 @@ export class Pipeline {
   constructor(connection: Connection) {
     this.#connection = connection;
     this.#prefix = `${createInbox()}.`;
-    const subscription = connection.nc.subscribe(`${this.#prefix}*`, {
-      callback: (error, message) => {
-        if (!error) this.#receive(message);
-      },
-    });
+    const subscription = connection.subscribe(`${this.#prefix}*`, (message) => this.#receive(message));
     const offUp = connection.onUp(() => this.#sendAll());
     this.#unsubscribe = () => {
       offUp();

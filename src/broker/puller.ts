@@ -48,11 +48,7 @@ export class Puller {
     this.#options = options;
     const { connection, stream, durable } = options;
     this.#requestSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${durable}`;
-    this.#subscription = connection.nc.subscribe(`${this.#inbox}.*`, {
-      callback: (error, message) => {
-        if (!error) this.#receive(message);
-      },
-    });
+    this.#subscription = connection.subscribe(`${this.#inbox}.*`, (message) => this.#receive(message));
     this.#cleanUps.push(
       () => this.#subscription.unsubscribe(),
       // What was asked of the old connection will not come; some of it may still be on its way back to the stream.

@@ -17,6 +17,8 @@ export class Proxy {
   #refusing = false;
   /** How many connections it has taken, ever. */
   accepted = 0;
+  /** Called with what a client sent, once it is on its way to the server. */
+  onRequest: (bytes: Buffer) => void = () => undefined;
 
   private constructor(server: Server, upstreamPort: number) {
     this.#server = server;
@@ -85,6 +87,7 @@ export class Proxy {
     }
     client.on("data", (bytes) => {
       if (pair.silence === "none" || pair.silence === "answers") upstream.write(bytes);
+      this.onRequest(bytes);
     });
     upstream.on("data", (bytes) => {
       if (pair.silence === "none" || pair.silence === "requests") client.write(bytes);

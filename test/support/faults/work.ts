@@ -6,7 +6,7 @@ import type { Entry, Journal } from "./journal.ts";
 
 /**
  * What a message asks of its handler. `work`: take `ms`. `block`: take `ms` of the event loop. `kill`: after `ms`, SIGKILL the own worker.
- * `obey`: take `ms` unless the signal aborts. `fail`, `terminal`: throw an error, Terminal, after `ms`. `snooze`: come back after `ms`.
+ * `obey`: take `ms` unless the signal aborts. `fail`, `terminal`, `snooze`: take `ms`, then throw an error, Terminal, a Snooze of `ms`.
  */
 export interface Step {
   do: "work" | "block" | "kill" | "obey" | "fail" | "terminal" | "snooze";
@@ -33,8 +33,6 @@ export interface WorkerSetup {
   graceMs?: number;
   /** No handler takes longer. */
   atMostMs?: number;
-  /** The first `completed` event is met by a listener that throws. */
-  badListener?: boolean;
 }
 
 export const workName = "faults.work";
@@ -80,11 +78,6 @@ export async function startWork(system: ActorSystem, setup: WorkerSetup, journal
   }
 
   const worker = await system.work([Work]);
-  if (setup.badListener) {
-    worker.once("completed", () => {
-      throw new Error("a listener's own");
-    });
-  }
   worker.on("completed", (e) => journal.write(entry("completed", e)));
   worker.on("interrupted", (e) => journal.write(entry("interrupted", e)));
   worker.on("deferred", (e) => journal.write({ ...entry("deferred", e), reason: e.reason }));
@@ -117,6 +110,7 @@ async function perform(what: Step["do"], ms: number, ctx: Context, blocks: () =>
       await wait(ms);
       return killOwnProcess();
     case "snooze":
+      await wait(ms);
       throw new Snooze(ms);
     case "fail":
       await wait(ms);

@@ -24,6 +24,5 @@ async function leave(): Promise<void> {
   note("closed");
 }
 
-if (setup.badListener) process.on("uncaughtException", () => note("uncaught"));
 process.once("SIGTERM", () => void leave());
 note("ready");

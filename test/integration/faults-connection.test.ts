@@ -1,0 +1,151 @@
+/** Connections that drop, hang or lose answers, through a proxy: what is in hand stays in hand, and what is lost is settled by nobody. */
+import { once } from "node:events";
+import { connect as connectSocket } from "node:net";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { ActorSystem } from "godwit";
+import type { Proxy } from "../support/faults/proxy.ts";
+import { Scene, untilDrained } from "../support/faults/scene.ts";
+import { workName, type Job } from "../support/faults/work.ts";
+import { until } from "../support/embedded/until.ts";
+
+let scene: Scene;
+let proxy: Proxy;
+let system: ActorSystem;
+
+beforeEach(async () => {
+  scene = await Scene.open();
+  proxy = await scene.proxy();
+  system = await scene.connect();
+});
+
+afterEach(async ({ task }) => {
+  await scene.close(task.result?.state === "fail");
+});
+
+function runsBy(worker: string, id?: string): number {
+  return scene.journal.of("run", id).filter((entry) => entry.worker === worker).length;
+}
+
+/** Drops the connections and waits until a new one is made. */
+async function dropAndReturn(): Promise<void> {
+  const { accepted } = proxy;
+  proxy.drop();
+  await until("the client is back", () => proxy.accepted > accepted);
+}
+
+describe("a connection that drops", () => {
+  test("five times with 32 messages in hand makes no stall, burns no attempt and loses nothing", async () => {
+    await scene.work({ worker: "w", servers: proxy.url, concurrency: 32, ackWaitMs: 2_000 });
+    await system.tellMany(
+      workName,
+      Array.from({ length: 96 }, (): Job => ({ do: "work", ms: 1_500 })),
+    );
+    const { journal } = scene;
+    for (let drop = 0; drop < 5; drop++) {
+      await until("32 are in hand", () => journal.of("run").length === Math.min(96, 32 * (1 + Math.floor(drop / 2))));
+      await dropAndReturn();
+    }
+    await untilDrained(system);
+    await until("all is confirmed", () => journal.count("completed").messages === 96);
+    const runs = journal.count("run");
+    console.log(
+      `five drops: 96 messages, ${runs.entries} runs, ${runs.repeated} run twice, ${journal.of("deferred").length} deferred`,
+    );
+    expect(runs.messages).toBe(96);
+    expect(new Set(journal.of("run").map((entry) => entry.attempt))).toEqual(new Set([1]));
+    for (const what of ["stalled", "dead", "retry", "lost"]) expect(journal.of(what)).toEqual([]);
+    expect(runs.repeated).toBe(0);
+  });
+
+  test("after the ack, before its confirmation: the ack is sent again and the message is not run again", async () => {
+    await scene.work({ worker: "w", servers: proxy.url, ackWaitMs: 3_000 });
+    await system.tell(workName, { do: "work", ms: 300 }, { id: "m" });
+    await until("it runs", () => runsBy("w") === 1);
+    proxy.mute("answers");
+    await untilDrained(system);
+    expect(scene.journal.of("completed")).toEqual([]);
+    proxy.drop();
+    await until("the ack is confirmed", () => scene.journal.of("completed").length === 1);
+    await system.tell(workName, { do: "work" }, { id: "next" });
+    await until("the next is done", () => scene.journal.of("completed", "next").length === 1);
+    expect(runsBy("w", "m")).toBe(1);
+    expect(scene.journal.of("lost")).toEqual([]);
+  });
+
+  test("after a publish, before its confirmation: it is sent again with the same id and stored once", async () => {
+    const sender = await scene.connect({ servers: proxy.url });
+    proxy.mute("answers");
+    const sending = sender.tell(workName, { do: "work" });
+    const { names, reader } = system.parts;
+    await until("it is stored", async () => (await reader.state(names.tasks))?.messages === 1);
+    proxy.drop();
+    expect(await sending).toMatchObject({ sequence: 1, duplicate: false });
+    expect((await reader.state(names.tasks))?.lastSequence).toBe(1);
+  });
+});
+
+describe("a worker is never silent", () => {
+  /** Sends one and tells how long it took until it ran. */
+  async function latencyMs(id: string): Promise<number> {
+    const beganMs = performance.now();
+    await system.tell(workName, { do: "work" }, { id });
+    await until(`${id} ran`, () => scene.journal.of("run", id).length > 0, 40_000);
+    return performance.now() - beganMs;
+  }
+
+  test("after a dropped connection, a server that was killed, and a durable that was deleted and made again", async () => {
+    await scene.work({ worker: "w", servers: proxy.url });
+    await latencyMs("warm");
+    await dropAndReturn();
+    const dropMs = await latencyMs("after the drop");
+
+    await scene.killServer();
+    await scene.restartServer();
+    const beganMs = performance.now();
+    await latencyMs("after the kill");
+    const killMs = performance.now() - beganMs;
+
+    const { names, reader, connection } = system.parts;
+    const durable = names.durable(workName);
+    const { config } = await connection.jsm.consumers.info(names.tasks, durable);
+    await reader.deleteConsumer(names.tasks, durable);
+    await until("the worker has noticed", () => scene.journal.of("problem").length > 0);
+    await connection.jsm.consumers.add(names.tasks, config);
+    const deleteMs = await latencyMs("after the deletion");
+    const shown = [dropMs, killMs, deleteMs].map(Math.round);
+    console.log(
+      `first message after: a drop ${shown[0]} ms, the server's return ${shown[1]} ms, the durable's ${shown[2]} ms`,
+    );
+    for (const ms of [dropMs, killMs, deleteMs]) expect(ms).toBeLessThan(1_000);
+  });
+
+  test("after a message whose headers cannot be read", async () => {
+    await scene.work({ worker: "w" });
+    await latencyMs("warm");
+    const { hostname, port } = new URL(scene.url);
+    const socket = connectSocket(Number(port), hostname);
+    const headers = "NATS/1.0\r\nbad name: x\r\n\r\n";
+    const body = JSON.stringify({ do: "work" });
+    await once(socket, "data");
+    socket.write(
+      `CONNECT {"verbose":false,"headers":true}\r\nHPUB faults.task.normal.${workName} ${headers.length} ${headers.length + body.length}\r\n${headers}${body}\r\nPING\r\n`,
+    );
+    await once(socket, "data");
+    socket.destroy();
+    await latencyMs("after the bad one");
+    await untilDrained(system);
+    expect(scene.journal.of("run")).toHaveLength(3);
+  });
+
+  test("after an event listener that throws", async () => {
+    const { worker } = await scene.work({ worker: "w" });
+    worker.prependOnceListener("completed", () => {
+      throw new Error("the listener's own");
+    });
+    await latencyMs("first");
+    await latencyMs("second");
+    await untilDrained(system);
+    await until("both are reported", () => scene.journal.of("completed").length === 2);
+    expect(scene.journal.count("run")).toEqual({ messages: 2, repeated: 0, entries: 2 });
+  });
+});
