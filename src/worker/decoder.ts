@@ -48,12 +48,22 @@ export class Decoder {
       if (event === undefined) return undefined;
       [stream = "", subject = ""] = event.split(" ", 2);
     }
-    return this.#config.subscriptions.find((subscription) =>
-      subscription.stream === undefined
-        ? stream === this.#names.events && subjectMatches(this.#names.eventSubject(subscription.subject), subject)
-        : stream === subscription.stream && subjectMatches(subscription.subject, subject),
-    );
+    return findSubscription(this.#names, this.#config, stream, subject);
   }
+}
+
+/** The subscription of an actor that a message of this stream and subject came by. */
+export function findSubscription(
+  names: Names,
+  config: ResolvedConfig,
+  stream: string,
+  subject: string,
+): Subscription | undefined {
+  return config.subscriptions.find((subscription) =>
+    subscription.stream === undefined
+      ? stream === names.events && subjectMatches(names.eventSubject(subscription.subject), subject)
+      : stream === subscription.stream && subjectMatches(subscription.subject, subject),
+  );
 }
 
 function applySubscription(subscription: Subscription, body: unknown): unknown {
