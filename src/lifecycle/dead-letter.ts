@@ -7,7 +7,7 @@
 import type { Objects } from "../broker/objects.ts";
 import { apiError, type Publisher } from "../broker/publisher.ts";
 import type { StoredMessage } from "../broker/stream-reader.ts";
-import { wallMs } from "../kernel/clock.ts";
+import { monotonicMs, wallMs } from "../kernel/clock.ts";
 import { DecodeError, NotFoundError, PayloadTooLargeError, PublishError } from "../kernel/errors.ts";
 import { contentTypes, decode, encode } from "../message/codec.ts";
 import { writeFailure, type DeadReason, type Failure } from "../message/failure.ts";
@@ -76,6 +76,7 @@ export class DeadLetters {
     const headers = deceased.headers.entries();
     const name = this.#names.deadSubject(deceased.actor, deceased.stream, deceased.sequence);
     const kept = asciiJson(headers);
+    const endMs = monotonicMs() + timeoutMs;
     if (kept.length <= maxHeadersBytes) {
       try {
         await this.#publish(name, info, { [header.deadHeaders]: kept }, deceased.body, timeoutMs);
@@ -85,7 +86,7 @@ export class DeadLetters {
       }
     }
     await this.#objects.put(name, encode({ headers, body: deceased.body }, "msgpack"));
-    await this.#publish(name, info, { [header.deadObject]: name }, new Uint8Array(), timeoutMs);
+    await this.#publish(name, info, { [header.deadObject]: name }, new Uint8Array(), endMs - monotonicMs());
     return info;
   }
 

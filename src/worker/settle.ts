@@ -68,7 +68,7 @@ export class Settler {
       try {
         await this.#insist(run, (timeoutMs) => results.completed(config.name, run.id, outcome.value, ttlMs, timeoutMs));
       } catch (thrown) {
-        this.#options.onResultLost(run, toError(thrown));
+        if (!run.delivery.lost) this.#options.onResultLost(run, toError(thrown));
       }
     }
     if (reply !== undefined && !run.delivery.lost) this.#answer(reply, outcome.value);
@@ -154,7 +154,7 @@ export class Settler {
       try {
         await this.#insist(run, (timeoutMs) => results.failed(config.name, run.id, failure, ttlMs, timeoutMs));
       } catch (thrown) {
-        this.#options.onResultLost(run, toError(thrown));
+        if (!run.delivery.lost) this.#options.onResultLost(run, toError(thrown));
       }
     }
     const reply = parseReplyAddress(run.headers.get(header.reply));
@@ -211,13 +211,14 @@ export class Settler {
 
   /**
    * Repeats an effect for as long as one ack-wait, at most 30 s. The message stays ours meanwhile, since its progress is marked; after
-   * that its slot is worth more than another try.
+   * that its slot is worth more than another try. A try ends with the deadline as it stands: sent when the connection is back, it
+   * could undo what another worker did in the meantime.
    */
   async #insist<T>(run: Run, effect: (timeoutMs: number) => Promise<T>): Promise<T> {
     const endMs = monotonicMs() + Math.min(30_000, run.delivery.ackWaitMs);
     for (;;) {
       try {
-        return await effect(Math.max(1, endMs - monotonicMs()));
+        return await effect(Math.max(1, Math.min(endMs, run.delivery.deadlineMs) - monotonicMs()));
       } catch (error) {
         if (monotonicMs() + retryEffectMs >= endMs || run.delivery.lost || isFinal(error)) throw error;
         await pause(retryEffectMs);

@@ -33,6 +33,14 @@ async function dropAndReturn(): Promise<void> {
   await until("the client is back", () => proxy.accepted > accepted);
 }
 
+/** A task that only the worker `cut` keeps: once it ran there, everything that `cut` sent before has reached the server. */
+async function cutWorksAgain(): Promise<void> {
+  await system.tell(workName, { do: "work", at: { heir: { do: "snooze", ms: 20 } } }, { id: "next" });
+  await until("the cut one has done the next", () =>
+    scene.journal.of("completed", "next").some((entry) => entry.worker === "cut"),
+  );
+}
+
 describe("a connection that drops", () => {
   test("five times with 32 messages in hand makes no stall, burns no attempt and loses nothing", async () => {
     await scene.work({ worker: "w", servers: proxy.url, concurrency: 32, ackWaitMs: 2_000 });
@@ -81,6 +89,34 @@ describe("a connection that drops", () => {
     proxy.drop();
     expect(await sending).toMatchObject({ sequence: 1, duplicate: false });
     expect((await reader.state(names.tasks))?.lastSequence).toBe(1);
+  });
+
+  test("with a result on its way: a result that comes late is not stored over that of the worker that took over", async () => {
+    const setup = { ackWaitMs: 2_000, resultTtlMs: 60_000 };
+    await scene.work({ worker: "cut", servers: proxy.url, ...setup });
+    await system.tell(workName, { do: "work", at: { cut: { do: "work", ms: 1_000 } } }, { id: "m" });
+    await until("it runs", () => runsBy("cut") === 1);
+    await scene.work({ worker: "heir", ...setup });
+    proxy.cut();
+    await until("the heir has done it", () => scene.journal.of("completed").length === 1);
+    proxy.mend();
+    await until("the cut one has dropped it", () => scene.journal.of("lost").length === 1);
+    await cutWorksAgain();
+    expect(await system.result(workName, "m")).toEqual({ state: "completed", value: { by: "heir" } });
+  });
+
+  test("with a dead letter on its way: none is stored for a message that another worker completed", async () => {
+    const setup = { ackWaitMs: 2_000, attempts: 1 };
+    await scene.work({ worker: "cut", servers: proxy.url, ...setup });
+    await system.tell(workName, { do: "work", at: { cut: { do: "fail", ms: 1_000 } } }, { id: "m" });
+    await until("it runs", () => runsBy("cut") === 1);
+    await scene.work({ worker: "heir", ...setup });
+    proxy.cut();
+    await until("the heir has done it", () => scene.journal.of("completed").length === 1);
+    proxy.mend();
+    await until("the cut one has dropped it", () => scene.journal.of("lost").length === 1);
+    await cutWorksAgain();
+    expect(await system.parts.reader.state("faults_DEAD")).toMatchObject({ messages: 0 });
   });
 });
 
