@@ -5,9 +5,8 @@
  */
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { ActorSystem, type Worker } from "godwit";
+import { ActorSystem, loadActors, type Worker } from "godwit";
 import { countLog } from "./count-log.ts";
-import { everyActor } from "./every-actor.ts";
 import { openLogFile } from "./log-file.ts";
 import { help, parseStartOptions, usage, UsageError, type StartOptions } from "./options.ts";
 import { megabytes, Progress } from "./progress.ts";
@@ -22,12 +21,13 @@ const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 /** @returns the exit code. */
 async function start(options: StartOptions, stop: AbortSignal): Promise<number> {
-  const log = await openLogFile(options.file ?? samplePath());
+  const log = await openLogFile(options.file ?? inProject("demo", "sample-access-log.txt"));
   const system = await ActorSystem.connect({ embedded: true, log: "warn" });
   let worker: Worker | undefined;
   try {
     stop.throwIfAborted();
-    worker = await system.work(everyActor);
+    // From their sources: what was renamed or deleted may still be in dist/.
+    worker = await system.work(await loadActors(inProject("actors")));
     say(`nats-server at ${system.servers.join(", ")}; actors: ${worker.actors.join(", ")}`);
     const size = log.sizeBytes > 0 ? ` (${megabytes(log.sizeBytes)})` : "";
     say(`counting ${log.name}${size}`);
@@ -52,9 +52,8 @@ async function start(options: StartOptions, stop: AbortSignal): Promise<number> 
   }
 }
 
-function samplePath(): string {
-  const root = dirname(createRequire(import.meta.url).resolve("godwit/package.json"));
-  return join(root, "demo", "sample-access-log.txt");
+function inProject(...names: string[]): string {
+  return join(dirname(createRequire(import.meta.url).resolve("godwit/package.json")), ...names);
 }
 
 /** Resolves once the text is written, so that an exit does not cut it off. */

@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { RetryAfter, Terminal, type ActorSource, type Context } from "godwit";
+import { RetryAfter, Terminal, type Context } from "godwit";
 import { afterEach, describe, expect, test } from "vitest";
 import { AnalyzeDataset } from "../../actors/analyze-dataset.ts";
 import { BuildReport } from "../../actors/build-report.ts";
@@ -12,11 +12,18 @@ import { ChargePayment } from "../../actors/charge-payment.ts";
 import { CountLogLines } from "../../actors/count-log-lines.ts";
 import { SimulatedPayments } from "../../actors/payments-api.ts";
 import { SendNotification, SimulatedMailer } from "../../actors/send-notification.ts";
-import { everyActor } from "../../demo/every-actor.ts";
 import { isActorClass } from "../../src/actor/actor.ts";
 import { PartnerCall } from "../../schemas/partners.ts";
 
 const root = join(import.meta.dirname, "../..");
+const actorNames = [
+  "accesslog.count",
+  "datasets.analyze",
+  "notifications.send",
+  "partners.call",
+  "payments.charge",
+  "reports.build",
+];
 
 /** What a handler is handed, as far as these handlers look at it. */
 function context(given: { id?: string; signal?: AbortSignal; progress?: (value: unknown) => void } = {}): Context {
@@ -24,17 +31,14 @@ function context(given: { id?: string; signal?: AbortSignal; progress?: (value: 
   return { id, signal, progress } as Partial<Context> as Context;
 }
 
-test("every actor class in actors/ can be made without arguments, and npm start runs each", async () => {
+test("every actor class in actors/ can be made without arguments, which is how it is loaded from the folder", async () => {
   const files = (await readdir(join(root, "actors"))).filter((name) => name.endsWith(".ts"));
   const modules = await Promise.all(
     files.map(async (name) => (await import(join(root, "actors", name))) as Record<string, unknown>),
   );
   const classes = modules.flatMap((module) => Object.values(module)).filter((value) => isActorClass(value));
-  expect(new Set(classes)).toEqual(new Set<unknown>(everyActor));
-  for (const actor of classes) expect(new (actor as new () => InstanceType<typeof actor>)()).toBeInstanceOf(actor);
-  expect(everyActor satisfies readonly ActorSource[]).toHaveLength(
-    new Set(everyActor.map(({ config }) => config.name)).size,
-  );
+  for (const actor of classes) expect(new (actor as new () => object)()).toBeInstanceOf(actor);
+  expect(classes.map(({ config }) => config.name).toSorted()).toEqual(actorNames);
 });
 
 describe("payments.charge", () => {
