@@ -64,7 +64,8 @@ export class Asker {
     const timeoutMs = toMs(timeout ?? "30s", "timeout");
     const { name, config } = target(actor);
     // Chosen here and not by tell(): the answer may be faster than the confirmation, and its errors name the id.
-    const id = (tellOptions.id ??= newId());
+    const id = tellOptions.id === undefined ? newId() : tellOptions.id;
+    tellOptions.id = id;
     if (tellOptions.expiresIn === undefined && config?.expiresInMs === undefined) tellOptions.expiresIn = timeoutMs;
     this.#unsubscribe ??= this.#bus.subscribe(this.#names.replySubject(`${this.#name}.*`), (message) =>
       this.#answer(message),
