@@ -108,7 +108,7 @@ const count = z.int({ message: "must be a whole number" }).min(1, "must be at le
 const shape = z.strictObject({
   name: z.unknown(),
   input: schemaLike.optional(),
-  concurrency: count.max(10_000).default(10),
+  concurrency: count.max(10_000, "must be at most 10000").default(10),
   ackWait: durationMs(1_000).default(30_000),
   timeLimit: z.strictObject({ soft: durationMs(1).optional() }).default({}),
   retry: z
@@ -130,7 +130,7 @@ const shape = z.strictObject({
       z.union([
         z.string(),
         z.custom<Subscription>((value) => typeof value === "object" && value !== null && "subject" in value, {
-          message: "must come from on(), or be a subject",
+          message: "must be what on() gives",
         }),
       ]),
     )

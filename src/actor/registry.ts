@@ -36,8 +36,9 @@ export function configOf(actor: ActorClass): ResolvedConfig {
  * @throws ActorNotFoundError for what is no actor, ConfigError for a bad config or a name that two actors have.
  */
 export function registerActors(sources: readonly ActorSource[]): RegisteredActor[] {
-  if (sources.length === 0) {
-    throw new ActorNotFoundError("No actor was given; pass actor classes, or functions that make them.");
+  const given: unknown = sources;
+  if (!Array.isArray(given) || given.length === 0) {
+    throw new ActorNotFoundError("No actor was given; pass a list of actor classes, or of functions that make actors.");
   }
   const names = new Map<string, string>();
   return sources.map((source) => {
@@ -59,6 +60,12 @@ function make(source: ActorSource): AnyActor {
   let made: unknown;
   if (isActorClass(source)) {
     const Class = source as new () => AnyActor;
+    // Most constructors only keep what they are given: without it the class is made, and fails with each message.
+    if (Class.length > 0) {
+      throw new ConfigError(
+        `The constructor of the actor class ${Class.name} takes arguments; pass a function that makes it: () => new ${Class.name}(…).`,
+      );
+    }
     try {
       made = new Class();
     } catch (thrown) {
@@ -68,13 +75,18 @@ function make(source: ActorSource): AnyActor {
         { cause },
       );
     }
-  } else if (typeof source === "function") made = (source as () => unknown)();
+  } else if (typeof source === "function" && !isClass(source)) made = (source as () => unknown)();
   if (!isActor(made)) {
     throw new ActorNotFoundError(
       `${describe(source)} is not an actor and makes none; pass a class that extends Actor, or a function that returns one.`,
     );
   }
   return made;
+}
+
+/** A class cannot be called, so one that is no actor must not be tried as a function that makes one. */
+function isClass(source: object): boolean {
+  return /^class\b/.test(Function.prototype.toString.call(source));
 }
 
 function describe(value: unknown): string {

@@ -33,18 +33,50 @@ export function callable<F>(): z.ZodType<F> {
 export function resolveOptions<S extends z.ZodType>(schema: S, value: unknown, where: string): z.output<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const problems = result.error.issues.map((issue) => {
-    if (issue.code === "unrecognized_keys") {
-      const at = issue.path.length > 0 ? `${issue.path.join(".")}.` : "";
-      return `unknown key ${issue.keys.map((key) => `"${at}${key}"`).join(", ")}`;
-    }
-    return `${issue.path.length > 0 ? `"${issue.path.join(".")}": ` : ""}${lowerFirst(issue.message)}`;
-  });
-  throw new ConfigError(
-    `The ${where} is not valid: ${problems.join("; ")}; correct it as the docs' table of defaults says.`,
-  );
+  const problems = result.error.issues.map((issue) => problem(issue, [])).join("; ");
+  throw new ConfigError(`The ${where} cannot be used: ${problems}; the docs' table of defaults says what can.`);
 }
 
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
+type Issue = z.core.$ZodIssue;
+
+/** What is wrong, and at which key. */
+function problem(issue: Issue, at: readonly PropertyKey[]): string {
+  const path = [...at, ...issue.path];
+  if (issue.code === "unrecognized_keys") {
+    return `unknown key ${issue.keys.map((key) => `"${[...path, key].join(".")}"`).join(", ")}`;
+  }
+  // Where one alternative fits but for what it holds, that one was meant.
+  const meant = issue.code === "invalid_union" ? issue.errors.find((branch) => branch.every(isInside)) : undefined;
+  if (meant !== undefined) return meant.map((inner) => problem(inner, path)).join("; ");
+  return `${path.length > 0 ? `"${path.join(".")}" ` : "it "}${demand(issue)}`;
+}
+
+function isInside(issue: Issue): boolean {
+  return issue.path.length > 0 || issue.code === "unrecognized_keys";
+}
+
+const kinds: Record<string, string> = {
+  array: "a list",
+  boolean: "true or false",
+  date: "a date",
+  number: "a number",
+  object: "an object",
+  string: "a string",
+};
+
+/** What the value must be. */
+function demand(issue: Issue): string {
+  // Ours; the library's own begin with "Invalid".
+  if (!issue.message.startsWith("Invalid")) return issue.message;
+  if (issue.code === "invalid_type") {
+    return issue.expected === "nonoptional" ? "is missing" : `must be ${kinds[issue.expected] ?? issue.expected}`;
+  }
+  if (issue.code === "invalid_value") {
+    return `must be one of ${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
+  }
+  if (issue.code === "invalid_union") {
+    const demands = new Set(issue.errors.flatMap((branch) => branch.map(demand)));
+    return [...demands].map((one, index) => (index === 0 ? one : one.replace(/^must be /, ""))).join(", or ");
+  }
+  return issue.message;
 }

@@ -1,6 +1,6 @@
 /** Values to bytes and back: MessagePack by default, JSON by content type; a body without a content type is JSON. */
 import { Packr } from "msgpackr";
-import { DecodeError, EncodeError } from "../kernel/errors.ts";
+import { DecodeError, EncodeError, toError } from "../kernel/errors.ts";
 
 export type CodecName = "msgpack" | "json";
 
@@ -29,7 +29,7 @@ export function encode(value: unknown, codec: CodecName): Uint8Array {
   } catch (cause) {
     if (cause instanceof EncodeError) throw cause;
     throw new EncodeError(
-      `The value cannot be encoded as ${codec}: ${(cause as Error).message}; send plain data, without functions or circles.`,
+      `The value cannot be encoded as ${codec}: ${oneLine(cause)}; send plain data, without functions or circles.`,
       { cause },
     );
   }
@@ -42,7 +42,7 @@ export function decode(bytes: Uint8Array, contentType: string | undefined): unkn
     if (codec === "msgpack") return packr.unpack(bytes);
     return JSON.parse(utf8.decode(bytes));
   } catch (cause) {
-    throw new DecodeError(`The body is not valid ${codec}: ${(cause as Error).message}`, { cause });
+    throw new DecodeError(`The body is not valid ${codec}: ${oneLine(cause)}`, { cause });
   }
 }
 
@@ -62,4 +62,9 @@ function codecOf(contentType: string | undefined): CodecName {
 
 function refuse(value: unknown): never {
   throw new EncodeError(`A ${typeof value} cannot be sent; send plain data.`);
+}
+
+/** JSON's own errors draw pictures, or quote the body. */
+function oneLine(cause: unknown): string {
+  return toError(cause).message.replace(/\s+/g, " ");
 }
