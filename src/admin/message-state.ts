@@ -16,8 +16,8 @@ export interface Past {
 }
 
 export type DeliveryState =
-  /** No worker has been handed it yet; `ahead` messages of its durable come first. */
-  | { state: "waiting"; ahead: number }
+  /** No worker has been handed it yet; `ahead` messages of its durable come first, which streams made by others do not tell. */
+  | { state: "waiting"; ahead?: number }
   /** Handed over and not settled: its handler runs, or it was put back without counting an attempt (snooze, shutdown). */
   | ({ state: "running" } & Past)
   /** It failed, and comes back no earlier than at `until` (ISO). A time in the past: it waits for a worker with room. */
@@ -34,7 +34,10 @@ export async function deliveryState(
   message: Pick<StoredMessage, "stream" | "sequence">,
 ): Promise<DeliveryState> {
   const { stream, sequence } = message;
-  if (sequence > durable.delivered) return { state: "waiting", ahead: await aheadOf(reader, durable, message) };
+  if (sequence > durable.delivered) {
+    if (durable.source === "foreign") return { state: "waiting" };
+    return { state: "waiting", ahead: await aheadOf(reader, durable, message) };
+  }
   const queue = durable.source === "task" || durable.source === "due";
   if (!queue && sequence <= durable.ackFloor) return { state: "settled" };
   const record = await runs.read(names.runsKey(stream, sequence, durable.durable));

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { Explanation, Finding } from "../admin/explain.ts";
 import { formatMs } from "../kernel/duration.ts";
 import type { RunError } from "../lifecycle/runs.ts";
-import { checkActorName } from "../message/names.ts";
+import { checkActorName, checkId } from "../message/names.ts";
 import { connectOptions, jsonOption, withExisting, type ConnectFlags } from "./connect.ts";
 import { print, printJson, toJson } from "./io.ts";
 import { checked, whole } from "./parse.ts";
@@ -20,7 +20,7 @@ interface ExplainFlags extends ConnectFlags {
 export function explainCommand(program: Command): void {
   const command = program
     .command("explain")
-    .argument("<message>", "the message's id, or STREAM:SEQ as 'tell' and the logs give it")
+    .argument("<message>", "its id, or STREAM:SEQ as 'tell' and the logs give it", checked(idOrPlace))
     .option("-a, --actor <name>", "only what concerns this actor", checked(checkActorName))
     .option("--scan <messages>", "look through this many of each stream (default: the newest 10,000)", whole("--scan"));
   connectOptions(jsonOption(command))
@@ -54,6 +54,11 @@ Examples:
     });
 }
 
+/** A place may be longer than an id. */
+function idOrPlace(value: string): string {
+  return /^\S+:\d+$/.test(value) ? value : checkId(value);
+}
+
 function render({ query, found, searched }: Explanation): string {
   const blocks = found.map((one) => `${one.actor ?? "message"} ${one.id}\n${facts(factsOf(one))}`);
   if (found.length === 0) {
@@ -85,7 +90,7 @@ function factsOf(finding: Finding): Fact[] {
 function stateOf(finding: Finding): string {
   switch (finding.state) {
     case "waiting":
-      return `waiting, with ${plural(finding.ahead, "message")} ahead of it${listeners(finding.listening)}`;
+      return `waiting${finding.ahead === undefined ? "" : `, with ${plural(finding.ahead, "message")} ahead of it`}${listeners(finding.listening)}`;
     case "scheduled":
       return `scheduled for ${time(finding.until)} (${ahead(finding.until)})`;
     case "running":
