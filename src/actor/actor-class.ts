@@ -18,10 +18,13 @@ export interface ActorClass {
 /** A class that can be made with no arguments, or a function that makes an instance. */
 export type ActorSource = (new () => AnyActor) | (() => AnyActor);
 
+/** What `receive` takes; anything where it declares no parameter. */
+type Received<A extends AnyActor> = Parameters<A["receive"]> extends [] ? unknown : Parameters<A["receive"]>[0];
+
 /** What a sender of this actor writes: the schema's input, so that it may omit what the schema defaults. */
 export type ActorInput<C extends ActorClass> = C["config"] extends { readonly input: infer S }
   ? SchemaInput<S>
-  : Parameters<InstanceType<C>["receive"]>[0];
+  : Received<InstanceType<C>>;
 
 /** What the actor answers. */
 export type ActorOutput<C extends ActorClass> = Awaited<ReturnType<InstanceType<C>["receive"]>>;
@@ -29,7 +32,7 @@ export type ActorOutput<C extends ActorClass> = Awaited<ReturnType<InstanceType<
 /** `C` where its schema gives what its `receive` takes; otherwise a type that nothing fits, named for the mistake. */
 export type Agreeing<C> = C extends ActorClass
   ? C["config"] extends { readonly input: infer S }
-    ? SchemaOutput<S> extends Parameters<InstanceType<C>["receive"]>[0]
+    ? SchemaOutput<S> extends Received<InstanceType<C>>
       ? C
       : { "config.input disagrees with receive()": never }
     : C

@@ -38,14 +38,20 @@ class Disagreeing extends Actor<{ paymentId: number }> {
   override async receive(_input: { paymentId: number }): Promise<void> {}
 }
 
+class Heedless extends Actor<Charge> {
+  static override readonly config = config({ name: "heedless", input: Charge });
+  override receive(): void {}
+}
+
 declare const sender: Sender;
-declare function check<C extends typeof ChargePayment | typeof Literal | typeof Bare | typeof Disagreeing>(
-  actor: C & Agreeing<C>,
-): void;
+declare function check<
+  C extends typeof ChargePayment | typeof Literal | typeof Bare | typeof Heedless | typeof Disagreeing,
+>(actor: C & Agreeing<C>): void;
 
 check(ChargePayment);
 check(Literal);
 check(Bare);
+check(Heedless);
 // @ts-expect-error the schema gives paymentId: string, receive takes number
 check(Disagreeing);
 
