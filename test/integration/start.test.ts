@@ -166,6 +166,14 @@ describe("the report", () => {
     });
   });
 
+  test("of standard input is exact", async () => {
+    const [command = "", ...args] = program;
+    const input = await readFile(sample);
+    const { status, stdout } = spawnSync(command, [...args, "-", "--once", "--json"], { input, encoding: "utf8" });
+    expect(status).toBe(0);
+    expect(reportOf(stdout)).toEqual(straightCount(input));
+  });
+
   test("of an empty file is all zeros", async () => {
     const path = join(folder, "empty.log");
     await writeFile(path, "");
