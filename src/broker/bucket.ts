@@ -1,9 +1,17 @@
 /** Bucket: one key-value bucket whose every key may have its own time to live, written through the publisher's pipeline. */
-import type { JetStreamManager } from "@nats-io/jetstream";
 import { JetStreamApiError } from "@nats-io/jetstream";
 import { header, type HeaderFields } from "../message/headers.ts";
 import { PublishError } from "../kernel/errors.ts";
+import type { Pipeline } from "./pipeline.ts";
 import { apiError, type Publisher } from "./publisher.ts";
+
+const readTimeoutMs = 5_000;
+const noMessage = { code: 500, err_code: 0, description: "the server answered without a message" };
+
+interface StoredAnswer {
+  message?: { seq: number; hdrs?: string; data?: string };
+  error?: { code: number; err_code: number; description: string };
+}
 
 export interface BucketEntry {
   value: Uint8Array;
@@ -13,27 +21,29 @@ export interface BucketEntry {
 
 export class Bucket {
   readonly name: string;
-  readonly #jsm: JetStreamManager;
+  readonly #pipeline: Pipeline;
   readonly #publisher: Publisher;
 
-  constructor(name: string, jsm: JetStreamManager, publisher: Publisher) {
+  constructor(name: string, pipeline: Pipeline, publisher: Publisher) {
     this.name = name;
-    this.#jsm = jsm;
+    this.#pipeline = pipeline;
     this.#publisher = publisher;
   }
 
-  /** The value as the leader has it, `undefined` where there is none or where it has expired. */
-  async get(key: string): Promise<BucketEntry | undefined> {
-    try {
-      const found = await this.#jsm.streams.getMessage(`KV_${this.name}`, { last_by_subj: this.#subject(key) });
-      if (!found) return undefined;
-      // A marker that the server left when the key expired, or a delete by another client.
-      if (found.header.get("Nats-Marker-Reason") || found.header.get("KV-Operation")) return undefined;
-      return { value: found.data, revision: found.seq };
-    } catch (error) {
-      if (error instanceof JetStreamApiError && error.status === 404) return undefined;
-      throw error;
-    }
+  /**
+   * The value as the leader has it, `undefined` where there is none or where it has expired. Asked again when the connection is back.
+   * @throws ConnectError when no answer comes in time, JetStreamApiError.
+   */
+  async get(key: string, timeoutMs = readTimeoutMs): Promise<BucketEntry | undefined> {
+    const body = Buffer.from(JSON.stringify({ last_by_subj: this.#subject(key) }));
+    const reply = await this.#pipeline.ask(`$JS.API.STREAM.MSG.GET.KV_${this.name}`, body, timeoutMs);
+    const { message, error } = reply.json<StoredAnswer>();
+    if (error?.code === 404) return undefined;
+    if (error !== undefined || message === undefined) throw new JetStreamApiError(error ?? noMessage);
+    // A marker that the server left when the key expired, or a delete by another client.
+    const headers = Buffer.from(message.hdrs ?? "", "base64").toString();
+    if (/^(Nats-Marker-Reason|KV-Operation):/m.test(headers)) return undefined;
+    return { value: Buffer.from(message.data ?? "", "base64"), revision: message.seq };
   }
 
   /**

@@ -6,11 +6,12 @@
  */
 import { createInbox, type Msg, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import { monotonicMs } from "../kernel/clock.ts";
-import { ClosedError } from "../kernel/errors.ts";
+import { ClosedError, ConnectError } from "../kernel/errors.ts";
 import type { Connection } from "./connection.ts";
 
 const sweepMs = 50;
 const noResponders = 503;
+const askAgainMs = 1_000;
 
 /** What requests are put on. */
 export type Wire = Pick<NatsConnection, "publish">;
@@ -56,6 +57,35 @@ export abstract class PipelineRequest {
 
   /** The deadline passed, or the pipeline was closed (then with the error). */
   abstract onDeadline(error?: Error): void;
+}
+
+/** One question, one answer. */
+class Question extends PipelineRequest {
+  readonly #resolve: (answer: Msg) => void;
+  readonly #reject: (error: Error) => void;
+
+  constructor(
+    subject: string,
+    body: Uint8Array,
+    deadlineMs: number,
+    resolve: (answer: Msg) => void,
+    reject: (error: Error) => void,
+  ) {
+    super(subject, body, undefined, deadlineMs, askAgainMs);
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  override onReply(reply: Msg): boolean {
+    this.#resolve(reply);
+    return true;
+  }
+
+  override onDeadline(error?: Error): void {
+    this.#reject(
+      error ?? new ConnectError(`The server did not answer '${this.subject}' in time; is it up, with JetStream?`),
+    );
+  }
 }
 
 /** Bytes that are headers already, dressed as what the client calls encode() on. */
@@ -104,6 +134,13 @@ export class Pipeline {
     this.#pending.set(token, request);
     this.#transmit(token, request, nowMs);
     this.#sweeper ??= setInterval(() => this.#sweep(), sweepMs).unref();
+  }
+
+  /** Asks for what may be asked twice. @throws ConnectError when no answer comes in time, ClosedError. */
+  ask(subject: string, body: Uint8Array, timeoutMs: number): Promise<Msg> {
+    return new Promise((resolve, reject) =>
+      this.send(new Question(subject, body, monotonicMs() + timeoutMs, resolve, reject)),
+    );
   }
 
   /** Ends every request that is still open. */

@@ -7,7 +7,7 @@
  * 4. `attempt` is the number of failed runs + 1. No record means no stalls.
  */
 import type { Bucket } from "../broker/bucket.ts";
-import { wallMs } from "../kernel/clock.ts";
+import { monotonicMs, wallMs } from "../kernel/clock.ts";
 import { decode, encode, contentTypes } from "../message/codec.ts";
 
 const version = 1;
@@ -97,25 +97,32 @@ export class RunsStore {
 
   /**
    * Notes what became of one delivery. Repeats until nobody else wrote in between.
-   * @param timeoutMs how long each write may take.
+   * @param timeoutMs how long it may take.
    * @throws PublishTimeoutError and what else the bucket throws.
    */
   async note(key: string, id: string, deliveryCount: number, note: RunNote, timeoutMs: number): Promise<void> {
+    const endMs = monotonicMs() + timeoutMs;
     for (let conflict = 0; ; conflict++) {
-      const { record, revision } = await this.#load(key);
+      const { record, revision } = await this.#load(key, endMs - monotonicMs());
+      // A start is the first that is noted of a delivery: what stands there is this very note, or came after it.
+      if (note.state === "started" && record?.runs[deliveryCount] !== undefined) return;
       const next = apply(record ?? emptyRecord(id), deliveryCount, note);
       const ttlMs = keepMs + (note.delayMs ?? 0);
       // A write that timed out on the way back and was sent again conflicts with itself; reading again finds its entry in place.
-      const expected = revision ?? undefined;
-      const options = { ttlMs, timeoutMs, ...(expected !== undefined && { expected }) };
+      // Where there is no record, none may have come meanwhile; the marker of an expired one stands in the way of that, but once.
+      const expected = revision ?? (conflict === 0 ? 0 : undefined);
+      const options = { ttlMs, timeoutMs: endMs - monotonicMs(), ...(expected !== undefined && { expected }) };
       if ((await this.#bucket.put(key, encode(next, "msgpack"), options)) !== undefined) return;
       if (conflict >= maxConflicts)
         throw new Error(`the runs record ${key} is being written by ${maxConflicts} others`);
     }
   }
 
-  async #load(key: string): Promise<{ record: RunsRecord | undefined; revision: number | undefined }> {
-    const entry = await this.#bucket.get(key);
+  async #load(
+    key: string,
+    timeoutMs?: number,
+  ): Promise<{ record: RunsRecord | undefined; revision: number | undefined }> {
+    const entry = await this.#bucket.get(key, timeoutMs);
     if (entry === undefined) return { record: undefined, revision: undefined };
     const record = decode(entry.value, contentTypes.msgpack) as RunsRecord;
     return { record: record.v === version ? record : undefined, revision: entry.revision };

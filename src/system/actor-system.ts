@@ -65,8 +65,8 @@ export class ActorSystem implements Sender {
     this.#bus = new Bus(connection);
     const publisher = new Publisher(connection, this.#pipeline);
     const reader = new StreamReader(connection);
-    const results = new Results(names, new Bucket(names.resultsBucket, connection.jsm, publisher), this.#bus);
-    const runs = new RunsStore(new Bucket(names.runsBucket, connection.jsm, publisher));
+    const results = new Results(names, new Bucket(names.resultsBucket, this.#pipeline, publisher), this.#bus);
+    const runs = new RunsStore(new Bucket(names.runsBucket, this.#pipeline, publisher));
     this.parts = { names, connection, reader, results, runs };
     const objects = new Objects({
       connection,

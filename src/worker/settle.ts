@@ -24,6 +24,8 @@ import type { Run } from "./run.ts";
 /** How long a message waits when the dead-letter stream cannot take it. */
 const deadUnavailableMs = 30_000;
 const retryEffectMs = 250;
+/** How long a worker tries to say that it lives; it may be without a connection all that time. */
+const noteLostMs = 5 * 60_000;
 const maxErrorText = 300;
 
 export interface SettlerOptions {
@@ -103,7 +105,6 @@ export class Settler {
       case "dead":
         return this.#bury(run, outcome, input);
       case "lost":
-        if (run.noted) this.#noteLost(run);
         return this.#lose(run, outcome.reason);
     }
   }
@@ -146,7 +147,7 @@ export class Settler {
         ),
       );
       const deferred = { kind: "deferred", reason: "dead-letters-unavailable", delayMs: deadUnavailableMs } as const;
-      return this.#end(run, deferred, { kind: "nak", delayMs: deadUnavailableMs });
+      return this.#unhappy(run, deferred, undefined);
     }
     const failure = writeFailure(reason, error);
     const ttlMs = config.resultTtlMs;
@@ -173,12 +174,14 @@ export class Settler {
     if (run.delivery.lost) return this.#lose(run);
     const { onSettling, onSettled } = this.#options;
     onSettling(run);
-    run.delivery.settle(settlement, (confirmed) =>
-      onSettled(run, confirmed ? outcome : { kind: "lost", reason: "unconfirmed" }),
-    );
+    run.delivery.settle(settlement, (confirmed) => {
+      if (!confirmed && run.noted) this.#noteLost(run);
+      onSettled(run, confirmed ? outcome : { kind: "lost", reason: "unconfirmed" });
+    });
   }
 
   #lose(run: Run, reason: LostReason = "deadline"): void {
+    if (run.noted) this.#noteLost(run);
     this.#options.onSettling(run);
     this.#options.onSettled(run, { kind: "lost", reason });
   }
@@ -204,8 +207,9 @@ export class Settler {
     const { names, runs } = this.#options;
     const { stream, sequence, consumer, count } = run.delivery;
     const key = names.runsKey(stream, sequence, consumer);
+    run.noted = false;
     runs
-      .note(key, run.id, count, { state: "interrupted" }, 30_000)
+      .note(key, run.id, count, { state: "interrupted" }, noteLostMs)
       .catch((thrown: unknown) => this.#options.onProblem(toError(thrown)));
   }
 

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ActorSystem } from "godwit";
 import type { Proxy } from "../support/faults/proxy.ts";
 import { Scene, untilDrained } from "../support/faults/scene.ts";
-import { workName, type Job } from "../support/faults/work.ts";
+import { workName, type Job, type Step } from "../support/faults/work.ts";
 import { until } from "../support/embedded/until.ts";
 
 let scene: Scene;
@@ -21,6 +21,35 @@ beforeEach(async () => {
 afterEach(async ({ task }) => {
   await scene.close(task.result?.state === "fail");
 });
+
+const ids = ["a", "b", "c", "d", "e", "f"];
+
+/** Sends a job under each id, and lets a worker that stops at once put them back: their next delivery is the second. */
+async function sendAged(step: Step, at: Record<string, Step> = {}): Promise<void> {
+  const { worker } = await scene.work({ worker: "ager" });
+  const job: Job = { ...step, at: { ...at, ager: { do: "obey", ms: 60_000 } } };
+  for (const id of ids) await system.tell(workName, job, { id });
+  await until("the ager has all", () => scene.journal.of("run").length === ids.length);
+  await worker.stop({ grace: 0 });
+  await until("the ager put all back", () => scene.journal.of("interrupted").length === ids.length);
+}
+
+/** What the runs records say of the deliveries that the worker `cut` lost. */
+async function notesOfLost(): Promise<(string | undefined)[]> {
+  const { names, runs } = system.parts;
+  const lost = scene.journal.of("lost").filter((entry) => entry.worker === "cut");
+  return Promise.all(
+    lost.map(async ({ id, deliveries }) => {
+      const key = names.runsKey(names.tasks, ids.indexOf(id) + 1, names.durable(workName));
+      return (await runs.read(key))?.runs[deliveries];
+    }),
+  );
+}
+
+/** Waits until none of them is down as started, which would be taken for a stall. */
+async function untilNoneStands(): Promise<void> {
+  await until("no started run is left", async () => !(await notesOfLost()).includes("started"));
+}
 
 function runsBy(worker: string, id?: string): number {
   return scene.journal.of("run", id).filter((entry) => entry.worker === worker).length;
@@ -63,6 +92,37 @@ describe("a connection that drops", () => {
     expect(new Set(journal.of("run").map((entry) => entry.attempt))).toEqual(new Set([1]));
     for (const what of ["stalled", "dead", "retry", "lost"]) expect(journal.of(what)).toEqual([]);
     expect(runs.repeated).toBe(0);
+  });
+
+  test("for longer than the ack-wait: late results are dropped, and what they had started counts as no stall", async () => {
+    await sendAged({ do: "work", ms: 1 }, { cut: { do: "work", ms: 1_800 } });
+    await scene.work({ worker: "cut", servers: proxy.url });
+    await until("the cut one runs all", () => runsBy("cut") === 6);
+    await scene.work({ worker: "heir" });
+    proxy.cut();
+    await until("the heir has done all", () => scene.journal.of("completed").length === 6);
+    await until("the cut one has dropped all", () => scene.journal.of("lost").length === 6);
+    await until("its handlers have ended", () => scene.journal.of("aborted").length === 12);
+    proxy.mend();
+    await untilNoneStands();
+    expect(scene.journal.of("completed").map((entry) => entry.worker)).toEqual(ids.map(() => "heir"));
+    expect(scene.journal.of("dead")).toEqual([]);
+  });
+
+  test("while it notes that a run starts: the note that comes late counts as no stall", async () => {
+    await sendAged({ do: "work", ms: 1 });
+    proxy.onRequest = (bytes) => {
+      if (bytes.includes("HPUB $KV.faults_runs")) proxy.mute("answers");
+    };
+    await scene.work({ worker: "cut", servers: proxy.url });
+    await scene.work({ worker: "heir" });
+    await until("the heir has done all", () => scene.journal.of("completed").length === 6);
+    proxy.onRequest = () => undefined;
+    expect(await notesOfLost()).toContain("started");
+    await dropAndReturn();
+    await untilNoneStands();
+    expect(runsBy("cut")).toBe(0);
+    expect(scene.journal.of("dead")).toEqual([]);
   });
 
   test("after the ack, before its confirmation: the ack is sent again and the message is not run again", async () => {
