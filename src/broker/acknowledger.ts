@@ -2,8 +2,10 @@
  * Acknowledger: sends settles and progress marks, and learns from the server that they arrived.
  * 1. The settles of one consumer that come in one turn of the event loop go out together, and only the last asks for an answer. They
  *    share a connection, and the server takes a consumer's settles in order, so its answer stands for all of them.
- * 2. A group without an answer is sent again, whole: settling twice changes nothing.
- * 3. Nothing is sent for a delivery after its deadline.
+ * 2. A group without an answer is sent again, whole: what ends a message can be said twice.
+ * 3. A nak goes by itself, and is sent again only while the message cannot have come back: a second one would take it from the worker
+ *    that runs it by then.
+ * 4. Nothing is sent for a delivery after its deadline.
  */
 import { monotonicMs } from "../kernel/clock.ts";
 import { PipelineRequest, type Pipeline, type Wire } from "./pipeline.ts";
@@ -17,6 +19,8 @@ export interface PendingSettle {
   replyTo: string;
   body: Uint8Array;
   deadlineMs: number;
+  /** For a nak, how long after it the message comes back; `undefined` for what ends a message. */
+  delayMs: number | undefined;
   onEnd: (confirmed: boolean) => void;
 }
 
@@ -30,6 +34,10 @@ export class Acknowledger {
 
   /** @param consumer names stream and consumer: what is settled in order. */
   settle(consumer: string, settle: PendingSettle): void {
+    if (settle.delayMs !== undefined) {
+      this.#pipeline.send(new NakRequest(settle, settle.delayMs));
+      return;
+    }
     if (this.#turn.size === 0) setImmediate(this.#flush);
     const group = this.#turn.get(consumer);
     if (group === undefined) this.#turn.set(consumer, [settle]);
@@ -88,6 +96,30 @@ class SettleGroup extends PipelineRequest {
       else rest.push(settle);
     }
     if (rest.length > 0) this.#sendRest(rest);
+  }
+}
+
+class NakRequest extends PipelineRequest {
+  readonly #delayMs: number;
+  readonly #onEnd: (confirmed: boolean) => void;
+
+  constructor({ replyTo, body, deadlineMs, onEnd }: PendingSettle, delayMs: number) {
+    super(replyTo, body, undefined, deadlineMs, resendMs);
+    this.#delayMs = delayMs;
+    this.#onEnd = onEnd;
+  }
+
+  override mayRepeat(nowMs: number): boolean {
+    return nowMs < this.firstSentMs + this.#delayMs;
+  }
+
+  override onReply(): boolean {
+    this.#onEnd(true);
+    return true;
+  }
+
+  override onDeadline(): void {
+    this.#onEnd(false);
   }
 }
 

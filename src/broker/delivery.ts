@@ -2,7 +2,8 @@
  * Delivery: one handing-over of a message, which settles once and only while it is ours.
  * 1. The deadline is the time at which the last *confirmed* progress mark was sent + ack-wait − margin. The server takes a stale
  *    settle from anyone, so nothing is sent after the deadline.
- * 2. A settle is confirmed by the server and sent again until it is, or until the deadline; then the delivery is lost.
+ * 2. A settle is confirmed by the server and sent again until it is, or until the deadline; then the delivery is lost. A nak is sent
+ *    again only while the message cannot have come back.
  */
 import type { Msg } from "@nats-io/transport-node";
 import { monotonicMs } from "../kernel/clock.ts";
@@ -103,9 +104,13 @@ export class Delivery {
       onEnd(false);
       return;
     }
-    const { deadlineMs } = this;
-    const body = settlementBody(settlement);
-    this.#acknowledger.settle(`${this.stream}.${this.consumer}`, { replyTo: this.#replyTo, body, deadlineMs, onEnd });
+    this.#acknowledger.settle(`${this.stream}.${this.consumer}`, {
+      replyTo: this.#replyTo,
+      body: settlementBody(settlement),
+      deadlineMs: this.deadlineMs,
+      delayMs: settlement.kind === "nak" ? settlement.delayMs : undefined,
+      onEnd,
+    });
   }
 }
 

@@ -52,6 +52,11 @@ export abstract class PipelineRequest {
       wire.publish(this.subject, this.body, { reply, headers: new EncodedHeaders(this.headers) as object as MsgHdrs });
   }
 
+  /** Whether it may be sent again although the server may have it. */
+  mayRepeat(_nowMs: number): boolean {
+    return this.resendMs !== Infinity;
+  }
+
   /** Return false to have it sent again soon. */
   abstract onReply(reply: Msg): boolean;
 
@@ -158,8 +163,16 @@ export class Pipeline {
     const request = this.#pending.get(token);
     if (!request) return;
     const unavailable = message.data.length === 0 && message.headers?.code === noResponders;
-    if (!unavailable && request.onReply(message)) this.#pending.delete(token);
-    else request.resendAtMs = monotonicMs() + 2 * sweepMs;
+    if (!unavailable && request.onReply(message)) {
+      this.#pending.delete(token);
+      return;
+    }
+    request.resendAtMs = monotonicMs() + 2 * sweepMs;
+    // Nobody had it, so it counts as never sent.
+    if (unavailable && request.sends === 1) {
+      request.sends = 0;
+      request.firstSentMs = 0;
+    }
   }
 
   #transmit(token: number, request: PipelineRequest, nowMs: number): void {
@@ -173,7 +186,7 @@ export class Pipeline {
   #sendAll(): void {
     const nowMs = monotonicMs();
     for (const [token, request] of this.#pending) {
-      if (request.sends > 0 && request.resendMs === Infinity) continue;
+      if (request.sends > 0 && !request.mayRepeat(nowMs)) continue;
       if (nowMs < request.deadlineMs) this.#transmit(token, request, nowMs);
     }
   }
@@ -184,7 +197,9 @@ export class Pipeline {
       if (nowMs >= request.deadlineMs) {
         this.#pending.delete(token);
         request.onDeadline();
-      } else if (nowMs >= request.resendAtMs) this.#transmit(token, request, nowMs);
+      } else if (nowMs >= request.resendAtMs && (request.sends === 0 || request.mayRepeat(nowMs))) {
+        this.#transmit(token, request, nowMs);
+      }
     }
     if (this.#pending.size === 0) {
       clearInterval(this.#sweeper);

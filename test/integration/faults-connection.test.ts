@@ -140,6 +140,24 @@ describe("a connection that drops", () => {
     expect(scene.journal.of("lost")).toEqual([]);
   });
 
+  test("after a nak, before its confirmation: it is not sent again over the run that it made", async () => {
+    const setup = { ackWaitMs: 6_000, concurrency: 1 };
+    await scene.work({ worker: "cut", servers: proxy.url, ...setup });
+    const at: Record<string, Step> = { cut: { do: "snooze", ms: 300 } };
+    await system.tell(workName, { do: "work", ms: 2_000, at }, { id: "m" });
+    await until("it runs", () => runsBy("cut", "m") === 1);
+    // Its pull is the first in the queue, because the cut one has no slot free.
+    await scene.work({ worker: "heir", ...setup });
+    proxy.mute("answers");
+    await until("the heir runs it", () => runsBy("heir", "m") === 1);
+    expect(scene.journal.of("deferred")).toEqual([]);
+    await dropAndReturn();
+    await until("it is done", () => scene.journal.of("completed", "m").length === 1);
+    await untilDrained(system);
+    expect(scene.journal.of("run", "m").map((entry) => entry.worker)).toEqual(["cut", "heir"]);
+    expect(scene.journal.of("stalled")).toEqual([]);
+  });
+
   test("after a publish, before its confirmation: it is sent again with the same id and stored once", async () => {
     const sender = await scene.connect({ servers: proxy.url });
     proxy.mute("answers");
