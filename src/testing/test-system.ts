@@ -1,0 +1,134 @@
+/**
+ * testServer and testSystem: a real server for tests, one for each process, and on it a namespace for each test.
+ * Neither keeps the process alive: what a test forgets to close ends with it.
+ */
+import { randomBytes } from "node:crypto";
+import { Connection } from "../broker/connection.ts";
+import { EmbeddedServer } from "../broker/embedded/server.ts";
+import { ConnectError } from "../kernel/errors.ts";
+import { StreamReader } from "../broker/stream-reader.ts";
+import { ActorSystem } from "../system/actor-system.ts";
+import type { SystemLimits, SystemOptions } from "../system/options.ts";
+import type { Worker } from "../worker/worker.ts";
+import { KeepAlive } from "./keep-alive.ts";
+
+/** The nats-server that the tests of this process share. */
+export interface TestServer {
+  /** `nats://127.0.0.1:<port>`. */
+  readonly url: string;
+  /** Ends it before the process does. The next `testServer()` starts another. */
+  stop(): Promise<void>;
+}
+
+let shared: Promise<TestServer> | undefined;
+
+/**
+ * An embedded nats-server, started at the first call; later calls give the same one. It ends, and its files go, with the process,
+ * whether it was stopped or not.
+ * @throws EmbeddedServerError where no server can be had; the next call tries again.
+ */
+export function testServer(): Promise<TestServer> {
+  if (shared === undefined) {
+    const started = start(() => {
+      if (shared === started) shared = undefined;
+    });
+    shared = started;
+  }
+  return shared;
+}
+
+/** @param onGone called when the server has ended, or did not start. */
+async function start(onGone: () => void): Promise<TestServer> {
+  try {
+    const server = await EmbeddedServer.start();
+    void server.exited.then(onGone);
+    const stop = (): Promise<void> => {
+      onGone();
+      return server.stop();
+    };
+    return { url: server.url, stop };
+  } catch (error) {
+    onGone();
+    throw error;
+  }
+}
+
+/** As for `ActorSystem.connect`, with other defaults. */
+export interface TestSystemOptions extends Omit<SystemOptions, "embedded"> {
+  /** Default: a fresh random one. A system with a given namespace leaves its streams when it closes. */
+  namespace?: string;
+  /** Default: the `testServer()`. */
+  servers?: string | readonly string[];
+  /** Default `"silent"`. */
+  log?: NonNullable<SystemOptions["log"]>;
+  /** As in production, but `maxBytes`: default 64 MB, because the server sets it aside for each test that is open. */
+  limits?: SystemLimits;
+}
+
+/**
+ * An ActorSystem in a namespace of its own. `close()` stops its workers, deletes the namespace's streams and buckets, and closes the
+ * connection. A test that forgets it leaves nothing behind but what ends with the process.
+ * @throws EmbeddedServerError, and what `ActorSystem.connect` throws.
+ * @example
+ * const system = await testSystem();
+ * const worker = await system.work([ChargePayment]);
+ */
+export async function testSystem(options: TestSystemOptions = {}): Promise<ActorSystem> {
+  const servers = options.servers ?? (await testServer()).url;
+  const namespace = options.namespace ?? `test-${randomBytes(8).toString("hex")}`;
+  const limits = { maxBytes: 64_000_000, ...options.limits };
+  const system = await ActorSystem.connect({ log: "silent", ...options, limits, servers, namespace });
+  const keepAlive = new KeepAlive();
+  system.parts.connection.unref();
+  keepAliveDuringCalls(system, keepAlive);
+
+  const close = system.close.bind(system);
+  let closed: Promise<void> | undefined;
+  const closeOnce = async (): Promise<void> => {
+    await close();
+    if (options.namespace === undefined) await deleteNamespace(system.servers, namespace);
+  };
+  system.close = () => {
+    closed ??= keepAlive.during(closeOnce()).finally(() => keepAlive.end());
+    return closed;
+  };
+  return system;
+}
+
+const calls = ["tell", "tellMany", "ask", "publish", "result", "work"] as const;
+const signsOfLife = ["started", "completed", "retry", "deferred", "interrupted", "dead", "lost", "progress"] as const;
+
+function keepAliveDuringCalls(system: ActorSystem, keepAlive: KeepAlive): void {
+  for (const name of calls) {
+    const call = system[name].bind(system) as (...args: unknown[]) => Promise<unknown>;
+    const value = async (...args: unknown[]): Promise<unknown> => {
+      const result = await keepAlive.during(call(...args));
+      if (name === "work") for (const event of signsOfLife) (result as Worker).on(event, () => keepAlive.touch());
+      return result;
+    };
+    Object.defineProperty(system, name, { value, configurable: true, writable: true });
+  }
+}
+
+/** Deletes every stream of a namespace, buckets included. Nothing is left to delete where the server has gone. */
+async function deleteNamespace(servers: string[], namespace: string): Promise<void> {
+  let connection: Connection;
+  try {
+    connection = await Connection.open({ servers, name: "godwit test kit" });
+  } catch (error) {
+    if (error instanceof ConnectError) return;
+    throw error;
+  }
+  try {
+    for (const stream of await new StreamReader(connection).streamNames()) {
+      if (isOf(namespace, stream)) await connection.jsm.streams.delete(stream);
+    }
+  } finally {
+    await connection.close();
+  }
+}
+
+/** Buckets are streams with a prefix: `KV_` for keys and values, `OBJ_` for objects. */
+function isOf(namespace: string, stream: string): boolean {
+  return ["", "KV_", "OBJ_"].some((prefix) => stream.startsWith(`${prefix}${namespace}_`));
+}

@@ -1,0 +1,11 @@
+/** A program that uses everything of the kit and closes nothing. It must end by itself, and the server with it. */
+import { testServer, testSystem, waitFor } from "godwit/testing";
+import { ChargePayment } from "./charge-payment.ts";
+
+const { url } = await testServer();
+const system = await testSystem();
+const worker = await system.work([ChargePayment]);
+const completed = waitFor(worker, "completed");
+await system.tell(ChargePayment, { paymentId: "p1", amount: 10 });
+await completed;
+process.stdout.write(`${url}\n`);
