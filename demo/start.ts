@@ -23,6 +23,7 @@ const say = (line: string): void => void process.stderr.write(`${line}\n`);
 async function start(options: StartOptions, stop: AbortSignal): Promise<number> {
   const log = await openLogFile(options.file ?? inProject("demo", "sample-access-log.txt"));
   const system = await ActorSystem.connect({ embedded: true, log: "warn" });
+  const serverGone = failWhenGone(system);
   let worker: Worker | undefined;
   try {
     stop.throwIfAborted();
@@ -32,15 +33,16 @@ async function start(options: StartOptions, stop: AbortSignal): Promise<number> 
     const size = log.sizeBytes > 0 ? ` (${megabytes(log.sizeBytes)})` : "";
     say(`counting ${log.name}${size}`);
     const progress = new Progress(process.stderr, log.sizeBytes);
-    const report = await countLog(system, log.read(), {
+    const counting = countLog(system, log.read(), {
       signal: stop,
       onProgress: (countedBytes) => progress.update(countedBytes),
     }).finally(() => progress.end());
+    const report = await Promise.race([counting, serverGone]);
     await print(options.json ? `${JSON.stringify(report)}\n` : formatReport(report));
     if (options.once) return 0;
     await showOthers(system, worker, say);
     say(`Running on; send work to ${system.servers.join(", ")}. Ctrl-C ends it.`);
-    await aborted(stop);
+    await Promise.race([aborted(stop), serverGone]);
     return 0;
   } catch (error) {
     if (!stop.aborted) throw error;
@@ -50,6 +52,16 @@ async function start(options: StartOptions, stop: AbortSignal): Promise<number> 
     await worker?.stop({ grace: "5s" });
     await system.close();
   }
+}
+
+/** Never resolves; rejects when the embedded server ends by itself. */
+function failWhenGone(system: ActorSystem): Promise<never> {
+  const gone = new Promise<never>((_resolve, reject) => {
+    void system.serverEnded?.then((why) => reject(new Error(why)));
+  });
+  // Nobody may be waiting for it at that moment.
+  gone.catch(() => undefined);
+  return gone;
 }
 
 function inProject(...names: string[]): string {

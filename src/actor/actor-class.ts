@@ -6,7 +6,7 @@ export interface AnyActor {
   receive(input: never, ctx: never): unknown;
   start(): Promise<void>;
   stop(): Promise<void>;
-  onDead(input: never, error: Error): Promise<void>;
+  onDead(input: never, error: Error, ctx: never): Promise<void>;
 }
 
 /** Any actor class, whatever its constructor takes. */

@@ -21,7 +21,7 @@ export abstract class Actor<Input = unknown, Output = void> {
   async stop(): Promise<void> {}
 
   /** The message has become a dead letter: compensate. Called again if the worker dies meanwhile. An error here is logged. */
-  async onDead(_input: Input, _error: Error): Promise<void> {}
+  async onDead(_input: Input, _error: Error, _ctx: Context): Promise<void> {}
 
   static {
     // Not a declared member: a symbol that users' own declaration files could not name.

@@ -37,10 +37,10 @@ export interface TellOptions extends PublishOptions {
 
 /** Sends from inside a handler. Ids are derived from the parent's, so a repeat of the parent sends nothing twice inside the dedup window. */
 export interface Sender {
-  tell<C extends ActorClass>(actor: C, body: ActorInput<C>, options?: TellOptions): Promise<Sent>;
   tell(actor: string, body: unknown, options?: TellOptions): Promise<Sent>;
-  publish<E extends EventType>(event: E, body: EventInput<E>, options?: PublishOptions): Promise<Sent>;
+  tell<C extends ActorClass>(actor: C, body: ActorInput<C>, options?: TellOptions): Promise<Sent>;
   publish(subject: string, body: unknown, options?: PublishOptions): Promise<Sent>;
+  publish<E extends EventType>(event: E, body: EventInput<E>, options?: PublishOptions): Promise<Sent>;
 }
 
 export interface Context extends Sender {

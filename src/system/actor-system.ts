@@ -40,6 +40,8 @@ export class ActorSystem implements Sender {
   /** Dead letters: list, show, requeue, purge. */
   readonly dead: Redrive;
   readonly log: Logger;
+  /** Resolves, with why, when the embedded server ends by itself; `undefined` without one. Nothing works from then on. */
+  readonly serverEnded: Promise<string> | undefined;
   /** For the inspector and other tools; not for services. */
   readonly parts: SystemParts;
   readonly #options: ResolvedSystemOptions;
@@ -89,6 +91,7 @@ export class ActorSystem implements Sender {
       producer: this.#producer,
       findOutcome: (actor, id, waitMs) => results.get(actor, id, waitMs),
     });
+    this.serverEnded = server && this.#watchServer(server);
     connection.onError((error) => this.log.error({ err: error.message }, "the server reported an error"));
   }
 
@@ -125,23 +128,25 @@ export class ActorSystem implements Sender {
     return this.#options.namespace;
   }
 
+  // The overload with a class stands last in each pair: the type checker explains a mismatch by the last one.
+
   /** Sends a task. Resolves once JetStream has it. @throws InvalidMessageError, QueueFullError, PayloadTooLargeError, PublishTimeoutError. */
-  tell<C extends ActorClass>(actor: C & Agreeing<C>, body: ActorInput<C>, options?: TellOptions): Promise<Sent>;
   tell(actor: string, body: unknown, options?: TellOptions): Promise<Sent>;
+  tell<C extends ActorClass>(actor: C & Agreeing<C>, body: ActorInput<C>, options?: TellOptions): Promise<Sent>;
   tell(actor: ActorClass | string, body: unknown, options?: TellOptions): Promise<Sent> {
     return this.#open(() => this.#producer.tell(actor, body, options));
   }
 
   /** Sends a task for each body of an iterable, as fast as the server takes them; what fails is listed and does not stop the rest. */
-  tellMany<C extends ActorClass>(
-    actor: C & Agreeing<C>,
-    bodies: Iterable<ActorInput<C>> | AsyncIterable<ActorInput<C>>,
-    options?: ManyOptions<ActorInput<C>>,
-  ): Promise<ManySent>;
   tellMany<Body>(
     actor: string,
     bodies: Iterable<Body> | AsyncIterable<Body>,
     options?: ManyOptions<Body>,
+  ): Promise<ManySent>;
+  tellMany<C extends ActorClass>(
+    actor: C & Agreeing<C>,
+    bodies: Iterable<ActorInput<C>> | AsyncIterable<ActorInput<C>>,
+    options?: ManyOptions<ActorInput<C>>,
   ): Promise<ManySent>;
   tellMany(
     actor: ActorClass | string,
@@ -155,15 +160,15 @@ export class ActorSystem implements Sender {
    * Sends a task and waits for what its `receive` returns.
    * @throws AskTimeoutError, TaskFailedError, DuplicateError, and what `tell` throws.
    */
-  ask<C extends ActorClass>(actor: C & Agreeing<C>, body: ActorInput<C>, options?: AskOptions): Promise<ActorOutput<C>>;
   ask(actor: string, body: unknown, options?: AskOptions): Promise<unknown>;
+  ask<C extends ActorClass>(actor: C & Agreeing<C>, body: ActorInput<C>, options?: AskOptions): Promise<ActorOutput<C>>;
   ask(actor: ActorClass | string, body: unknown, options?: AskOptions): Promise<unknown> {
     return this.#open(() => this.#asker.ask(actor, body, options));
   }
 
   /** Publishes an event: every subscribed actor gets its own copy. */
-  publish<E extends EventType>(event: E, body: EventInput<E>, options?: PublishOptions): Promise<Sent>;
   publish(subject: string, body: unknown, options?: PublishOptions): Promise<Sent>;
+  publish<E extends EventType>(event: E, body: EventInput<E>, options?: PublishOptions): Promise<Sent>;
   publish(event: EventType | string, body: unknown, options?: PublishOptions): Promise<Sent> {
     return this.#open(() => this.#producer.publish(event, body, options));
   }
@@ -234,6 +239,13 @@ export class ActorSystem implements Sender {
   async #open<T>(call: () => Promise<T>): Promise<T> {
     if (this.#closed !== undefined) throw new ClosedError("system");
     return call();
+  }
+
+  async #watchServer(server: EmbeddedServer): Promise<string> {
+    const { code } = await server.exited;
+    const why = `the embedded nats-server ended by itself with code ${code ?? "unknown"}; connect again to go on`;
+    if (this.#closed === undefined) this.log.error({ storeDir: server.storeDir }, why);
+    return why;
   }
 
   async #warnUnserved(actor: string): Promise<void> {

@@ -162,7 +162,7 @@ export class Settler {
     if (reply !== undefined && !run.delivery.lost) this.#answerFailed(reply, failure);
     if (input !== undefined && !run.delivery.lost) {
       try {
-        await actor.onDead(input as never, error);
+        await actor.onDead(input as never, error, run as never);
       } catch (thrown) {
         run.log.error({ err: toError(thrown) }, "onDead failed");
       }
