@@ -58,7 +58,7 @@ Examples:
           : `server with its data in ${flags.storeDir}; Ctrl-C ends it.`,
       );
       print(server.url);
-      process.exit(await new Dev(server, await pathsOf(paths), flags).run());
+      process.exitCode = await new Dev(server, await pathsOf(paths), flags).run();
     });
 }
 

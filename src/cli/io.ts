@@ -8,6 +8,12 @@ export function print(text = ""): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** Resolves once all output has been taken, or cannot be. */
+export async function written(): Promise<void> {
+  const streams = [process.stdout, process.stderr];
+  await Promise.all(streams.map((stream) => new Promise<void>((resolve) => stream.write("", () => resolve()))));
+}
+
 /** A value as one line of JSON. */
 export function printJson(value: unknown): void {
   print(toJson(value));

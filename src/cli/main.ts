@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { CommanderError, type Command } from "commander";
 import { toError } from "../kernel/errors.ts";
 import { exitCode, UsageError } from "./exit.ts";
-import { printError, surviveClosedPipes } from "./io.ts";
+import { printError, surviveClosedPipes, written } from "./io.ts";
 import { createProgram } from "./program.ts";
 
 surviveClosedPipes();
@@ -15,6 +15,9 @@ try {
 } catch (thrown) {
   process.exitCode = report(thrown);
 }
+// What is left may keep the process: timers and connections of an actor's module, the channel to a process that owns this one.
+await written();
+process.exit();
 
 function report(thrown: unknown): number {
   const error = thrown instanceof CommanderError ? usageOf(thrown) : toError(thrown);

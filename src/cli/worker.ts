@@ -78,8 +78,6 @@ async function runWorker(paths: string[], flags: WorkerFlags): Promise<void> {
   log.info(`ready: ${worker.actors.join(", ")} on ${system.servers.join(", ")}`);
   const why = await asked;
   await drain(worker, system, flags.grace, why, log);
-  // Actors may have left timers and connections of their own, which would keep the process.
-  process.exit(exitCode.ok);
 }
 
 async function drain(worker: Worker, system: ActorSystem, graceMs: number, why: string, log: Logger): Promise<void> {
