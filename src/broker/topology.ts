@@ -129,7 +129,9 @@ export async function reconcileStream(jsm: JetStreamManager, spec: StreamSpec, p
   const changed = differences(found.config, spec);
   if (changed.length === 0) return;
   const fixed = changed.filter((field) => field === "storage" || field === "retention");
-  if (fixed.length > 0 || provision === "check") throw mismatch(`stream ${spec.name}`, found.config, spec, changed);
+  // With "create" the others would have been changed, and are not what is in the way.
+  if (provision === "check") throw mismatch(`stream ${spec.name}`, found.config, spec, changed);
+  if (fixed.length > 0) throw mismatch(`stream ${spec.name}`, found.config, spec, fixed);
   await explainRefusal(`stream ${spec.name}`, jsm.streams.update(spec.name, { ...found.config, ...spec }));
 }
 
@@ -158,7 +160,8 @@ export async function reconcileDurable(
   const changed = differences(config, changeable);
   if (changed.length === 0) return false;
   const fixed = changed.filter((field) => field === "ack_policy" || field === "max_waiting");
-  if (fixed.length > 0 || provision === "check") throw mismatch(what, config, changeable, changed);
+  if (provision === "check") throw mismatch(what, config, changeable, changed);
+  if (fixed.length > 0) throw mismatch(what, config, changeable, fixed);
   await explainRefusal(what, jsm.consumers.update(stream, spec.durable_name, changeable));
   return false;
 }
