@@ -22,7 +22,7 @@ export type Provision = "create" | "keep" | "check" | "use";
 export type DurabilityProfile = "dev" | "single" | "replicated" | "strict";
 
 export interface TopologyLimits {
-  /** Bytes that the task stream holds. Default 10 GB. */
+  /** Bytes that the task stream holds. Default 10 GB, in memory 256 MB, since the server sets them aside. */
   maxBytes: number;
   /** Tasks of one actor and lane that wait. Default 1,000,000. */
   maxPerActor: number;
@@ -48,6 +48,9 @@ export type DurableSpec = Partial<ConsumerConfig> & {
   filter_subjects: string[];
   ack_wait: number;
 };
+
+/** What `maxBytes` is by default where streams are in memory. */
+export const defaultMemoryBytes = 256_000_000;
 
 const ns = (ms: number): number => ms * 1_000_000;
 

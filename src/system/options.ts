@@ -1,6 +1,12 @@
 /** The options of `ActorSystem.connect`, resolved once: option, then environment, then default. */
 import * as z from "zod";
-import { defaultLimits, type DurabilityProfile, type Provision, type TopologyLimits } from "../broker/topology.ts";
+import {
+  defaultLimits,
+  defaultMemoryBytes,
+  type DurabilityProfile,
+  type Provision,
+  type TopologyLimits,
+} from "../broker/topology.ts";
 import { ConfigError } from "../kernel/errors.ts";
 import type { Duration } from "../kernel/duration.ts";
 import type { Logger } from "../kernel/logger.ts";
@@ -45,7 +51,7 @@ export interface EmbeddedOptions {
 }
 
 export interface SystemLimits {
-  /** Bytes in the task stream. Default 10 GB. */
+  /** Bytes in the task stream. Default 10 GB; with durability `"dev"` 256 MB, since the server sets that much memory aside. */
   maxBytes?: number;
   /** Waiting tasks of one actor in one lane. Default 1,000,000. */
   maxPerActor?: number;
@@ -91,7 +97,7 @@ const shape = z.strictObject({
   codec: z.enum(["msgpack", "json"]).default("msgpack"),
   limits: z
     .strictObject({
-      maxBytes: count.default(defaultLimits.maxBytes),
+      maxBytes: count.optional(),
       maxPerActor: count.default(defaultLimits.maxPerActor),
       eventsMaxAge: durationMs(1_000).default(defaultLimits.eventsMaxAgeMs),
       deadMaxAge: durationMs(1_000).default(defaultLimits.deadMaxAgeMs),
@@ -121,7 +127,7 @@ export function resolveSystemOptions(options: SystemOptions, env: NodeJS.Process
     durability: given.durability,
     codec: given.codec,
     limits: {
-      maxBytes: limits.maxBytes,
+      maxBytes: limits.maxBytes ?? (given.durability === "dev" ? defaultMemoryBytes : defaultLimits.maxBytes),
       maxPerActor: limits.maxPerActor,
       eventsMaxAgeMs: limits.eventsMaxAge,
       deadMaxAgeMs: limits.deadMaxAge,

@@ -180,6 +180,14 @@ describe("the streams", () => {
     expect(seen).toEqual(["one task", "one event", "other own"]);
   });
 
+  test('with durability "dev" are in memory', async () => {
+    await stage.connect({ durability: "dev" });
+    const client = await stage.client();
+    for (const name of [stage.names.tasks, stage.names.dead, `KV_${stage.names.runsBucket}`]) {
+      expect((await streamConfig(client, name)).storage).toBe("memory");
+    }
+  });
+
   test("that one server alone cannot replicate are refused", async () => {
     await expect(stage.connect({ durability: "replicated" })).rejects.toMatchObject({
       code: "TOPOLOGY_MISMATCH",
