@@ -169,6 +169,10 @@ export async function reconcileDurable(
   return false;
 }
 
+export async function durableExists(jsm: JetStreamManager, stream: string, durable: string): Promise<boolean> {
+  return (await absentAsUndefined(jsm.consumers.info(stream, durable))) !== undefined;
+}
+
 function differences(have: object, want: object): string[] {
   return Object.entries(want)
     .filter(([field, value]) => stable((have as Record<string, unknown>)[field]) !== stable(value))

@@ -1,6 +1,6 @@
 /** Durables: which consumers an actor needs, as data. */
 import type { ResolvedConfig } from "../actor/config.ts";
-import { reconcileDurable, type DurableSpec, type Provision } from "../broker/topology.ts";
+import { durableExists, reconcileDurable, type DurableSpec, type Provision } from "../broker/topology.ts";
 import type { Connection } from "../broker/connection.ts";
 import { ConfigError } from "../kernel/errors.ts";
 import { lanes } from "../message/names.ts";
@@ -24,26 +24,28 @@ export function durablesOf(names: Names, config: ResolvedConfig): ActorDurable[]
     max_waiting: 4_096,
   } as const;
   const { name } = config;
-  const common = lanes.filter((lane) => !config.lanes.includes(lane));
+  // The common durable cannot be narrowed to nothing: where every lane has its own, the common one is that of "normal".
+  const own = config.lanes.length < lanes.length ? config.lanes : config.lanes.filter((lane) => lane !== "normal");
+  const common = lanes.filter((lane) => !own.includes(lane));
   const taskFilters =
-    config.lanes.length === 0 ? [names.taskSubject(name, "*")] : common.map((lane) => names.taskSubject(name, lane));
+    own.length === 0 ? [names.taskSubject(name, "*")] : common.map((lane) => names.taskSubject(name, lane));
   const durable = (stream: string, durableName: string, filters: string[]): ActorDurable => ({
     stream,
     spec: { ...shared, durable_name: durableName, filter_subjects: filters },
   });
   const all: ActorDurable[] = [];
-  if (taskFilters.length > 0) all.push(durable(names.tasks, names.durable(name), taskFilters));
-  for (const lane of config.lanes) {
+  all.push(durable(names.tasks, names.durable(name), taskFilters));
+  for (const lane of own) {
     all.push(durable(names.tasks, names.durable(name, lane), [names.taskSubject(name, lane)]));
   }
   all.push(durable(names.schedule, names.durable(name), [names.dueSubject(name, "*")]));
   const begin = beginning(config);
-  const own = config.subscriptions.filter((subscription) => subscription.stream === undefined);
-  if (own.length > 0) {
+  const events = config.subscriptions.filter((subscription) => subscription.stream === undefined);
+  if (events.length > 0) {
     const { stream, spec } = durable(
       names.events,
       names.durable(name),
-      own.map((subscription) => names.eventSubject(subscription.subject)),
+      events.map((subscription) => names.eventSubject(subscription.subject)),
     );
     all.push({ stream, spec: { ...spec, ...begin } });
   }
@@ -56,17 +58,28 @@ export function durablesOf(names: Names, config: ResolvedConfig): ActorDurable[]
   return all;
 }
 
-/** @throws TopologyMismatchError; ConfigError when a stream that someone else should have made is not there. */
+/**
+ * A lane whose durable is there keeps it, whether it is declared any more or not: nothing but `actor retire` deletes a durable, and
+ * the common one cannot take the lane back while it lives. So a roll-back to a config with fewer lanes works too.
+ * @throws TopologyMismatchError; ConfigError when a stream that someone else should have made is not there.
+ */
 export async function ensureDurables(
   connection: Connection,
   names: Names,
   config: ResolvedConfig,
   provision: Provision,
 ): Promise<ActorDurable[]> {
-  const durables = durablesOf(names, config);
+  const { jsm } = connection;
+  const served = await Promise.all(
+    lanes.map(
+      async (lane) =>
+        config.lanes.includes(lane) || (await durableExists(jsm, names.tasks, names.durable(config.name, lane))),
+    ),
+  );
+  const durables = durablesOf(names, { ...config, lanes: lanes.filter((_, index) => served[index]) });
   for (const { stream, spec } of durables) {
     try {
-      await reconcileDurable(connection.jsm, stream, spec, provision);
+      await reconcileDurable(jsm, stream, spec, provision);
     } catch (error) {
       if (!/stream not found/i.test((error as Error).message)) throw error;
       throw new ConfigError(

@@ -375,6 +375,45 @@ describe("lanes", () => {
     expect(await client.count(stage.names.tasks)).toBe(0);
   });
 
+  test("may all be declared, from the beginning or later", async () => {
+    const system = await stage.connect();
+    const client = await stage.client();
+    const seen: string[] = [];
+    await (await system.work([laned([], seen)])).stop();
+    for (const lane of all) await system.tell("laned", lane, { lane });
+    const recorder = record(await system.work([laned(all, seen)]));
+    await recorder.until("completed", 4);
+    expect(seen.toSorted()).toEqual(all.toSorted());
+    expect(await client.count(stage.names.tasks)).toBe(0);
+    const fresh = record(await system.work([actorOf({ name: "fresh", lanes: all }, () => {})]));
+    for (const lane of all) await system.tell("fresh", lane, { lane });
+    await fresh.until("completed", 4);
+  });
+
+  test("that are no longer declared keep their durables, so that rolling back works and nothing is left lying", async () => {
+    const system = await stage.connect();
+    const client = await stage.client();
+    const seen: string[] = [];
+    await (await system.work([laned(["critical", "low"], seen)])).stop();
+    for (const lane of all) await system.tell("laned", lane, { lane });
+    const before = await filters(client, stage.names.tasks);
+    const recorder = record(await system.work([laned(["low"], seen)]));
+    await recorder.until("completed", 4);
+    expect(seen.toSorted()).toEqual(all.toSorted());
+    expect(await filters(client, stage.names.tasks)).toEqual(before);
+  });
+
+  test("of an older and a newer config are served side by side", async () => {
+    const system = await stage.connect();
+    const seen: string[] = [];
+    const older = await system.work([laned([], seen)]);
+    const recorders = [record(older), record(await system.work([laned(["high"], seen)]))];
+    await (await system.work([laned([], seen)])).stop();
+    for (const lane of all) await system.tell("laned", lane, { lane });
+    await expect.poll(() => recorders.reduce((sum, one) => sum + one.of("completed").length, 0)).toBe(4);
+    expect(seen.toSorted()).toEqual(all.toSorted());
+  });
+
   test("hold when a dead letter of theirs is requeued", async () => {
     const system = await stage.connect();
     let broken = true;
