@@ -51,7 +51,8 @@ export class Connection {
         maxReconnectAttempts: -1,
         reconnectTimeWait: 200,
         reconnectJitter: 100,
-        pingInterval: 10_000,
+        // A connection that neither answers nor closes is given up after 6 s.
+        pingInterval: 2_000,
         maxPingOut: 2,
         timeout: 5_000,
         noAsyncTraces: true,

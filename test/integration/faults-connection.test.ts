@@ -233,6 +233,15 @@ describe("a worker is never silent", () => {
     for (const ms of [dropMs, killMs, deleteMs]) expect(ms).toBeLessThan(1_000);
   });
 
+  test("on a connection that neither answers nor closes", async () => {
+    await scene.work({ worker: "w", servers: proxy.url });
+    await latencyMs("warm");
+    proxy.mute("both");
+    const ms = await latencyMs("after the silence");
+    console.log(`first message after a connection went silent: ${Math.round(ms)} ms`);
+    expect(ms).toBeLessThan(10_000);
+  });
+
   test("after a message whose headers cannot be read", async () => {
     await scene.work({ worker: "w" });
     await latencyMs("warm");
