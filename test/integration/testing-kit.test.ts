@@ -1,5 +1,6 @@
 /** The kit that users test their actors with: what it says is what a worker does, and it leaves nothing behind. */
 import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Actor, ActorSystem, Snooze, config, type Context } from "godwit";
@@ -321,6 +322,24 @@ describe("testServer", () => {
     expect(stdout).toMatch(/^# fail 0$/m);
   });
 });
+
+test("every example in docs/testing.md is code that runs here", async () => {
+  const sources = [
+    "integration/testing-kit.test.ts",
+    "support/testing/charge-payment.ts",
+    "support/testing/node-test.ts",
+  ];
+  const code = await Promise.all(sources.map((path) => readFile(new URL(`../${path}`, import.meta.url), "utf8")));
+  const running = code.map(withoutIndent).join("\n");
+  const docs = await readFile(new URL("../../docs/testing.md", import.meta.url), "utf8");
+  const examples = [...docs.matchAll(/^```ts\n(.*?)^```/gms)].map(([, example = ""]) => example);
+  expect(examples.length).toBeGreaterThan(4);
+  expect(examples.filter((example) => !running.includes(withoutIndent(example)))).toEqual([]);
+});
+
+function withoutIndent(code: string): string {
+  return code.replaceAll(/^ +/gm, "").trim();
+}
 
 /** A worker's events carry all of an outcome but the value, and errors by name and message. */
 function withoutValue(outcome: RunOutcome): object {
