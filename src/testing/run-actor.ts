@@ -239,7 +239,7 @@ async function execute({ config, instance, names, delivery, options }: Execution
         outcome = decided;
         if (decided.kind !== "dead" || input === undefined) return;
         try {
-          await instance.onDead(input as never, decided.error);
+          await instance.onDead(input as never, decided.error, run as never);
           onDead = { state: "returned" };
         } catch (thrown) {
           onDead = { state: "threw", error: toError(thrown) };
