@@ -50,17 +50,15 @@ export function idOf(message: Pick<StoredMessage, "headers" | "stream" | "sequen
 
 export async function findMessages(names: Names, reader: StreamReader, search: Search): Promise<SearchResult> {
   const { id, actor } = search;
-  const searched: Searched[] = [];
   const find = async (
     stream: string,
     filter: string,
     fits = (message: StoredMessage): boolean => idOf(message) === id,
-  ): Promise<StoredMessage[]> => {
-    const { from, ...newest } = await newestOf(reader, stream, filter, search.limit);
-    searched.push({ stream, ...newest });
+  ): Promise<{ found: StoredMessage[]; searched: Searched }> => {
+    const { from, looked, of } = await newestOf(reader, stream, filter, search.limit);
     const found: StoredMessage[] = [];
     for await (const message of reader.scan(stream, filter, from)) if (fits(message)) found.push(message);
-    return found;
+    return { found, searched: { stream, looked, of } };
   };
   const whose = actor ?? ">";
   const [tasks, due, events, scheduled, dead] = await Promise.all([
@@ -70,7 +68,12 @@ export async function findMessages(names: Names, reader: StreamReader, search: S
     findScheduled(names, reader, id, actor),
     find(names.dead, names.deadFilter(actor), (message) => deadId(message) === id),
   ]);
-  return { messages: [...tasks, ...due, ...events], scheduled, dead, searched };
+  return {
+    messages: [tasks, due, events].flatMap(({ found }) => found),
+    scheduled,
+    dead: dead.found,
+    searched: [tasks, due, events, dead].map(({ searched }) => searched),
+  };
 }
 
 /** The dead letters of one stored message, one for each actor that gave up on it. */

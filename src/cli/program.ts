@@ -24,9 +24,9 @@ export function createProgram(version: string): Command {
     .addHelpText(
       "after",
       `
-Every command takes --servers, else NATS_URL, else the server of a 'godwit dev'
-in this folder, else nats://127.0.0.1:4222; and --namespace. Those that print
-data take --json.
+Every command takes --namespace, and all but dev take --servers; else NATS_URL
+counts, else the server of a 'godwit dev' in this folder, else
+nats://127.0.0.1:4222. Those that print data take --json.
 
 ${exitCodeHelp}
 

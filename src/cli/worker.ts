@@ -89,8 +89,8 @@ async function drain(worker: Worker, system: ActorSystem, graceMs: number, why: 
   const total = (kind: "completed" | "retry" | "dead" | "deferred" | "interrupted" | "lost"): number =>
     counts.reduce((sum, actor) => sum + actor[kind], 0);
   log.info(
-    `done: ${total("completed")} completed, ${total("retry")} to be retried, ${total("dead")} dead, ` +
-      `${total("deferred") + total("interrupted")} put back, ${total("lost")} lost to other workers`,
+    `done: ${total("completed")} completed, ${total("retry")} to retry, ${total("dead")} dead, ` +
+      `${total("deferred") + total("interrupted")} put back, ${total("lost")} lost`,
   );
 }
 

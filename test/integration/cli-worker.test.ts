@@ -80,7 +80,7 @@ describe("a signal", () => {
       const { code, stderr, stdout } = await worker.ended;
       expect(code).toBe(0);
       expect(stdout).toBe("began g1, attempt 1\n");
-      expect(stderr).toContain("done: 1 completed, 0 to be retried, 0 dead, 0 put back, 0 lost to other workers");
+      expect(stderr).toContain("done: 1 completed, 0 to retry, 0 dead, 0 put back, 0 lost");
       expect(await stored()).toBe(0);
     },
   );
@@ -95,7 +95,7 @@ describe("a signal", () => {
     const { code, stderr } = await worker.ended;
     expect(code).toBe(0);
     expect(stderr).toContain("up to 100 ms to finish");
-    expect(stderr).toContain("done: 0 completed, 0 to be retried, 0 dead, 1 put back");
+    expect(stderr).toContain("done: 0 completed, 0 to retry, 0 dead, 1 put back");
     await write("release", "");
     const next = start("gate.mjs");
     await next.says("began g1, attempt 1");
