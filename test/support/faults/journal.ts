@@ -24,6 +24,8 @@ export class Journal {
   readonly path: string;
   readonly #file: number;
   readonly #entries: Entry[] = [];
+  readonly #byKind = new Map<string, Entry[]>();
+  readonly #chunk = Buffer.alloc(1 << 18);
   #offset = 0;
   #rest = "";
 
@@ -39,20 +41,22 @@ export class Journal {
 
   /** Everything so far, in the order in which it was written. */
   get entries(): readonly Entry[] {
-    const chunk = Buffer.alloc(1 << 20);
+    const chunk = this.#chunk;
     for (;;) {
       const size = readSync(this.#file, chunk, 0, chunk.length, this.#offset);
       if (size === 0) return this.#entries;
       this.#offset += size;
       const lines = (this.#rest + chunk.toString("latin1", 0, size)).split("\n");
       this.#rest = lines.pop() ?? "";
-      for (const line of lines) this.#entries.push(JSON.parse(line) as Entry);
+      for (const line of lines) this.#take(JSON.parse(line) as Entry);
     }
   }
 
   /** The entries of one kind, of one message where an id is given. */
-  of(what: string, id?: string): Entry[] {
-    return this.entries.filter((entry) => entry.what === what && (id === undefined || entry.id === id));
+  of(what: string, id?: string): readonly Entry[] {
+    if (this.entries.length === 0) return [];
+    const entries = this.#byKind.get(what) ?? [];
+    return id === undefined ? entries : entries.filter((entry) => entry.id === id);
   }
 
   /** How many messages have an entry of this kind, and how many of them more than one. */
@@ -61,6 +65,13 @@ export class Journal {
     for (const entry of this.of(what)) times.set(entry.id, (times.get(entry.id) ?? 0) + 1);
     const repeated = [...times.values()].filter((count) => count > 1).length;
     return { messages: times.size, repeated, entries: [...times.values()].reduce((sum, count) => sum + count, 0) };
+  }
+
+  #take(entry: Entry): void {
+    this.#entries.push(entry);
+    const same = this.#byKind.get(entry.what);
+    if (same === undefined) this.#byKind.set(entry.what, [entry]);
+    else same.push(entry);
   }
 
   close(): void {

@@ -1,0 +1,213 @@
+/** A server that is killed and comes back, streams and buckets that are gone for a while: nothing accepted is lost, nothing is dead twice. */
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { ActorSystem, DeadSummary } from "godwit";
+import { Scene, untilDrained } from "../support/faults/scene.ts";
+import { workName, type Job } from "../support/faults/work.ts";
+import { until } from "../support/embedded/until.ts";
+
+let scene: Scene;
+let system: ActorSystem;
+
+beforeEach(async () => {
+  scene = await Scene.open();
+  system = await scene.connect();
+});
+
+afterEach(async ({ task }) => {
+  await scene.close(task.result?.state === "fail");
+});
+
+async function deadLetters(): Promise<DeadSummary[]> {
+  const found = [];
+  for await (const letter of system.dead.list()) found.push(letter);
+  return found;
+}
+
+/** How many messages had a run begin after the server had confirmed their ack. */
+function runsAfterTheEnd(): number {
+  const ended = new Set<string>();
+  let count = 0;
+  for (const { what, id } of scene.journal.entries) {
+    if (what === "completed") ended.add(id);
+    else if (what === "run" && ended.has(id)) count += 1;
+  }
+  return count;
+}
+
+async function killAndRestart(): Promise<number> {
+  await scene.killServer();
+  await scene.restartServer();
+  return Date.now();
+}
+
+describe("a server killed twice in the middle of the work", () => {
+  test("20,000 messages: sender and workers carry on, and each message is completed", async () => {
+    const count = 20_000;
+    const { journal } = scene;
+    for (const worker of ["a", "b"]) await scene.spawn({ worker, concurrency: 50, ackWaitMs: 2_000 });
+    const done = (): number => journal.of("completed").length;
+    // Never far ahead of the workers, so that it is sending whenever the server dies.
+    async function* bodies(): AsyncGenerator<Job> {
+      for (let at = 0; at < count; at++) {
+        if (at % 500 === 0) await until("the workers catch up", () => done() > at - 4_000, 40_000);
+        yield { do: "work", ms: 15 };
+      }
+    }
+    const sending = system.tellMany(workName, bodies(), { id: (_job, index) => `m${index}` });
+    const silences: number[] = [];
+    for (const reached of [5_000, 12_000]) {
+      await until(`${reached} are done`, () => done() >= reached, 40_000);
+      const backAt = await killAndRestart();
+      await until("work goes on", () => journal.of("run").some((entry) => entry.at > backAt));
+      const next = journal.of("run").find((entry) => entry.at > backAt);
+      silences.push((next?.at ?? 0) - backAt);
+    }
+    const sent = await sending;
+    await untilDrained(system);
+    await until("all is confirmed", () => journal.count("completed").messages === count);
+    const runs = journal.count("run");
+    console.log(
+      `server killed twice under 20,000 messages: ${runs.entries} runs, ${runs.repeated} messages run twice or more, ${runsAfterTheEnd()} after their ack; ` +
+        `first message ${silences.join(" and ")} ms after its return; ${sent.duplicates} duplicates seen by the sender`,
+    );
+    expect(sent.failures).toEqual([]);
+    expect(sent.accepted + sent.duplicates).toBe(count);
+    expect(runs.messages).toBe(count);
+    for (const what of ["dead", "retry", "stalled"]) expect(journal.of(what)).toEqual([]);
+    expect(runsAfterTheEnd()).toBe(0);
+    for (const ms of silences) expect(ms).toBeLessThan(1_000);
+  });
+
+  test("2,000 delayed messages: none is lost, none runs again after its ack", async () => {
+    const count = 2_000;
+    const { journal } = scene;
+    await scene.spawn({ worker: "a", concurrency: 50, ackWaitMs: 2_000 });
+    for (let second = 2; second < 6; second++) {
+      const bodies = Array.from({ length: count / 4 }, (): Job => ({ do: "work", ms: 5 }));
+      await system.tellMany(workName, bodies, { delay: `${second}s`, id: (_job, index) => `${second}-${index}` });
+    }
+    // Once before any is due, once while they are falling due.
+    await killAndRestart();
+    await until("some are done", () => journal.of("completed").length > 600);
+    await killAndRestart();
+    await untilDrained(system);
+    await until("all is confirmed", () => journal.count("completed").messages === count);
+    const runs = journal.count("run");
+    console.log(
+      `server killed twice under 2,000 delayed messages: ${runs.entries} runs, ${runs.repeated} messages run twice or more, ${runsAfterTheEnd()} after their ack`,
+    );
+    expect(runs.messages).toBe(count);
+    expect(runsAfterTheEnd()).toBe(0);
+    for (const what of ["dead", "retry", "stalled"]) expect(journal.of(what)).toEqual([]);
+  });
+
+  test("a worker told to stop while there is no server ends by itself", async () => {
+    const worker = await scene.spawn({ worker: "a", ackWaitMs: 1_500 });
+    await system.tell(workName, { do: "work", ms: 800 });
+    await until("it runs", () => scene.journal.of("run").length === 1);
+    await scene.killServer();
+    const beganMs = Date.now();
+    worker.kill("SIGTERM");
+    expect(await worker.ended).toEqual({ code: 0, signal: null });
+    console.log(`stopped without a server after ${Date.now() - beganMs} ms`);
+    expect(Date.now() - beganMs).toBeLessThan(5_000);
+    await scene.restartServer();
+    await scene.work({ worker: "b", atMostMs: 1 });
+    await until("another has done it", () => scene.journal.of("completed").length === 1);
+  });
+});
+
+describe("effects that fail for a while", () => {
+  test("no bucket for results: the messages complete, and their results are counted as lost", async () => {
+    await scene.work({ worker: "w", resultTtlMs: 60_000, concurrency: 20 });
+    const { names, connection } = system.parts;
+    await connection.jsm.streams.delete(`KV_${names.resultsBucket}`);
+    await system.tellMany(
+      workName,
+      Array.from({ length: 20 }, (): Job => ({ do: "work", ms: 10 })),
+    );
+    await untilDrained(system);
+    await until("all is confirmed", () => scene.journal.of("completed").length === 20);
+    expect(scene.journal.of("resultLost")).toHaveLength(20);
+    expect(scene.journal.count("run")).toEqual({ messages: 20, repeated: 0, entries: 20 });
+    expect(scene.journal.of("lost")).toEqual([]);
+  });
+
+  test("no bucket for runs: nothing is lost, and each attempt counts once when it is back", async () => {
+    const { journal } = scene;
+    await scene.work({ worker: "w", attempts: 3 });
+    const { names, connection } = system.parts;
+    await connection.jsm.streams.delete(`KV_${names.runsBucket}`);
+    const ids = ["a", "b", "c", "d"];
+    for (const id of ids) await system.tell(workName, { do: "fail" }, { id });
+    await until("each has failed unnoted", () => journal.count("lost").messages === 4);
+    expect(journal.of("dead")).toEqual([]);
+    // Provisions the buckets afresh.
+    await scene.connect();
+    await untilDrained(system);
+    await until("all is dead", () => journal.of("dead").length === 4);
+    const letters = await deadLetters();
+    expect(letters.map(({ id }) => id).toSorted()).toEqual(ids);
+    for (const { attempts, history, stalls, reason } of letters) {
+      expect({ attempts, failures: history.map(({ attempt }) => attempt), stalls, reason }).toEqual({
+        attempts: 3,
+        failures: [1, 2, 3],
+        stalls: 0,
+        reason: "exhausted",
+      });
+    }
+  });
+
+  test("no stream for dead letters: the message waits, no attempt or stall is counted, and it is dead once in the end", async () => {
+    const { journal } = scene;
+    await scene.work({ worker: "w", attempts: 2 });
+    const { names, connection } = system.parts;
+    await connection.jsm.streams.delete(names.dead);
+    await system.tell(workName, { do: "fail" }, { id: "m" });
+    await until("it is put off", () => journal.of("deferred").length === 1);
+    expect(journal.of("deferred")[0]?.reason).toBe("dead-letters-unavailable");
+    await scene.connect();
+    // Its own return is 30 s away. The server takes a nak from anyone.
+    connection.nc.publish(`$JS.ACK.${names.tasks}.${names.durable(workName)}.2.1.2.0.0`, "-NAK");
+    await until("it is dead", () => journal.of("dead").length === 1);
+    await untilDrained(system);
+    expect(await deadLetters()).toEqual([
+      expect.objectContaining({ id: "m", reason: "exhausted", attempts: 2, stalls: 0, deliveries: 3 }),
+    ]);
+    expect(journal.of("run").map(({ attempt }) => attempt)).toEqual([1, 2, 2]);
+    expect(journal.of("stalled")).toEqual([]);
+    expect(journal.of("buried")).toHaveLength(1);
+  });
+
+  test("a server killed between a dead letter and its confirmation: one dead letter", async () => {
+    const proxy = await scene.proxy();
+    const { journal } = scene;
+    await scene.work({ worker: "w", servers: proxy.url, ackWaitMs: 5_000 });
+    let killed: Promise<unknown> | undefined;
+    proxy.onRequest = (bytes) => {
+      if (killed !== undefined || !bytes.includes("HPUB faults.dead.")) return;
+      proxy.mute("answers");
+      killed = until("it is stored", async () => (await deadLetters()).length === 1).then(() => killAndRestart());
+    };
+    await system.tell(workName, { do: "terminal" }, { id: "m" });
+    await until("the server was killed", () => killed);
+    await killed;
+    await until("it is dead", () => journal.of("dead").length === 1);
+    await untilDrained(system);
+    expect(await deadLetters()).toHaveLength(1);
+    expect(journal.of("buried")).toHaveLength(1);
+    expect(journal.of("run")).toHaveLength(1);
+  });
+
+  test("a worker killed in onDead: onDead is called again, and there is one dead letter", async () => {
+    const victim = await scene.spawn({ worker: "victim", killInOnDead: true });
+    await system.tell(workName, { do: "terminal" }, { id: "m" });
+    expect(await victim.ended).toEqual({ code: null, signal: "SIGKILL" });
+    expect(await deadLetters()).toHaveLength(1);
+    await scene.work({ worker: "heir" });
+    await until("it is dead", () => scene.journal.of("dead").length === 1);
+    await untilDrained(system);
+    expect(scene.journal.of("buried").map(({ worker }) => worker)).toEqual(["victim", "heir"]);
+    expect(await deadLetters()).toHaveLength(1);
+  });
+});
