@@ -1,0 +1,104 @@
+/** Runs record: what it says of a message's past, however often and in whatever order its notes were written. */
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { apply, historyOf, noHistory, type RunNote, type RunsRecord } from "../../src/lifecycle/runs.ts";
+
+const empty: RunsRecord = { v: 1, id: "m", runs: {}, errors: [], delayMs: 0, until: 0 };
+
+function record(runs: RunsRecord["runs"], more: Partial<RunsRecord> = {}): RunsRecord {
+  return { ...empty, runs, ...more };
+}
+
+const failure = (attempt: number, delayMs = 100): RunNote => ({
+  state: "failed",
+  delayMs,
+  error: { at: attempt, attempt, name: "Error", message: `failure ${attempt}` },
+});
+
+describe("the history", () => {
+  test("of a message without a record is clean", () => {
+    expect(historyOf(undefined, 1)).toBe(noHistory);
+    expect(noHistory).toMatchObject({ attempt: 1, stalls: 0, soleStalls: 0, errors: [], lastDelayMs: 0 });
+  });
+
+  test("counts failed runs as attempts, unfinished ones as stalls, interrupted ones not at all", () => {
+    const past = record({ 1: "failed", 2: "interrupted", 3: "failed", 4: "started", 6: "started" }, { delayMs: 7 });
+    expect(historyOf(past, 7)).toMatchObject({ attempt: 3, stalls: 2, soleStalls: 1, lastDelayMs: 7 });
+  });
+
+  test("does not count the delivery under way, nor later ones", () => {
+    const past = record({ 1: "failed", 2: "started", 3: "failed", 4: "started" });
+    expect(historyOf(past, 2)).toMatchObject({ attempt: 2, stalls: 0 });
+    expect(historyOf(past, 3)).toMatchObject({ attempt: 2, stalls: 1, soleStalls: 0 });
+    expect(historyOf(past, 10)).toMatchObject({ attempt: 3, stalls: 2, soleStalls: 1 });
+  });
+
+  test("of the first stall knows no culprit, since others ran beside it", () => {
+    expect(historyOf(record({ 1: "started" }), 2)).toMatchObject({ stalls: 1, soleStalls: 0 });
+    expect(historyOf(record({ 1: "started", 2: "started" }), 3)).toMatchObject({ stalls: 2, soleStalls: 1 });
+  });
+});
+
+describe("a note", () => {
+  test("of a failure keeps its error, its delay and when the message is back", () => {
+    const beforeMs = Date.now();
+    const after = apply(empty, 1, failure(1, 500));
+    expect(after).toMatchObject({
+      runs: { 1: "failed" },
+      errors: [{ attempt: 1, message: "failure 1" }],
+      delayMs: 500,
+    });
+    expect(after.until).toBeGreaterThanOrEqual(beforeMs + 500);
+    expect(apply(after, 2, { state: "started" })).toMatchObject({
+      runs: { 1: "failed", 2: "started" },
+      delayMs: 500,
+      until: 0,
+    });
+  });
+
+  test("replaces the one before it of the same delivery", () => {
+    const started = apply(empty, 2, { state: "started" });
+    expect(apply(started, 2, { state: "interrupted" }).runs).toEqual({ 2: "interrupted" });
+    expect(apply(started, 2, failure(1)).runs).toEqual({ 2: "failed" });
+  });
+
+  test("written twice changes nothing but the time", () => {
+    const once = apply(empty, 1, failure(1));
+    expect({ ...apply(once, 1, failure(1)), until: 0 }).toEqual({ ...once, until: 0 });
+  });
+
+  test("leaves the record that it was given as it was", () => {
+    const before = record({ 1: "failed" });
+    apply(before, 2, failure(2));
+    expect(before).toEqual(record({ 1: "failed" }));
+  });
+
+  test("keeps the last ten errors, and the last ten interruptions, so that no record grows for ever", () => {
+    let grown = empty;
+    for (let count = 1; count <= 40; count++) grown = apply(grown, count, { state: "interrupted" });
+    expect(Object.keys(grown.runs)).toEqual(Array.from({ length: 10 }, (_, n) => String(31 + n)));
+    let failed = empty;
+    for (let count = 1; count <= 40; count++) failed = apply(failed, count, failure(count));
+    expect(failed.errors.map(({ attempt }) => attempt)).toEqual(Array.from({ length: 10 }, (_, n) => 31 + n));
+    expect(historyOf(failed, 41).attempt, "while every failure still counts").toBe(41);
+  });
+});
+
+test("attempts and stalls do not depend on how often a note was written", () => {
+  const state = fc.constantFrom("started", "failed", "interrupted");
+  fc.assert(
+    fc.property(fc.array(fc.tuple(state, fc.integer({ min: 1, max: 3 })), { maxLength: 9 }), (notes) => {
+      let once = empty;
+      let often = empty;
+      for (const [index, [is, times]] of notes.entries()) {
+        const note: RunNote = is === "failed" ? failure(index) : { state: is };
+        once = apply(once, index + 1, note);
+        for (let n = 0; n < times; n++) often = apply(often, index + 1, note);
+      }
+      const count = notes.length + 1;
+      expect(historyOf(often, count)).toEqual(historyOf(once, count));
+      expect(historyOf(once, count).attempt).toBe(1 + notes.filter(([is]) => is === "failed").length);
+      expect(historyOf(once, count).stalls).toBe(notes.filter(([is]) => is === "started").length);
+    }),
+  );
+});
