@@ -3,10 +3,11 @@
  * A redriven message keeps its id, because handlers hand it to others as an idempotency key; it goes to the actor that had failed and
  * to no other, also when it was an event. It is removed from the dead letters only once JetStream has it.
  */
-import type { Publisher } from "../broker/publisher.ts";
+import type { Objects } from "../broker/objects.ts";
+import type { OutgoingMessage, Published, Publisher } from "../broker/publisher.ts";
 import type { StoredMessage, StreamReader } from "../broker/stream-reader.ts";
-import { NotFoundError } from "../kernel/errors.ts";
-import { header, isControlHeader, type HeaderFields } from "../message/headers.ts";
+import { NotFoundError, PayloadTooLargeError } from "../kernel/errors.ts";
+import { header, isControlHeader, redrivenBody, type HeaderFields } from "../message/headers.ts";
 import type { DeadReason } from "../message/failure.ts";
 import type { Names } from "../message/subjects.ts";
 import { readInfo, type DeadInfo, type DeadLetters, type DeadMessage } from "./dead-letter.ts";
@@ -28,6 +29,7 @@ export interface RedriveOptions {
   names: Names;
   reader: StreamReader;
   publisher: Publisher;
+  objects: Objects;
   deadLetters: DeadLetters;
 }
 
@@ -54,7 +56,7 @@ export class Redrive {
    * @returns the sequence that the task now has. @throws NotFoundError, and what the publisher throws; it then stays a dead letter.
    */
   async requeue(sequence: number): Promise<{ id: string; sequence: number }> {
-    const { names, publisher, reader } = this.#options;
+    const { names, reader } = this.#options;
     const stored = await this.#get(sequence);
     const { info, headers, body } = await this.#options.deadLetters.open(stored);
     const origin = names.origin(info.origin.stream, info.origin.subject);
@@ -70,10 +72,27 @@ export class Redrive {
       fields[header.event] = `${info.origin.stream} ${info.origin.subject}`;
     }
     const message = { stream: names.tasks, subject: names.taskSubject(info.actor, lane), headers: fields, body };
-    const published = await publisher.publish(message);
+    const published = await this.#publish(message, sequence);
     await this.#options.deadLetters.forgetBody(stored);
     await reader.deleteMessage(names.dead, sequence);
     return { id: info.id, sequence: published.sequence };
+  }
+
+  /**
+   * A message that had the size of the server's limit has no room for the headers of its second life: its body travels through the
+   * object store. It stays there until the bucket's time to live is over, since it must outlast every delivery.
+   */
+  async #publish(message: OutgoingMessage, sequence: number): Promise<Published> {
+    const { publisher, objects } = this.#options;
+    try {
+      return await publisher.publish(message);
+    } catch (error) {
+      if (!(error instanceof PayloadTooLargeError)) throw error;
+      const object = redrivenBody(sequence);
+      await objects.put(object, message.body);
+      const headers = { ...message.headers, [header.bodyObject]: object };
+      return publisher.publish({ ...message, headers, body: new Uint8Array() });
+    }
   }
 
   /** Deletes one dead letter for good. @throws NotFoundError. */
@@ -112,7 +131,7 @@ function summarise(stored: StoredMessage): DeadSummary {
 
 /** What the server acts on, the asker's address and the expiry belong to the first life. */
 function keptHeaders(headers: [string, string[]][]): HeaderFields {
-  const dropped = new Set<string>([header.reply, header.expires]);
+  const dropped = new Set<string>([header.reply, header.expires, header.bodyObject]);
   const kept: HeaderFields = {};
   for (const [name, values] of headers) {
     if (!isControlHeader(name) && !dropped.has(name) && values[0] !== undefined) kept[name] = values[0];

@@ -23,6 +23,8 @@ export const header = {
   deadHeaders: "Godwit-Dead-Headers",
   /** In a dead letter whose body is in the object store: the object's name. */
   deadObject: "Godwit-Dead-Object",
+  /** In a redriven message whose body is in the object store: the object's name. */
+  bodyObject: "Godwit-Body-Object",
   ttl: "Nats-TTL",
   expectedLastSubjectSequence: "Nats-Expected-Last-Subject-Sequence",
   schedule: "Nats-Schedule",
@@ -68,6 +70,15 @@ export function checkUserHeaders(fields: Readonly<HeaderFields>): HeaderFields {
 /** True for headers that a server acts on or that Godwit sets afresh; a redriven message must not carry them again. */
 export function isControlHeader(field: string): boolean {
   return /^nats-/i.test(field);
+}
+
+/** The object that holds the body of a redriven message. @param sequence that of its dead letter. */
+export function redrivenBody(sequence: number): string {
+  return `redriven.${sequence}`;
+}
+
+export function isRedrivenBody(object: string): boolean {
+  return /^redriven\.\d+$/.test(object);
 }
 
 const replyAddress = /^[A-Za-z0-9_-]{1,64}\.[A-Za-z0-9]{1,16}$/;

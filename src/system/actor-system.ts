@@ -52,6 +52,7 @@ export class ActorSystem implements Sender {
   readonly #bus: Bus;
   readonly #producer: Producer;
   readonly #asker: Asker;
+  readonly #objects: Objects;
   readonly #deadLetters: DeadLetters;
   readonly #workers = new Set<Worker>();
   #closed: Promise<void> | undefined;
@@ -70,14 +71,14 @@ export class ActorSystem implements Sender {
     const results = new Results(names, new Bucket(names.resultsBucket, this.#pipeline, publisher), this.#bus);
     const runs = new RunsStore(new Bucket(names.runsBucket, this.#pipeline, publisher));
     this.parts = { names, connection, reader, results, runs };
-    const objects = new Objects({
+    const objects = (this.#objects = new Objects({
       connection,
       bucket: names.bodiesBucket,
       profile: options.durability,
       ttlMs: options.limits.deadMaxAgeMs,
-    });
+    }));
     this.#deadLetters = new DeadLetters(names, publisher, objects);
-    this.dead = new Redrive({ names, reader, publisher, deadLetters: this.#deadLetters });
+    this.dead = new Redrive({ names, reader, publisher, objects, deadLetters: this.#deadLetters });
     this.#producer = new Producer({
       names,
       publisher,
@@ -209,6 +210,7 @@ export class ActorSystem implements Sender {
         acknowledger: this.#acknowledger,
         bus: this.#bus,
         sender: this,
+        objects: this.#objects,
         runs: this.parts.runs,
         results: this.parts.results,
         deadLetters: this.#deadLetters,

@@ -23,9 +23,9 @@ export class Decoder {
   }
 
   /** A promise only where a schema or a mapping is asynchronous. Never throws and never rejects. */
-  decode(delivery: AnyDelivery): Decoded | Promise<Decoded> {
+  decode(delivery: AnyDelivery, bytes = delivery.body): Decoded | Promise<Decoded> {
     try {
-      const body = decode(delivery.body, delivery.headers.get(header.contentType));
+      const body = decode(bytes, delivery.headers.get(header.contentType));
       const subscription = this.#subscriptionOf(delivery);
       const own = subscription === undefined ? body : applySubscription(subscription, body);
       const input =

@@ -5,12 +5,13 @@
 import type { AnyActor } from "../actor/actor-class.ts";
 import type { ResolvedConfig } from "../actor/config.ts";
 import type { Context } from "../actor/context.ts";
+import type { Objects } from "../broker/objects.ts";
 import { monotonicMs, wallMs } from "../kernel/clock.ts";
 import { toError } from "../kernel/errors.ts";
 import type { Lifecycle } from "../lifecycle/machine.ts";
 import type { RetryBudget } from "../lifecycle/retry-budget.ts";
 import { historyOf, type RunsStore } from "../lifecycle/runs.ts";
-import { header } from "../message/headers.ts";
+import { header, isRedrivenBody } from "../message/headers.ts";
 import type { Names } from "../message/subjects.ts";
 import type { Decoded, Decoder } from "./decoder.ts";
 import type { Suspects } from "./suspects.ts";
@@ -28,6 +29,8 @@ export interface ExecutorOptions {
   actor: AnyActor;
   middleware: readonly Middleware[];
   decoder: Decoder;
+  /** Where a body is that was too large to come along. */
+  objects?: Pick<Objects, "get">;
   runs: Pick<RunsStore, "read" | "note">;
   lifecycle: Lifecycle;
   budget: RetryBudget;
@@ -62,7 +65,9 @@ export class Executor {
     try {
       // A first delivery has no history, and reads none.
       if (run.delivery.count > 1) await this.#recall(run);
-      const decoding = decoder.decode(run.delivery);
+      const object = run.headers.get(header.bodyObject);
+      if (object !== undefined) await this.#fetchBody(run, object);
+      const decoding = decoder.decode(run.delivery, run.body);
       const decoded = decoding instanceof Promise ? await decoding : decoding;
       if (decoded.ok) input = decoded.input;
       outcome = this.#admit(run, decoded);
@@ -98,6 +103,11 @@ export class Executor {
     if (!run.open) return;
     run.phase = "settling";
     return this.#options.settler.settle(run, outcome, input);
+  }
+
+  /** Fetches the body of a redriven message. Anyone can publish the header, so it leads to no other object. */
+  async #fetchBody(run: Run, object: string): Promise<void> {
+    if (isRedrivenBody(object)) run.fetchedBody = await this.#options.objects?.get(object);
   }
 
   /** Reads what earlier runs left. */

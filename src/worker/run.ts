@@ -38,6 +38,8 @@ export class Run implements Context {
   /** How long its handler took. */
   handledMs = 0;
   #softTimer: NodeJS.Timeout | undefined;
+  /** The body, where it did not come with the message. */
+  fetchedBody: Uint8Array | undefined;
   /** A `started` of this delivery stands in the runs record. */
   noted = false;
   readonly #services: RunServices;
@@ -55,6 +57,10 @@ export class Run implements Context {
 
   get actor(): string {
     return this.#services.actor;
+  }
+
+  get body(): Uint8Array {
+    return this.fetchedBody ?? this.delivery.body;
   }
 
   get attempt(): number {

@@ -128,7 +128,7 @@ export class Settler {
             storedAtMs: delivery.storedAtMs,
             deliveries: delivery.count,
             headers: delivery.headers,
-            body: delivery.body,
+            body: run.body,
             attempts: run.ran ? history.attempt : history.attempt - 1,
             stalls: history.stalls,
             history: [...history.errors, ...last],

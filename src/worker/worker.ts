@@ -6,6 +6,7 @@ import { registerActors, type RegisteredActor } from "../actor/registry.ts";
 import type { Sender } from "../actor/context.ts";
 import type { Bus } from "../broker/bus.ts";
 import type { Connection } from "../broker/connection.ts";
+import type { Objects } from "../broker/objects.ts";
 import type { Acknowledger } from "../broker/acknowledger.ts";
 import type { Provision } from "../broker/topology.ts";
 import { toError } from "../kernel/errors.ts";
@@ -49,6 +50,7 @@ export interface WorkerServices {
   acknowledger: Acknowledger;
   bus: Bus;
   sender: Sender;
+  objects: Objects;
   runs: RunsStore;
   results: Results;
   deadLetters: DeadLetters;
@@ -151,7 +153,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   #assemble(actor: RegisteredActor, durables: Awaited<ReturnType<typeof ensureDurables>>): RunningActor {
-    const { names, connection, acknowledger, bus, sender, runs, results, deadLetters, log } = this.#services;
+    const { names, connection, acknowledger, bus, sender, objects, runs, results, deadLetters, log } = this.#services;
     const { config, instance } = actor;
     const reporter = new Reporter(this, config.name, log);
     const settler = new Settler({
@@ -176,6 +178,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       actor: instance,
       middleware: this.#middleware,
       decoder: new Decoder(names, config),
+      objects,
       runs,
       lifecycle: this.#lifecycle,
       budget: this.#budget,

@@ -396,6 +396,72 @@ describe("a requeued dead letter", () => {
     ).toEqual([]);
   });
 
+  test("at the payload limit, without any header, is whole too", async () => {
+    const system = await stage.connect();
+    const client = await stage.client();
+    const { Mendable, seen, mend } = mendable("brim");
+    const recorder = record(await system.work([Mendable]));
+    const limitBytes = client.nc.info?.max_payload ?? 0;
+    const body = Buffer.from(
+      JSON.stringify(
+        randomBytes(limitBytes)
+          .toString("base64")
+          .slice(0, limitBytes - 2),
+      ),
+    );
+    const sequence = await client.publish(stage.names.taskSubject("brim"), body);
+    await recorder.until("dead");
+    mend();
+    await requeueAll(system);
+    await recorder.until("completed");
+    expect(seen).toMatchObject([
+      { id: `${stage.names.tasks}-${sequence}`, input: JSON.parse(body.toString()) as unknown },
+    ]);
+  });
+
+  test("at the payload limit that fails again is whole in its next dead letter, and can be requeued again", async () => {
+    const system = await stage.connect();
+    const client = await stage.client();
+    const { Mendable, seen, mend } = mendable("brim.again");
+    const recorder = record(await system.work([Mendable]));
+    const limitBytes = client.nc.info?.max_payload ?? 0;
+    const body = Buffer.from(
+      JSON.stringify(
+        randomBytes(limitBytes)
+          .toString("base64")
+          .slice(0, limitBytes - 2),
+      ),
+    );
+    await client.publish(stage.names.taskSubject("brim.again"), body);
+    await recorder.until("dead", 1);
+    await requeueAll(system);
+    await recorder.until("dead", 2);
+    const shown = await system.dead.show((await onlyDead(system)).sequence);
+    expect(whole(shown.body)).toBe(whole(body));
+    mend();
+    await requeueAll(system);
+    await recorder.until("completed");
+    expect(seen).toMatchObject([{ id: `${stage.names.tasks}-1`, input: JSON.parse(body.toString()) as unknown }]);
+  });
+
+  test("is not made to fetch other objects by a planted header", async () => {
+    const system = await stage.connect();
+    const client = await stage.client();
+    const { Mendable, seen, mend } = mendable("planted");
+    const recorder = record(await system.work([Mendable]));
+    await client.publish(stage.names.taskSubject("planted"), JSON.stringify("x".repeat(262_142)));
+    await recorder.until("dead", 1);
+    mend();
+    for (const object of [stage.names.deadSubject("planted", stage.names.tasks, 1), "redriven.1.x", ""]) {
+      await client.publish(stage.names.taskSubject("planted"), '"own"', { "Godwit-Body-Object": object });
+    }
+    await recorder.until("completed", 3);
+    expect(seen.map(({ input }) => input)).toEqual(["own", "own", "own"]);
+    await client.publish(stage.names.taskSubject("planted"), "", { "Godwit-Body-Object": "redriven.99" });
+    const dead = await recorder.until("dead", 2);
+    expect(dead[1]?.data.reason).toBe("undecodable");
+  });
+
   test("with headers as large as a server takes is kept, and does not go round for ever", async () => {
     const system = await stage.connect();
     const client = await stage.client();
