@@ -209,6 +209,18 @@ test("a retry.when that throws does not cost the message its retries", async () 
   expect(recorder.of("retry")[0]?.data.error.message).toBe("it broke");
 });
 
+test("a message that expires while it waits for its retry is dead as expired, with the errors that it had", async () => {
+  const system = await stage.connect();
+  const { Failing, contexts } = failing({ name: "stale", retry: { base: 300, jitter: "none" } }, fail);
+  const recorder = record(await system.work([Failing]));
+  await system.tell(Failing, {}, { expiresIn: 250 });
+  const [dead] = await recorder.until("dead");
+  expect(dead?.data).toMatchObject({ reason: "expired", deliveries: 2 });
+  expect(contexts).toHaveLength(1);
+  const [letter] = await listDead(system);
+  expect(letter).toMatchObject({ attempts: 1, history: [{ attempt: 1, message: "it broke" }] });
+});
+
 test("attempts: 1 means no retry", async () => {
   const system = await stage.connect();
   const { Failing, contexts } = failing({ name: "single", retry: { attempts: 1 } }, fail);
