@@ -9,7 +9,7 @@ import type { Connection } from "../broker/connection.ts";
 import type { Objects } from "../broker/objects.ts";
 import type { Acknowledger } from "../broker/acknowledger.ts";
 import type { Provision } from "../broker/topology.ts";
-import { toError } from "../kernel/errors.ts";
+import { ClosedError, toError } from "../kernel/errors.ts";
 import type { Duration } from "../kernel/duration.ts";
 import { toMs } from "../kernel/duration.ts";
 import type { Logger } from "../kernel/logger.ts";
@@ -82,6 +82,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #suspects = new Suspects();
   readonly #started: RegisteredActor[] = [];
   readonly #running: RunningActor[] = [];
+  /** Settles once no further actor will be started. */
+  #startEnded: Promise<unknown> = Promise.resolve();
   #stopped: Promise<void> | undefined;
   #turn = 0;
 
@@ -109,22 +111,33 @@ export class Worker extends EventEmitter<WorkerEvents> {
     return { actors, lifecycleEntries: this.#lifecycle.entries };
   }
 
-  /** Provisions the durables, starts the actors, then pulls. What had started is stopped again if one of them fails. */
+  /**
+   * Provisions the durables, starts the actors, then pulls. What had started is stopped again if one of them fails, or if the worker
+   * is stopped meanwhile.
+   */
   async start(): Promise<void> {
-    const { connection, names, provision } = this.#services;
+    const starting = this.#startActors();
+    this.#startEnded = starting.catch(() => undefined);
     try {
-      for (const actor of this.#actors) {
-        const durables = await ensureDurables(connection, names, actor.config, provision);
-        await actor.instance.start();
-        this.#started.push(actor);
-        this.#running.push(this.#assemble(actor, durables));
-      }
+      await starting;
+      if (this.#stopped !== undefined) throw new ClosedError("worker");
     } catch (error) {
       await this.stop({ grace: 0 });
       throw error;
     }
     this.#loop.start();
     for (const { intake } of this.#running) intake.start();
+  }
+
+  async #startActors(): Promise<void> {
+    const { connection, names, provision } = this.#services;
+    for (const actor of this.#actors) {
+      if (this.#stopped !== undefined) return;
+      const durables = await ensureDurables(connection, names, actor.config, provision);
+      await actor.instance.start();
+      this.#started.push(actor);
+      this.#running.push(this.#assemble(actor, durables));
+    }
   }
 
   /**
@@ -138,6 +151,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   async #stopOnce(graceMs: number): Promise<void> {
+    await this.#startEnded;
     const grace = AbortSignal.timeout(graceMs);
     await Promise.all(this.#running.map(({ intake }) => intake.drain(grace)));
     await Promise.all(this.#running.map(({ reporter }) => reporter.settled()));

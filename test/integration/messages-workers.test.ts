@@ -259,6 +259,28 @@ describe("starting and stopping", () => {
     await recorder.until("completed");
   });
 
+  test("a system that closes while a worker starts stops what had started, and starts nothing more", async () => {
+    const system = await stage.connect();
+    const { opened, open } = gate();
+    const calls: string[] = [];
+    const logged = (name: string, started: Promise<void>) =>
+      actorOf({ name }, () => {}, {
+        start: async () => {
+          calls.push(`${name} starts`);
+          await started;
+        },
+        stop: () => void calls.push(`${name} stops`),
+      });
+    const working = system.work([logged("one", Promise.resolve()), logged("two", opened), logged("three", opened)]);
+    const outcome = working.catch((error: unknown) => error);
+    await expect.poll(() => calls).toContain("two starts");
+    const closing = system.close();
+    open();
+    await closing;
+    expect(calls).toEqual(["one starts", "two starts", "two stops", "one stops"]);
+    expect(await outcome).toMatchObject({ code: "CLOSED" });
+  });
+
   test("a stop() that throws does not keep the others from stopping", async () => {
     const system = await stage.connect();
     const calls: string[] = [];
