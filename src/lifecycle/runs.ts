@@ -4,11 +4,13 @@
  * 2. A first delivery reads nothing, and writes only if it fails; a redelivery writes `started` before it runs.
  * 3. A `started` that nothing followed is a stall: the worker died. After the first stall a message runs with no other suspect in
  *    its worker, so each later stall is its own doing.
- * 4. `attempt` is the number of failed runs + 1. No record means no stalls.
+ * 4. The run that decides that a message dies is noted with its fate before the dead letter is written.
+ * 5. `attempt` is the number of failed runs + 1. No record means no stalls.
  */
 import type { Bucket } from "../broker/bucket.ts";
 import { monotonicMs, wallMs } from "../kernel/clock.ts";
 import { decode, encode, contentTypes } from "../message/codec.ts";
+import type { DeadReason } from "../message/failure.ts";
 
 const version = 1;
 const keepMs = 7 * 86_400_000;
@@ -26,6 +28,13 @@ export interface RunError {
   message: string;
 }
 
+/** What was decided of a message that is to die, so that no handler runs again over it when its burial is repeated. */
+export interface Fate {
+  reason: DeadReason;
+  name: string;
+  message: string;
+}
+
 export interface RunsRecord {
   v: number;
   id: string;
@@ -37,6 +46,7 @@ export interface RunsRecord {
   delayMs: number;
   /** Wall-clock ms before which it will not come back; 0 for none. */
   until: number;
+  fate?: Fate;
 }
 
 /** What the record says before a run. */
@@ -48,6 +58,7 @@ export interface RunHistory {
   soleStalls: number;
   errors: readonly RunError[];
   lastDelayMs: number;
+  fate?: Fate;
 }
 
 export const noHistory: RunHistory = Object.freeze({
@@ -74,6 +85,7 @@ export function historyOf(record: RunsRecord | undefined, deliveryCount: number)
     soleStalls: Math.max(0, stalls - 1),
     errors: record.errors,
     lastDelayMs: record.delayMs,
+    ...(record.fate !== undefined && { fate: record.fate }),
   };
 }
 
@@ -81,6 +93,7 @@ export interface RunNote {
   state: RunState;
   error?: RunError;
   delayMs?: number;
+  fate?: Fate;
 }
 
 export class RunsStore {
@@ -139,7 +152,8 @@ export function apply(record: RunsRecord, deliveryCount: number, note: RunNote):
   const runs = prune({ ...record.runs, [deliveryCount]: note.state });
   const errors = note.error && !known ? [...record.errors, note.error].slice(-maxErrors) : record.errors;
   const delayMs = note.delayMs ?? record.delayMs;
-  return { ...record, runs, errors, delayMs, until: note.delayMs === undefined ? 0 : wallMs() + note.delayMs };
+  const until = note.delayMs === undefined ? 0 : wallMs() + note.delayMs;
+  return { ...record, runs, errors, delayMs, until, ...(note.fate !== undefined && { fate: note.fate }) };
 }
 
 /** Interrupted runs count for nothing; a message that snoozes for ever must not grow its record. */

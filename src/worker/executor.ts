@@ -15,7 +15,15 @@ import { header, isRedrivenBody } from "../message/headers.ts";
 import type { Names } from "../message/subjects.ts";
 import type { Decoded, Decoder } from "./decoder.ts";
 import type { Suspects } from "./suspects.ts";
-import { decideAdmission, decideInvalid, decideRun, type Decider, type Outcome, type RunResult } from "./outcome.ts";
+import {
+  decideAdmission,
+  decideAgain,
+  decideInvalid,
+  decideRun,
+  type Decider,
+  type Outcome,
+  type RunResult,
+} from "./outcome.ts";
 import type { Run } from "./run.ts";
 import type { Reporter } from "./reporter.ts";
 import type { Settler } from "./settle.ts";
@@ -121,6 +129,8 @@ export class Executor {
   /** An outcome for what must not run, `undefined` for what may. */
   #admit(run: Run, decoded: Decoded): Outcome | undefined {
     if (!run.open || run.delivery.lost) return { kind: "lost", reason: "deadline" };
+    const decided = decideAgain(run.history);
+    if (decided !== undefined) return decided;
     if (!decoded.ok) return decideInvalid(this.#decider, decoded.reason, decoded.error, run.history);
     const expires = run.headers.get(header.expires);
     const outcome = decideAdmission(this.#decider, expires !== undefined && Number(expires) < wallMs(), run.history);

@@ -54,6 +54,14 @@ export function decideInvalid(
   return { kind: "retry", error, delayMs: backoffMs(config.retry, state, random) };
 }
 
+/** A burial that broke off is repeated, and nothing else: `undefined` for a message whose fate is open. */
+export function decideAgain({ fate }: RunHistory): Outcome | undefined {
+  if (fate === undefined) return undefined;
+  const error = new Error(fate.message);
+  error.name = fate.name;
+  return { kind: "dead", reason: fate.reason, error };
+}
+
 /** Before a run that has a history or an expiry: `undefined` lets it run. */
 export function decideAdmission(
   { config, lifecycle }: Decider,

@@ -11,7 +11,7 @@ import type { Bus } from "../broker/bus.ts";
 import { monotonicMs, pause, wallMs } from "../kernel/clock.ts";
 import { toError } from "../kernel/errors.ts";
 import type { DeadLetters } from "../lifecycle/dead-letter.ts";
-import type { RunNote, RunsStore } from "../lifecycle/runs.ts";
+import type { RunError, RunNote, RunsStore } from "../lifecycle/runs.ts";
 import { contentTypes, encode } from "../message/codec.ts";
 import { writeFailure, type Failure, type FailureReason } from "../message/failure.ts";
 import { header, parseReplyAddress } from "../message/headers.ts";
@@ -83,16 +83,7 @@ export class Settler {
         return this.#end(run, outcome, { kind: "ack" });
       case "retry": {
         const { error, delayMs } = outcome;
-        const note: RunNote = {
-          state: "failed",
-          delayMs,
-          error: {
-            at: wallMs(),
-            attempt: run.attempt,
-            name: error.name,
-            message: error.message.slice(0, maxErrorText),
-          },
-        };
+        const note: RunNote = { state: "failed", delayMs, error: runError(run, error) };
         if (!(await this.#note(run, note))) return this.#lose(run);
         return this.#end(run, outcome, { kind: "nak", delayMs });
       }
@@ -113,9 +104,13 @@ export class Settler {
     const { config, deadLetters, results, actor } = this.#options;
     const { delivery, history } = run;
     const { reason, error } = outcome;
-    const last = !run.ran
-      ? []
-      : [{ at: wallMs(), attempt: run.attempt, name: error.name, message: error.message.slice(0, maxErrorText) }];
+    const last = run.ran ? [runError(run, error)] : [];
+    if (run.ran) {
+      const { name, message } = error;
+      const fate = { reason, name, message: message.slice(0, maxErrorText) };
+      // Without the record it is buried all the same; only a crash before the term would then run the handler again.
+      await this.#note(run, { state: "failed", error: runError(run, error), fate });
+    }
     try {
       await this.#insist(run, (timeoutMs) =>
         deadLetters.bury(
@@ -247,6 +242,10 @@ export class Settler {
     const fields = { [header.contentType]: contentTypes.msgpack, [header.outcome]: "failed" };
     bus.publish(names.replySubject(reply), encode(failure, "msgpack"), fields);
   }
+}
+
+function runError(run: Run, { name, message }: Error): RunError {
+  return { at: wallMs(), attempt: run.attempt, name, message: message.slice(0, maxErrorText) };
 }
 
 /** Errors that trying again does not mend. */

@@ -174,7 +174,10 @@ describe("effects that fail for a while", () => {
     expect(await deadLetters()).toEqual([
       expect.objectContaining({ id: "m", reason: "exhausted", attempts: 2, stalls: 0, deliveries: 3 }),
     ]);
-    expect(journal.of("run").map(({ attempt }) => attempt)).toEqual([1, 2, 2]);
+    expect(
+      journal.of("run").map(({ attempt }) => attempt),
+      "its fate is decided: no handler runs again",
+    ).toEqual([1, 2]);
     expect(journal.of("stalled")).toEqual([]);
     expect(journal.of("buried")).toHaveLength(1);
   });
@@ -199,15 +202,21 @@ describe("effects that fail for a while", () => {
     expect(journal.of("run")).toHaveLength(1);
   });
 
-  test("a worker killed in onDead: onDead is called again, and there is one dead letter", async () => {
-    const victim = await scene.spawn({ worker: "victim", killInOnDead: true });
-    await system.tell(workName, { do: "terminal" }, { id: "m" });
+  test("a worker killed in onDead: onDead is called again, no handler is, and there is one dead letter", async () => {
+    const victim = await scene.spawn({ worker: "victim", killInOnDead: true, resultTtlMs: 60_000 });
+    // Run once more, it would complete: dead and completed at once.
+    await system.tell(workName, { do: "terminal", at: { heir: { do: "work" } } }, { id: "m" });
     expect(await victim.ended).toEqual({ code: null, signal: "SIGKILL" });
     expect(await deadLetters()).toHaveLength(1);
-    await scene.work({ worker: "heir" });
+    await scene.work({ worker: "heir", resultTtlMs: 60_000 });
     await until("it is dead", () => scene.journal.of("dead").length === 1);
     await untilDrained(system);
     expect(scene.journal.of("buried").map(({ worker }) => worker)).toEqual(["victim", "heir"]);
-    expect(await deadLetters()).toHaveLength(1);
+    expect(scene.journal.of("run").map(({ worker }) => worker)).toEqual(["victim"]);
+    expect(scene.journal.of("dead")).toEqual([expect.objectContaining({ reason: "terminal" })]);
+    expect(await deadLetters()).toEqual([
+      expect.objectContaining({ id: "m", reason: "terminal", attempts: 1, stalls: 0 }),
+    ]);
+    expect(await system.result(workName, "m")).toMatchObject({ state: "failed", error: { reason: "terminal" } });
   });
 });
