@@ -25,7 +25,6 @@ export class Connection {
   readonly jsm: JetStreamManager;
   readonly servers: string[];
   #up = true;
-  #unreffed = false;
   readonly #upListeners = new Set<() => void>();
   readonly #downListeners = new Set<() => void>();
   readonly #errorListeners = new Set<(error: Error) => void>();
@@ -131,12 +130,6 @@ export class Connection {
     await this.nc.flush();
   }
 
-  /** From now on the process may end although this is open. Who waits for the server must keep the process alive. */
-  unref(): void {
-    this.#unreffed = true;
-    unrefHandles(this.nc);
-  }
-
   async close(): Promise<void> {
     if (this.nc.isClosed()) return;
     // drain() waits for a server; without one there is nothing to drain into.
@@ -146,8 +139,6 @@ export class Connection {
 
   async #watch(): Promise<void> {
     for await (const status of this.nc.status()) {
-      // After each ping the client has a new timer, after a reconnect a new socket.
-      if (this.#unreffed && (status.type === "ping" || status.type === "reconnect")) unrefHandles(this.nc);
       if (status.type === "disconnect") {
         this.#up = false;
         for (const listener of this.#downListeners) listener();
@@ -160,16 +151,6 @@ export class Connection {
     }
     this.#up = false;
   }
-}
-
-/** The client has no such option; its handles are where they are in version 3. */
-function unrefHandles(nc: NatsConnection): void {
-  type Handle = { unref?: () => void } | undefined;
-  const { protocol } = nc as unknown as {
-    protocol?: { transport?: { socket?: Handle }; heartbeats?: { timer?: Handle } };
-  };
-  protocol?.transport?.socket?.unref?.();
-  protocol?.heartbeats?.timer?.unref?.();
 }
 
 async function manager(nc: NatsConnection): Promise<JetStreamManager> {

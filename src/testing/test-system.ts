@@ -1,6 +1,6 @@
 /**
  * testServer and testSystem: a real server for tests, one for each process, and on it a namespace for each test.
- * Neither keeps the process alive: what a test forgets to close ends with it.
+ * The server ends with the process, however that ends; a system that is not closed keeps its process alive, as any connection does.
  */
 import { randomBytes } from "node:crypto";
 import { Connection } from "../broker/connection.ts";
@@ -9,8 +9,6 @@ import { ConnectError } from "../kernel/errors.ts";
 import { StreamReader } from "../broker/stream-reader.ts";
 import { ActorSystem } from "../system/actor-system.ts";
 import type { SystemLimits, SystemOptions } from "../system/options.ts";
-import type { Worker } from "../worker/worker.ts";
-import { KeepAlive } from "./keep-alive.ts";
 
 /** The nats-server that the tests of this process share. */
 export interface TestServer {
@@ -67,7 +65,7 @@ export interface TestSystemOptions extends Omit<SystemOptions, "embedded"> {
 
 /**
  * An ActorSystem in a namespace of its own. `close()` stops its workers, deletes the namespace's streams and buckets, and closes the
- * connection. A test that forgets it leaves nothing behind but what ends with the process.
+ * connection.
  * @throws EmbeddedServerError, and what `ActorSystem.connect` throws.
  * @example
  * const system = await testSystem();
@@ -78,36 +76,14 @@ export async function testSystem(options: TestSystemOptions = {}): Promise<Actor
   const namespace = options.namespace ?? `test-${randomBytes(8).toString("hex")}`;
   const limits = { maxBytes: 64_000_000, ...options.limits };
   const system = await ActorSystem.connect({ log: "silent", ...options, limits, servers, namespace });
-  const keepAlive = new KeepAlive();
-  system.parts.connection.unref();
-  keepAliveDuringCalls(system, keepAlive);
-
   const close = system.close.bind(system);
   let closed: Promise<void> | undefined;
   const closeOnce = async (): Promise<void> => {
     await close();
     if (options.namespace === undefined) await deleteNamespace(system.servers, namespace);
   };
-  system.close = () => {
-    closed ??= keepAlive.during(closeOnce()).finally(() => keepAlive.end());
-    return closed;
-  };
+  system.close = () => (closed ??= closeOnce());
   return system;
-}
-
-const calls = ["tell", "tellMany", "ask", "publish", "result", "work"] as const;
-const signsOfLife = ["started", "completed", "retry", "deferred", "interrupted", "dead", "lost", "progress"] as const;
-
-function keepAliveDuringCalls(system: ActorSystem, keepAlive: KeepAlive): void {
-  for (const name of calls) {
-    const call = system[name].bind(system) as (...args: unknown[]) => Promise<unknown>;
-    const value = async (...args: unknown[]): Promise<unknown> => {
-      const result = await keepAlive.during(call(...args));
-      if (name === "work") for (const event of signsOfLife) (result as Worker).on(event, () => keepAlive.touch());
-      return result;
-    };
-    Object.defineProperty(system, name, { value, configurable: true, writable: true });
-  }
 }
 
 /** Deletes every stream of a namespace, buckets included. Nothing is left to delete where the server has gone. */

@@ -308,7 +308,7 @@ describe("testServer", () => {
     expect(await readInfo(second.url, 1_000)).toMatchObject({ jetstream: true });
   });
 
-  test("a process that closes nothing ends by itself, and its server with it", async () => {
+  test("a process that exits without closing anything takes its server with it", async () => {
     const { stdout } = await run(process.execPath, [script("forgetful")], { timeout: 60_000 });
     const url = stdout.trim();
     expect(url).toMatch(/^nats:\/\/127\.0\.0\.1:\d+$/);
