@@ -6,7 +6,7 @@ import { Terminal, event, on, type ActorConfig, type Context } from "../../src/i
 import { actorOf } from "../support/actors.ts";
 import { listDead, onlyDead } from "../support/dead.ts";
 import { record } from "../support/record.ts";
-import { useStage } from "../support/stage.ts";
+import { patient, useStage } from "../support/stage.ts";
 
 const stage = useStage();
 
@@ -49,7 +49,7 @@ describe("an event", () => {
     const second = listener({ name: "same", subscribe: ["went.by"] });
     const recorders = [record(await system.work([first.Listener])), record(await system.work([second.Listener]))];
     for (let n = 0; n < 20; n++) await system.publish("went.by", n);
-    await expect.poll(() => recorders.reduce((sum, one) => sum + one.of("completed").length, 0)).toBe(20);
+    await expect.poll(() => recorders.reduce((sum, one) => sum + one.of("completed").length, 0), patient).toBe(20);
     const all = [...first.seen, ...second.seen].map(Number).toSorted((a, b) => a - b);
     expect(all).toEqual(Array.from({ length: 20 }, (_, n) => n));
   });

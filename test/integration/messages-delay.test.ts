@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { actorOf } from "../support/actors.ts";
 import { record } from "../support/record.ts";
-import { useStage } from "../support/stage.ts";
+import { patient, useStage } from "../support/stage.ts";
 
 const stage = useStage();
 
@@ -86,7 +86,7 @@ test("one that came due while no worker ran waits for one", async () => {
   const { Clock, seen } = clock("waiting");
   await system.tell(Clock, "due", { delay: 50, lane: "low" });
   await expect
-    .poll(() => client.last(stage.names.schedule, stage.names.dueSubject("waiting", "low")), { timeout: 5_000 })
+    .poll(() => client.last(stage.names.schedule, stage.names.dueSubject("waiting", "low")), patient)
     .toBeDefined();
   const recorder = record(await system.work([Clock]));
   await recorder.until("completed");

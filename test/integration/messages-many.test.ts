@@ -3,7 +3,7 @@ import * as z from "zod";
 import { expect, test } from "vitest";
 import { actorOf } from "../support/actors.ts";
 import { record } from "../support/record.ts";
-import { useStage } from "../support/stage.ts";
+import { patient, useStage } from "../support/stage.ts";
 
 const stage = useStage();
 
@@ -117,7 +117,7 @@ test("passes on the error of an iterable that breaks off; what it had given is s
     if (n === 5) throw new Error("the file ended early");
   });
   await expect(system.tellMany("sink", breaking)).rejects.toThrow("the file ended early");
-  await expect.poll(() => client.count(stage.names.tasks)).toBe(5);
+  await expect.poll(() => client.count(stage.names.tasks), patient).toBe(5);
 });
 
 test("applies lane, delay and headers to all", async () => {
@@ -174,7 +174,7 @@ test.each([
           before = taken;
           return steady;
         },
-        { interval: 200 },
+        { ...patient, interval: 200 },
       )
       .toBe(true);
     expect(taken).toBeGreaterThan(100);

@@ -5,7 +5,7 @@ import { Terminal, type Middleware } from "../../src/index.ts";
 import { actorOf, gate } from "../support/actors.ts";
 import { onlyDead } from "../support/dead.ts";
 import { record } from "../support/record.ts";
-import { useStage } from "../support/stage.ts";
+import { patient, useStage } from "../support/stage.ts";
 import { startWorkerProcess } from "../support/start-worker.ts";
 
 const stage = useStage();
@@ -112,7 +112,7 @@ describe("the load", () => {
     const first = record(await system.work([slow("first")]));
     const second = record(await system.work([slow("second")]));
     await system.tellMany("shared.here", upTo(40));
-    await expect.poll(() => first.of("completed").length + second.of("completed").length).toBe(40);
+    await expect.poll(() => first.of("completed").length + second.of("completed").length, patient).toBe(40);
     expect(ran.filter((label) => label === "first").length).toBeGreaterThan(5);
     expect(ran.filter((label) => label === "second").length).toBeGreaterThan(5);
   });
@@ -273,7 +273,7 @@ describe("starting and stopping", () => {
       });
     const working = system.work([logged("one", Promise.resolve()), logged("two", opened), logged("three", opened)]);
     const outcome = working.catch((error: unknown) => error);
-    await expect.poll(() => calls).toContain("two starts");
+    await expect.poll(() => calls, patient).toContain("two starts");
     const closing = system.close();
     open();
     await closing;
@@ -374,7 +374,7 @@ describe("a listener that throws", () => {
     for (const n of upTo(5)) await system.tell(Plain, n);
     await system.tell(Plain, "fail");
     await system.tell(Plain, "last");
-    await expect.poll(() => client.count(stage.names.tasks), { timeout: 5_000 }).toBe(0);
+    await expect.poll(() => client.count(stage.names.tasks), patient).toBe(0);
     expect(worker.stats.actors["plain"]).toMatchObject({ completed: 6, dead: 1, lost: 0 });
     expect(calls, "7 started, 7 progress, 6 completed, 1 dead").toBe(21);
     expect(recorder.of("completed"), "other listeners hear all of it").toHaveLength(6);

@@ -6,7 +6,7 @@ import { Actor, Terminal, config, event, type Context, type Logger } from "../..
 import { actorOf, gate } from "../support/actors.ts";
 import { onlyDead } from "../support/dead.ts";
 import { record } from "../support/record.ts";
-import { useStage } from "../support/stage.ts";
+import { patient, useStage } from "../support/stage.ts";
 
 const stage = useStage();
 
@@ -34,10 +34,10 @@ describe("tell", () => {
   });
 
   test("the same id again is a new message once the dedup window has passed", async () => {
-    const system = await stage.connect({ limits: { dedupWindow: 200 } });
+    const system = await stage.connect({ limits: { dedupWindow: "1s" } });
     await system.tell("window", 1, { id: "same" });
     expect(await system.tell("window", 1, { id: "same" })).toMatchObject({ duplicate: true });
-    await sleep(600); // Time itself is what is waited for.
+    await sleep(1_600); // Time itself is what is waited for.
     expect(await system.tell("window", 1, { id: "same" })).toMatchObject({ duplicate: false, sequence: 2 });
   });
 
@@ -118,7 +118,7 @@ describe("tell", () => {
     await system.tell("known", 1);
     await recorder.until("completed");
     await system.tell("third", 1);
-    await expect.poll(() => warnings.length).toBe(2);
+    await expect.poll(() => warnings.length, patient).toBe(2);
     expect(warnings).toMatchObject([{ actor: "unknwon" }, { actor: "third" }]);
   });
 });

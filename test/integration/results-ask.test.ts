@@ -7,7 +7,7 @@ import { actorOf, gate } from "../support/actors.ts";
 import { listDead, onlyDead } from "../support/dead.ts";
 import { record } from "../support/record.ts";
 import { spyOn } from "../support/spy.ts";
-import { useStage } from "../support/stage.ts";
+import { patient, useStage } from "../support/stage.ts";
 
 const stage = useStage({ maxPayloadBytes: 64 * 1_024 });
 
@@ -134,7 +134,7 @@ describe("an ask that is not answered in time", () => {
     const client = await stage.client();
     const asking = system.ask("nobody", {}, { timeout: "1h" });
     const outcome = asking.catch((error: unknown) => error);
-    await expect.poll(() => client.count(stage.names.tasks)).toBe(1);
+    await expect.poll(() => client.count(stage.names.tasks), patient).toBe(1);
     await system.close();
     expect(await outcome).toMatchObject({ code: "CLOSED" });
   });
@@ -217,7 +217,7 @@ describe("an ask whose id was sent before", () => {
     const recorder = record(await system.work([Slow]));
     const first = system.ask(Slow, {}, { id: "same" });
     await recorder.until("started");
-    await expect.poll(() => system.result(Slow, "same")).toEqual({ state: "pending" });
+    await expect.poll(() => system.result(Slow, "same"), patient).toEqual({ state: "pending" });
     await expect(system.ask(Slow, {}, { id: "same", timeout: 100 })).rejects.toMatchObject({
       code: "ASK_TIMEOUT",
       id: "same",

@@ -6,7 +6,7 @@ import { onlyDead } from "../support/dead.ts";
 import { until } from "../support/embedded/until.ts";
 import { record } from "../support/record.ts";
 import { spyOnBuckets } from "../support/spy.ts";
-import { useStage } from "../support/stage.ts";
+import { patient, useStage } from "../support/stage.ts";
 
 const stage = useStage({ maxPayloadBytes: 64 * 1_024 });
 
@@ -186,7 +186,7 @@ test("a result disappears when its own time to live is over", async () => {
   await until("the result is gone", async () => (await system.result(Brief, "x")) === undefined);
   expect(performance.now() - startMs, "not before").toBeGreaterThanOrEqual(950);
   expect(await system.result(Lasting, "x")).toEqual({ state: "completed", value: "here" });
-  await expect.poll(() => client.count(`KV_${stage.names.resultsBucket}`), { timeout: 10_000, interval: 100 }).toBe(1);
+  await expect.poll(() => client.count(`KV_${stage.names.resultsBucket}`), patient).toBe(1);
 });
 
 describe("nothing is stored unless asked for", () => {

@@ -9,7 +9,7 @@ import { useStage } from "../support/stage.ts";
 const stage = useStage();
 
 /** How much later than asked for a run may begin on a busy machine. */
-const slackMs = 400;
+const slackMs = 1_500;
 
 /** An actor that notes when each run began, by id, and always ends as `end` says. */
 function failing(config: ActorConfig, end: (ctx: Context) => unknown) {

@@ -11,7 +11,7 @@ import { listDead, onlyDead } from "../support/dead.ts";
 import { until } from "../support/embedded/until.ts";
 import { record } from "../support/record.ts";
 import { spyOn } from "../support/spy.ts";
-import { useStage, type PlainClient } from "../support/stage.ts";
+import { patient, useStage, type PlainClient } from "../support/stage.ts";
 
 const stage = useStage();
 
@@ -106,7 +106,7 @@ describe("the streams", () => {
     const recorders = (await Promise.all(systems.map((system) => system.work([One])))).map((worker) => record(worker));
     await Promise.all(systems.map((system, n) => system.tell("one", n)));
     await systems[0]?.publish("went.by", 5);
-    await expect.poll(() => recorders.reduce((sum, one) => sum + one.of("completed").length, 0)).toBe(6);
+    await expect.poll(() => recorders.reduce((sum, one) => sum + one.of("completed").length, 0), patient).toBe(6);
     expect(seen.map(Number).toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5]);
   });
 
@@ -410,7 +410,7 @@ describe("lanes", () => {
     const recorders = [record(older), record(await system.work([laned(["high"], seen)]))];
     await (await system.work([laned([], seen)])).stop();
     for (const lane of all) await system.tell("laned", lane, { lane });
-    await expect.poll(() => recorders.reduce((sum, one) => sum + one.of("completed").length, 0)).toBe(4);
+    await expect.poll(() => recorders.reduce((sum, one) => sum + one.of("completed").length, 0), patient).toBe(4);
     expect(seen.toSorted()).toEqual(all.toSorted());
   });
 

@@ -7,6 +7,9 @@ import type { EmbeddedServerOptions } from "../../src/broker/embedded/options.ts
 import { ActorSystem, type SystemOptions } from "../../src/index.ts";
 import { Names } from "../../src/message/subjects.ts";
 
+/** For `expect.poll`, whose own patience of a second is too short for a busy machine. */
+export const patient = { timeout: 15_000, interval: 20 };
+
 /** A client that knows nothing of Godwit, and what it can see and do. */
 export interface PlainClient {
   readonly nc: NatsConnection;
