@@ -12,7 +12,7 @@ export interface Comparison {
   bare: Spread;
   godwit: Spread;
   ratio: Spread;
-  /** Processor time of each side for one message, microseconds, the median; nearly the same however busy the machine is. */
+  /** Processor time of each side for one message, microseconds, the median; it changes less than rates do when the machine is busy. */
   bareCpuUs: number;
   godwitCpuUs: number;
 }
