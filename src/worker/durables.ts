@@ -70,10 +70,13 @@ export async function ensureDurables(
   provision: Provision,
 ): Promise<ActorDurable[]> {
   const { jsm } = connection;
+  // A credential that may not create may not be allowed to look for other durables either.
+  const mayLook = provision === "create" || provision === "keep";
   const served = await Promise.all(
     lanes.map(
       async (lane) =>
-        config.lanes.includes(lane) || (await durableExists(jsm, names.tasks, names.durable(config.name, lane))),
+        config.lanes.includes(lane) ||
+        (mayLook && (await durableExists(jsm, names.tasks, names.durable(config.name, lane)))),
     ),
   );
   const durables = durablesOf(names, { ...config, lanes: lanes.filter((_, index) => served[index]) });

@@ -232,7 +232,11 @@ describe('provision: "check"', () => {
     expect(await filters(client, stage.names.tasks)).toEqual({});
     await (await system.work([One])).stop();
     const spy = await spyOnChanges(client);
+    const looks = await spyOn(client, "$JS.API.CONSUMER.INFO.>");
     await checking.work([One]);
+    expect(new Set(await looks.subjects()), "it looks at its own durables alone").toEqual(
+      new Set([stage.names.tasks, stage.names.schedule].map((stream) => `$JS.API.CONSUMER.INFO.${stream}.one`)),
+    );
     expect(await checking.ask(One, {})).toBe("done");
     const Other = actorOf({ name: "one", ackWait: "10s" }, () => {});
     await expect(checking.work([Other])).rejects.toMatchObject({
