@@ -25,8 +25,6 @@ export class Delivery {
   readonly sequence: number;
   /** 1 for the first delivery. */
   readonly count: number;
-  /** When the stream stored the message, wall-clock ms. */
-  readonly storedAtMs: number;
   /** Messages of this consumer still to be delivered, as of this one. */
   readonly pending: number;
   readonly ackWaitMs: number;
@@ -52,13 +50,18 @@ export class Delivery {
     this.consumer = parts[at + 1] ?? "";
     this.count = Number(parts[at + 2]);
     this.sequence = Number(parts[at + 3]);
-    this.storedAtMs = Number((parts[at + 5] ?? "").slice(0, -6));
     this.pending = Number(parts[at + 6]);
     this.ackWaitMs = ackWaitMs;
     this.markedMs = heldSinceMs;
     this.deadlineMs = heldSinceMs + ackWaitMs - marginMs(ackWaitMs);
     this.#message = message;
     this.#acknowledger = acknowledger;
+  }
+
+  /** When the stream stored the message, wall-clock ms. */
+  get storedAtMs(): number {
+    const parts = this.#replyTo.split(".");
+    return Number((parts[parts.length > 9 ? 9 : 7] ?? "").slice(0, -6));
   }
 
   get subject(): string {

@@ -17,7 +17,8 @@ export interface PullerOptions {
   connection: Connection;
   stream: string;
   durable: string;
-  onMessage: (message: Msg) => void;
+  /** Takes a message; gives how many the durable had left then. */
+  onMessage: (message: Msg) => number;
   /** A pull may be made now. */
   onReady: () => void;
   /** The server keeps refusing, for example because the durable is gone. Called once for each row of refusals. */
@@ -102,13 +103,12 @@ export class Puller {
 
   #receive(message: Msg): void {
     this.#lastHeardMs = monotonicMs();
-    if (!message.subject.startsWith(this.#inbox)) {
+    // What is to be settled says where; a status does not.
+    if (message.reply) {
       this.#outstanding = Math.max(0, this.#outstanding - 1);
       this.#refusals = 0;
-      const left = Number(message.reply?.slice(message.reply.lastIndexOf(".") + 1));
-      this.known = Number.isNaN(left) ? 0 : left;
+      this.known = this.#options.onMessage(message);
       this.hot = this.known > 0;
-      this.#options.onMessage(message);
       if (this.#outstanding === 0) this.#ready();
       return;
     }

@@ -6,15 +6,18 @@ export type CodecName = "msgpack" | "json";
 
 export const contentTypes = { msgpack: "application/msgpack", json: "application/json" } as const;
 
-// Without the records extension, so that a MessagePack library in any language can read what Godwit writes.
-const packr = new Packr({
+// Without the records extension, and without undefined properties as in JSON, so that a MessagePack library in any language can read what Godwit writes.
+const packing = {
   useRecords: false,
   variableMapSize: true,
+  skipValues: [undefined],
   // It would write undefined, and nobody would notice what is missing.
   writeFunction: (): never => {
     throw new EncodeError("A function cannot be sent; send plain data.");
   },
-});
+};
+// Through a variable, since its types do not know skipValues.
+const packr = new Packr(packing);
 
 /**
  * @param value anything the codec can carry: JSON values, and with MessagePack also `Uint8Array`, `Date`, `bigint`; `undefined` becomes `null`.

@@ -62,8 +62,12 @@ export class Intake {
           connection,
           stream,
           durable,
-          onMessage: (message) =>
-            this.#accept(new Delivery(message, ackWaitMs, this.#options.loop.sentSinceMs, this.#options.acknowledger)),
+          onMessage: (message) => {
+            const { loop, acknowledger } = this.#options;
+            const delivery = new Delivery(message, ackWaitMs, loop.sentSinceMs, acknowledger);
+            this.#accept(delivery);
+            return delivery.pending;
+          },
           onReady: () => this.replenish(),
           onRefused: (reason) =>
             reporter.problem(
