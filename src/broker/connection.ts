@@ -25,6 +25,7 @@ export class Connection {
   readonly jsm: JetStreamManager;
   readonly servers: string[];
   #up = true;
+  #maxPayloadBytes = 1_048_576;
   readonly #upListeners = new Set<() => void>();
   readonly #downListeners = new Set<() => void>();
   readonly #errorListeners = new Set<(error: Error) => void>();
@@ -85,9 +86,10 @@ export class Connection {
     return this.nc.isClosed();
   }
 
-  /** Largest message, headers included, in bytes. Follows the server when it changes. */
+  /** Largest message, headers included, in bytes. Follows the server when it changes; while there is none, what the last one said. */
   get maxPayloadBytes(): number {
-    return this.nc.info?.max_payload ?? 1_048_576;
+    this.#maxPayloadBytes = this.nc.info?.max_payload ?? this.#maxPayloadBytes;
+    return this.#maxPayloadBytes;
   }
 
   /**

@@ -6,7 +6,7 @@
  */
 import { createInbox, type Msg, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import { monotonicMs } from "../kernel/clock.ts";
-import { ClosedError, ConnectError } from "../kernel/errors.ts";
+import { ClosedError, ConnectError, PayloadTooLargeError, toError } from "../kernel/errors.ts";
 import type { Connection } from "./connection.ts";
 
 const sweepMs = 50;
@@ -180,7 +180,19 @@ export class Pipeline {
     if (!this.#connection.up) return;
     request.sends += 1;
     if (request.firstSentMs === 0) request.firstSentMs = nowMs;
-    request.transmit(this.#connection.nc, this.#prefix + String(token));
+    try {
+      request.transmit(this.#connection.nc, this.#prefix + String(token));
+    } catch (thrown) {
+      // The client refuses it, and would again: it came to be too large for the server while there was none.
+      this.#pending.delete(token);
+      request.onDeadline(this.#refusal(request, toError(thrown)));
+    }
+  }
+
+  #refusal({ subject, body, headers }: PipelineRequest, error: Error): Error {
+    const sizeBytes = body.length + (headers?.length ?? 0);
+    const { maxPayloadBytes } = this.#connection;
+    return sizeBytes > maxPayloadBytes ? new PayloadTooLargeError(subject, sizeBytes, maxPayloadBytes) : error;
   }
 
   #sendAll(): void {

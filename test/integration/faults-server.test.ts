@@ -101,6 +101,18 @@ describe("a server killed twice in the middle of the work", () => {
     for (const what of ["dead", "retry", "stalled"]) expect(journal.of(what)).toEqual([]);
   });
 
+  test("a message that the server no longer takes is refused when it is back, and nothing else suffers", async () => {
+    await scene.work({ worker: "w" });
+    const sender = await scene.connect();
+    await scene.killServer();
+    const large = sender.tell(workName, { do: "work", padding: "x".repeat(200_000) }, { id: "large" });
+    const small = sender.tell(workName, { do: "work" }, { id: "small" });
+    await scene.restartServer(65_536);
+    await expect(large).rejects.toMatchObject({ code: "PAYLOAD_TOO_LARGE" });
+    expect(await small).toMatchObject({ id: "small", duplicate: false });
+    await until("the small one is done", () => scene.journal.of("completed", "small").length === 1);
+  });
+
   test("a worker told to stop while there is no server ends by itself", async () => {
     const worker = await scene.spawn({ worker: "a", ackWaitMs: 1_500 });
     await system.tell(workName, { do: "work", ms: 800 });
@@ -158,6 +170,21 @@ describe("effects that fail for a while", () => {
     }
   });
 
+  test("two deliveries that note at once lose no note, and a start that comes late overwrites none", async () => {
+    const { runs } = system.parts;
+    for (let at = 0; at < 50; at++) {
+      const key = `stream.${at}.durable`;
+      const error = { at: 0, attempt: 1, name: "Error", message: "as the message asked" };
+      await Promise.all([
+        runs.note(key, "m", 1, { state: "failed", error }, 5_000),
+        runs.note(key, "m", 2, { state: "started" }, 5_000),
+      ]);
+      await runs.note(key, "m", 3, { state: "interrupted" }, 5_000);
+      await runs.note(key, "m", 3, { state: "started" }, 5_000);
+      expect((await runs.read(key))?.runs).toEqual({ 1: "failed", 2: "started", 3: "interrupted" });
+    }
+  });
+
   test("no stream for dead letters: the message waits, no attempt or stall is counted, and it is dead once in the end", async () => {
     const { journal } = scene;
     await scene.work({ worker: "w", attempts: 2 });
@@ -203,7 +230,7 @@ describe("effects that fail for a while", () => {
   });
 
   test("a worker killed in onDead: onDead is called again, no handler is, and there is one dead letter", async () => {
-    const victim = await scene.spawn({ worker: "victim", killInOnDead: true, resultTtlMs: 60_000 });
+    const victim = await scene.spawn({ worker: "victim", onDead: "kill", resultTtlMs: 60_000 });
     // Run once more, it would complete: dead and completed at once.
     await system.tell(workName, { do: "terminal", at: { heir: { do: "work" } } }, { id: "m" });
     expect(await victim.ended).toEqual({ code: null, signal: "SIGKILL" });

@@ -60,8 +60,9 @@ export class Scene {
   }
 
   /** Brings the server back on the same port with the same store. */
-  async restartServer(): Promise<void> {
-    this.#server = await EmbeddedServer.start({ storeDir: join(this.folder, "store"), port: this.#port });
+  async restartServer(maxPayloadBytes?: number): Promise<void> {
+    const storeDir = join(this.folder, "store");
+    this.#server = await EmbeddedServer.start({ storeDir, port: this.#port, maxPayloadBytes });
   }
 
   async proxy(): Promise<Proxy> {

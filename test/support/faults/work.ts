@@ -28,8 +28,8 @@ export interface WorkerSetup {
   attempts?: number;
   stalls?: number;
   resultTtlMs?: number;
-  /** onDead ends the process as `kill -9` would. */
-  killInOnDead?: boolean;
+  /** What onDead does: end the process as `kill -9` would, or never return. */
+  onDead?: "kill" | "hang";
   graceMs?: number;
   /** No handler takes longer. */
   atMostMs?: number;
@@ -73,7 +73,8 @@ export async function startWork(system: ActorSystem, setup: WorkerSetup, journal
 
     override async onDead(_job: Job, error: Error): Promise<void> {
       journal.write({ ...entry("buried", { id: "", attempt: 0, deliveries: 0 }), error: error.message });
-      if (setup.killInOnDead) await killOwnProcess();
+      if (setup.onDead === "kill") await killOwnProcess();
+      if (setup.onDead === "hang") await new Promise(() => undefined);
     }
   }
 
