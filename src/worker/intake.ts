@@ -126,8 +126,8 @@ export class Intake {
       run.abort(new Error("the worker stops"));
       void this.#giveUp(run, { kind: "interrupted" });
     }
-    // What is being settled is bounded by itself.
-    await this.#idle();
+    // What is being settled is bounded by itself, but for an onDead; what it leaves undone its next delivery repeats.
+    await this.#idle(AbortSignal.timeout(Math.min(30_000, this.#options.ackWaitMs)));
   }
 
   /** Ends timers and interest. */

@@ -207,6 +207,21 @@ describe("SIGTERM", () => {
     for (const what of ["stalled", "dead", "retry"]) expect(journal.of(what)).toEqual([]);
   });
 
+  test("with an onDead that does not return: the worker ends all the same, and another calls it again", async () => {
+    const system = await scene.connect();
+    const leaver = await scene.spawn({ worker: "leaver", onDead: "hang", graceMs: 200 });
+    await system.tell(workName, { do: "terminal" }, { id: "m" });
+    await until("it hangs", () => scene.journal.of("buried").length === 1);
+    leaver.kill("SIGTERM");
+    expect(await leaver.ended).toEqual({ code: 0, signal: null });
+    expect(scene.journal.of("closed")).toHaveLength(1);
+    await scene.work({ worker: "heir" });
+    await until("it is dead", () => scene.journal.of("dead").length === 1);
+    await untilDrained(system);
+    expect(scene.journal.of("buried").map(({ worker }) => worker)).toEqual(["leaver", "heir"]);
+    expect(scene.journal.of("run")).toHaveLength(1);
+  });
+
   test("after stop and close nothing keeps the process, with handlers that heed no signal too", async () => {
     const system = await scene.connect();
     const leaver = await scene.spawn({ worker: "leaver", concurrency: 4, graceMs: 100 });
