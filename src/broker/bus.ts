@@ -2,7 +2,9 @@
 import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import { headers as newHeaders } from "@nats-io/transport-node";
 import { noHeaders, type HeaderFields, type ReceivedHeaders } from "../message/headers.ts";
+import { PayloadTooLargeError } from "../kernel/errors.ts";
 import type { Connection } from "./connection.ts";
+import { encodeHeaders } from "./publisher.ts";
 
 export interface BusMessage {
   subject: string;
@@ -14,24 +16,32 @@ const maxWaiting = 1_000;
 
 export class Bus {
   readonly #connection: Connection;
-  #waiting: (() => void)[] = [];
+  #waiting: { subject: string; body: Uint8Array; fields: HeaderFields }[] = [];
 
   constructor(connection: Connection) {
     this.#connection = connection;
     connection.onUp(() => {
       const waiting = this.#waiting;
       this.#waiting = [];
-      for (const send of waiting) send();
+      for (const message of waiting) this.publish(message.subject, message.body, message.fields);
     });
   }
 
-  /** Gone if nobody listens. While the connection is down it waits, the newest 1,000 of such. */
+  /**
+   * Gone if nobody listens. While the connection is down it waits, the newest 1,000 of such.
+   * @throws PayloadTooLargeError.
+   */
   publish(subject: string, body: Uint8Array, fields: HeaderFields = {}): void {
+    const limitBytes = this.#connection.maxPayloadBytes;
+    const sizeBytes = body.length + encodeHeaders(fields).length;
+    if (sizeBytes > limitBytes) throw new PayloadTooLargeError(subject, sizeBytes, limitBytes);
+    if (!this.#connection.up) {
+      if (!this.#connection.closed) this.#waiting = [...this.#waiting.slice(1 - maxWaiting), { subject, body, fields }];
+      return;
+    }
     const headers = newHeaders();
     for (const [name, value] of Object.entries(fields)) headers.set(name, value);
-    const send = (): void => this.#connection.nc.publish(subject, body, { headers });
-    if (this.#connection.up) send();
-    else if (!this.#connection.closed) this.#waiting = [...this.#waiting.slice(1 - maxWaiting), send];
+    this.#connection.nc.publish(subject, body, { headers });
   }
 
   /** @returns a function that ends the subscription. */

@@ -49,6 +49,8 @@ export class Connection {
         servers,
         name: settings.name,
         maxReconnectAttempts: -1,
+        // A credential that is refused may be restored; without this the client closes itself at the second refusal.
+        ignoreAuthErrorAbort: true,
         reconnectTimeWait: 200,
         reconnectJitter: 100,
         // A connection that neither answers nor closes is given up after 6 s.
@@ -139,14 +141,25 @@ export class Connection {
     else await this.nc.close();
   }
 
+  /** One listener that fails must not keep the others, or the next change, from being heard. */
+  #tell(listeners: Set<() => void>): void {
+    for (const listener of listeners) {
+      try {
+        listener();
+      } catch (thrown) {
+        for (const onError of this.#errorListeners) onError(toError(thrown));
+      }
+    }
+  }
+
   async #watch(): Promise<void> {
     for await (const status of this.nc.status()) {
       if (status.type === "disconnect") {
         this.#up = false;
-        for (const listener of this.#downListeners) listener();
+        this.#tell(this.#downListeners);
       } else if (status.type === "reconnect") {
         this.#up = true;
-        for (const listener of this.#upListeners) listener();
+        this.#tell(this.#upListeners);
       } else if (status.type === "error") {
         for (const listener of this.#errorListeners) listener(status.error);
       }

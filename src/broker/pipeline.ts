@@ -167,6 +167,11 @@ export class Pipeline {
       this.#pending.delete(token);
       return;
     }
+    if (request.resendMs === Infinity) {
+      // It is sent once; who would send it later might send it after its time.
+      this.#pending.delete(token);
+      return;
+    }
     request.resendAtMs = monotonicMs() + 2 * sweepMs;
     // Nobody had it, so it counts as never sent.
     if (unavailable && request.sends === 1) {

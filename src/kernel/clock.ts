@@ -10,6 +10,9 @@ export function wallMs(): number {
   return Date.now();
 }
 
+/** The longest wait that one timer can make, about 24.8 days; a longer one would fire at once. */
+export const maxTimerMs = 2 ** 31 - 1;
+
 /** Resolves after `ms`, or at once when the signal aborts. Never rejects. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
@@ -19,7 +22,7 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
       signal?.removeEventListener("abort", end);
       resolve();
     };
-    const timer = setTimeout(end, ms);
+    const timer = setTimeout(end, Math.min(ms, maxTimerMs));
     signal?.addEventListener("abort", end, { once: true });
   });
 }

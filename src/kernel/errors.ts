@@ -191,7 +191,10 @@ export class InUseError extends GodwitError {
 
 /** Any thrown value as an `Error`, so that one shape travels onwards. */
 export function toError(thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown;
+  // Some errors declare a field over `message` or `name` and leave it unset; everything behind here relies on text.
+  if (thrown instanceof Error && typeof thrown.message === "string" && typeof thrown.name === "string") return thrown;
+  if (thrown instanceof Error)
+    return new Error(`an error without a message: ${thrown.constructor.name}`, { cause: thrown });
   return new Error(typeof thrown === "string" ? thrown : `a non-error was thrown: ${safeString(thrown)}`);
 }
 

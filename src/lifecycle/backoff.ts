@@ -28,9 +28,13 @@ function plainDelayMs({ backoff, baseMs }: ResolvedConfig["retry"], { attempt, e
   if (backoff === "fixed") return baseMs;
   if (backoff === "linear") return baseMs * attempt;
   if (backoff === "exponential") return baseMs * 2 ** Math.min(attempt - 1, 52);
-  const own = backoff(attempt, error);
   // A user's function may err; a wait of the base is safer than a retry storm.
-  return Number.isFinite(own) && own >= 0 ? own : baseMs;
+  try {
+    const own = backoff(attempt, error);
+    return Number.isFinite(own) && own >= 0 ? own : baseMs;
+  } catch {
+    return baseMs;
+  }
 }
 
 /** A delay that the handler asked for, plus up to a fifth, so that many who were told the same time do not come back as a herd. */

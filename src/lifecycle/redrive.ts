@@ -64,7 +64,7 @@ export class Redrive {
     const fields: HeaderFields = {
       ...keptHeaders(headers),
       [header.id]: info.id,
-      // The replay's own dedup key: repeating a requeue that broke off half-way sends nothing twice.
+      // The replay's own dedup key: repeating a requeue that broke off half-way sends nothing twice inside the dedup window.
       [header.msgId]: `replay|${sequence}`,
     };
     if (origin.kind === "event" || origin.kind === "foreign") {
@@ -73,8 +73,9 @@ export class Redrive {
     }
     const message = { stream: names.tasks, subject: names.taskSubject(info.actor, lane), headers: fields, body };
     const published = await this.#publish(message, sequence);
-    await this.#options.deadLetters.forgetBody(stored);
+    // The letter first: one whose body is gone could not be opened any more.
     await reader.deleteMessage(names.dead, sequence);
+    await this.#options.deadLetters.forgetBody(stored);
     return { id: info.id, sequence: published.sequence };
   }
 
@@ -98,8 +99,8 @@ export class Redrive {
   /** Deletes one dead letter for good. @throws NotFoundError. */
   async purge(sequence: number): Promise<void> {
     const stored = await this.#get(sequence);
-    await this.#options.deadLetters.forgetBody(stored);
     await this.#options.reader.deleteMessage(this.#options.names.dead, sequence);
+    await this.#options.deadLetters.forgetBody(stored);
   }
 
   async #get(sequence: number): Promise<StoredMessage> {

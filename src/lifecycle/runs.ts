@@ -94,6 +94,12 @@ export interface RunNote {
   error?: RunError;
   delayMs?: number;
   fate?: Fate;
+  /** How long it was put back for without having failed, in ms. */
+  putBackMs?: number;
+}
+
+function waitOf({ delayMs, putBackMs }: RunNote): number {
+  return delayMs ?? putBackMs ?? 0;
 }
 
 export class RunsStore {
@@ -120,7 +126,7 @@ export class RunsStore {
       // A start is the first that is noted of a delivery: what stands there is this very note, or came after it.
       if (note.state === "started" && record?.runs[deliveryCount] !== undefined) return;
       const next = apply(record ?? emptyRecord(id), deliveryCount, note);
-      const ttlMs = keepMs + (note.delayMs ?? 0);
+      const ttlMs = keepMs + waitOf(note);
       // A write that timed out on the way back and was sent again conflicts with itself; reading again finds its entry in place.
       // Where there is no record, none may have come meanwhile; the marker of an expired one stands in the way of that, but once.
       const expected = revision ?? (conflict === 0 ? 0 : undefined);
@@ -152,7 +158,8 @@ export function apply(record: RunsRecord, deliveryCount: number, note: RunNote):
   const runs = prune({ ...record.runs, [deliveryCount]: note.state });
   const errors = note.error && !known ? [...record.errors, note.error].slice(-maxErrors) : record.errors;
   const delayMs = note.delayMs ?? record.delayMs;
-  const until = note.delayMs === undefined ? 0 : wallMs() + note.delayMs;
+  const waitMs = waitOf(note);
+  const until = waitMs === 0 ? 0 : wallMs() + waitMs;
   return { ...record, runs, errors, delayMs, until, ...(note.fate !== undefined && { fate: note.fate }) };
 }
 

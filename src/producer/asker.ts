@@ -8,7 +8,7 @@ import type { TellOptions } from "../actor/context.ts";
 import type { Bus, BusMessage } from "../broker/bus.ts";
 import type { TaskFailedError } from "../kernel/errors.ts";
 import { AskTimeoutError, ClosedError, DuplicateError, toError } from "../kernel/errors.ts";
-import { monotonicMs } from "../kernel/clock.ts";
+import { maxTimerMs, monotonicMs } from "../kernel/clock.ts";
 import { toMs, type Duration } from "../kernel/duration.ts";
 import { decode } from "../message/codec.ts";
 import { header } from "../message/headers.ts";
@@ -127,14 +127,17 @@ export class Asker {
 
   #expect(address: string, timeoutMs: number, actor: string, id: string): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        reject(
-          new AskTimeoutError(
-            id,
-            `${actor} did not answer within ${timeoutMs} ms; the task ${id} stays queued until it expires. Is a worker for it running?`,
-          ),
-        );
-      }, timeoutMs);
+      const timer = setTimeout(
+        () => {
+          reject(
+            new AskTimeoutError(
+              id,
+              `${actor} did not answer within ${timeoutMs} ms; the task ${id} stays queued until it expires. Is a worker for it running?`,
+            ),
+          );
+        },
+        Math.min(timeoutMs, maxTimerMs),
+      );
       this.#waiting.set(address, { id, timer, resolve, reject });
     });
   }

@@ -2,6 +2,7 @@
  * Results: what actors with `result: { ttl }` returned, in KV, each with its own time to live; and the wait for one.
  * A waiter subscribes to a core subject and then looks, so that no waiter needs a consumer.
  */
+import { maxTimerMs } from "../kernel/clock.ts";
 import type { Bucket } from "../broker/bucket.ts";
 import type { Bus } from "../broker/bus.ts";
 import type { TaskFailedError } from "../kernel/errors.ts";
@@ -77,10 +78,10 @@ export class Results {
     let wake: () => void = () => undefined;
     const signalled = new Promise<void>((resolve) => (wake = resolve));
     const unsubscribe = this.#bus.subscribe(this.#names.doneSubject(actor, id), () => wake());
-    const timer = setTimeout(() => wake(), waitMs);
+    const timer = setTimeout(() => wake(), Math.min(waitMs, maxTimerMs));
     try {
       // The subscription must stand at the server before the look, or a result stored in between goes unnoticed.
-      await this.#bus.flush();
+      await this.#bus.flush().catch(() => undefined);
       const now = await this.#read(actor, id);
       if (now && now.state !== "pending") return now;
       await signalled;

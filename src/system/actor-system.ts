@@ -24,6 +24,7 @@ import { createLogger, logWorker } from "../observe/log.ts";
 import { Asker, type AskOptions } from "../producer/asker.ts";
 import { Producer, target, type ManyOptions, type ManySent } from "../producer/producer.ts";
 import { Results, type Outcome } from "../result/results.ts";
+import { Suspects } from "../worker/suspects.ts";
 import { Worker, type WorkOptions } from "../worker/worker.ts";
 import { resolveSystemOptions, type ResolvedSystemOptions, type SystemOptions } from "./options.ts";
 
@@ -55,6 +56,7 @@ export class ActorSystem implements Sender {
   readonly #objects: Objects;
   readonly #deadLetters: DeadLetters;
   readonly #workers = new Set<Worker>();
+  readonly #suspects = new Suspects();
   #closed: Promise<void> | undefined;
 
   private constructor(options: ResolvedSystemOptions, connection: Connection, server: EmbeddedServer | undefined) {
@@ -83,7 +85,11 @@ export class ActorSystem implements Sender {
       names,
       publisher,
       defaults: { codec: options.codec },
-      onAccepted: (actor, id) => results.pending(actor, id),
+      // A courtesy: the task is stored, and its sender must not think otherwise.
+      onAccepted: (actor, id) =>
+        results.pending(actor, id).catch((thrown: unknown) => {
+          this.log.warn({ actor, id, error: toError(thrown).message }, "could not note that the task is pending");
+        }),
       onFirstTell: (actor) => void this.#warnUnserved(actor),
     });
     this.#asker = new Asker({
@@ -93,6 +99,10 @@ export class ActorSystem implements Sender {
       findOutcome: (actor, id, waitMs) => results.get(actor, id, waitMs),
     });
     this.serverEnded = server && this.#watchServer(server);
+    connection.onDown(() => {
+      if (this.#closed === undefined) this.log.warn({ servers: this.servers }, "disconnected; trying again for ever");
+    });
+    connection.onUp(() => this.log.info({ servers: this.servers }, "connected again"));
     connection.onError((error) => this.log.error({ err: error.message }, "the server reported an error"));
   }
 
@@ -209,7 +219,9 @@ export class ActorSystem implements Sender {
         connection: this.#connection,
         acknowledger: this.#acknowledger,
         bus: this.#bus,
-        sender: this,
+        // Not the system itself: its workers send until the last handler has ended, after close() was called.
+        sender: this.#producer,
+        suspects: this.#suspects,
         objects: this.#objects,
         runs: this.parts.runs,
         results: this.parts.results,
@@ -245,8 +257,10 @@ export class ActorSystem implements Sender {
 
   async #watchServer(server: EmbeddedServer): Promise<string> {
     const { code } = await server.exited;
+    // Stopped by close(): it did not end by itself.
+    if (this.#closed !== undefined) return new Promise(() => undefined);
     const why = `the embedded nats-server ended by itself with code ${code ?? "unknown"}; connect again to go on`;
-    if (this.#closed === undefined) this.log.error({ storeDir: server.storeDir }, why);
+    this.log.error({ storeDir: server.storeDir }, why);
     return why;
   }
 

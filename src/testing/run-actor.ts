@@ -221,6 +221,7 @@ async function execute({ config, instance, names, delivery, options }: Execution
       sender: recorder,
       log: options.log ?? silentLogger,
       onProgress: (_run, value) => progress.push(value),
+      isTask: (stream) => stream === names.tasks || stream === names.schedule,
     },
     monotonicMs(),
   );
@@ -239,6 +240,7 @@ async function execute({ config, instance, names, delivery, options }: Execution
         outcome = decided;
         if (decided.kind !== "dead" || input === undefined) return;
         try {
+          run.beginOnDead();
           await instance.onDead(input as never, decided.error, run as never);
           onDead = { state: "returned" };
         } catch (thrown) {

@@ -12,7 +12,7 @@ export interface MessageRef {
   attempt: number;
 }
 
-export type DeferReason = "snooze" | "busy" | "suspect" | "shutdown" | "dead-letters-unavailable";
+export type DeferReason = "snooze" | "busy" | "suspect" | "unavailable" | "dead-letters-unavailable";
 export type LostReason = "deadline" | "loop-gap" | "unconfirmed";
 
 export interface WorkerEvents {

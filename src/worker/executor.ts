@@ -31,6 +31,8 @@ import type { Settler } from "./settle.ts";
 /** Wraps every run of a worker. Call `next` once, with the input or another one; what it gives is what `receive` returned. */
 export type Middleware = (input: unknown, ctx: Context, next: (input: unknown) => Promise<unknown>) => unknown;
 
+const unavailableMs = 1_000;
+
 export interface ExecutorOptions {
   names: Names;
   config: ResolvedConfig;
@@ -70,15 +72,18 @@ export class Executor {
     const { decoder, reporter } = this.#options;
     let outcome: Outcome | undefined;
     let input: unknown;
+    let end: Outcome;
     try {
       // A first delivery has no history, and reads none.
       if (run.delivery.count > 1) await this.#recall(run);
       const object = run.headers.get(header.bodyObject);
-      if (object !== undefined) await this.#fetchBody(run, object);
-      const decoding = decoder.decode(run.delivery, run.body);
-      const decoded = decoding instanceof Promise ? await decoding : decoding;
-      if (decoded.ok) input = decoded.input;
-      outcome = this.#admit(run, decoded);
+      if (object !== undefined) outcome = await this.#fetchBody(run, object);
+      if (outcome === undefined) {
+        const decoding = decoder.decode(run.delivery, run.body);
+        const decoded = decoding instanceof Promise ? await decoding : decoding;
+        if (decoded.ok) input = decoded.input;
+        outcome = this.#admit(run, decoded);
+      }
       if (outcome === undefined && run.delivery.count > 1) outcome = await this.#noteStarted(run);
       if (outcome === undefined) {
         this.#begin(run);
@@ -90,14 +95,21 @@ export class Executor {
         }
         outcome = this.#decide(run, result);
       }
+      end = outcome;
     } catch (thrown) {
-      // What Godwit itself needed (the runs record) could not be had: leave the message to its next delivery.
+      // What Godwit itself needed (the runs record, a body) could not be had: no attempt, and soon again.
       reporter.problem(toError(thrown));
-      outcome = { kind: "lost", reason: "deadline" };
+      end = { kind: "deferred", reason: "unavailable", delayMs: unavailableMs };
     }
-    const settling = this.#settle(run, outcome, input);
-    if (settling !== undefined) await settling;
-    this.#options.onFree(run);
+    try {
+      const settling = this.#settle(run, end, input);
+      if (settling !== undefined) await settling;
+    } catch (thrown) {
+      reporter.problem(toError(thrown));
+    } finally {
+      this.#options.suspects.leave(run);
+      this.#options.onFree(run);
+    }
   }
 
   /** Ends a run from outside: its worker stops, or the message is no longer its own. Its handler's late result is dropped. */
@@ -107,15 +119,18 @@ export class Executor {
 
   /** The first to come here decides what becomes of the run. */
   #settle(run: Run, outcome: Outcome, input: unknown): void | Promise<void> {
-    this.#options.suspects.leave(run);
     if (!run.open) return;
     run.phase = "settling";
     return this.#options.settler.settle(run, outcome, input);
   }
 
   /** Fetches the body of a redriven message. Anyone can publish the header, so it leads to no other object. */
-  async #fetchBody(run: Run, object: string): Promise<void> {
-    if (isRedrivenBody(object)) run.fetchedBody = await this.#options.objects?.get(object);
+  async #fetchBody(run: Run, object: string): Promise<Outcome | undefined> {
+    if (!isRedrivenBody(object)) return undefined;
+    run.fetchedBody = await this.#options.objects?.get(object);
+    if (run.fetchedBody !== undefined) return undefined;
+    const error = new Error(`its body, the object ${object}, is gone from the object store`);
+    return decideInvalid(this.#decider, "undecodable", error, run.history);
   }
 
   /** Reads what earlier runs left. */
@@ -131,7 +146,7 @@ export class Executor {
     if (!run.open || run.delivery.lost) return { kind: "lost", reason: "deadline" };
     const decided = decideAgain(run.history);
     if (decided !== undefined) return decided;
-    if (!decoded.ok) return decideInvalid(this.#decider, decoded.reason, decoded.error, run.history);
+    if (!decoded.ok) return this.#stretch(decideInvalid(this.#decider, decoded.reason, decoded.error, run.history));
     const expires = run.headers.get(header.expires);
     const outcome = decideAdmission(this.#decider, expires !== undefined && Number(expires) < wallMs(), run.history);
     if (outcome !== undefined) return outcome;
@@ -157,7 +172,11 @@ export class Executor {
 
   #decide(run: Run, result: RunResult): Outcome {
     run.end();
-    const outcome = decideRun(this.#decider, result, run.history);
+    return this.#stretch(decideRun(this.#decider, result, run.history));
+  }
+
+  /** A retry beyond the worker's budget waits longer. */
+  #stretch(outcome: Outcome): Outcome {
     if (outcome.kind === "retry") {
       const { budget, config } = this.#options;
       outcome.delayMs = budget.stretch(outcome.delayMs, config.retry.maxMs, monotonicMs());

@@ -4,7 +4,7 @@ import type { ActorClass } from "../actor/actor-class.ts";
 import type { Context, PublishOptions, Sender, Sent, TellOptions } from "../actor/context.ts";
 import type { EventType } from "../actor/event.ts";
 import type { AnyDelivery } from "../broker/delivery.ts";
-import { monotonicMs } from "../kernel/clock.ts";
+import { maxTimerMs, monotonicMs } from "../kernel/clock.ts";
 import type { Logger } from "../kernel/logger.ts";
 import { header, traceHeaders, type HeaderFields, type ReceivedHeaders } from "../message/headers.ts";
 import { checkId } from "../message/names.ts";
@@ -23,6 +23,8 @@ export interface RunServices {
   sender: Sender;
   log: Logger;
   onProgress: (run: Run, value: unknown) => void;
+  /** True for the streams of tasks, sent at once or delayed. */
+  isTask: (stream: string) => boolean;
 }
 
 export class Run implements Context {
@@ -46,6 +48,7 @@ export class Run implements Context {
   #controller: AbortController | undefined;
   #abortReason: unknown;
   #log: Logger | undefined;
+  #step: "receive" | "onDead" = "receive";
   #children = 0;
 
   constructor(delivery: AnyDelivery, services: RunServices, nowMs: number) {
@@ -106,7 +109,19 @@ export class Run implements Context {
     this.beganMs = monotonicMs();
     if (softLimitMs === undefined) return;
     const abort = (): void => this.abort(new Error(`the soft time limit of ${softLimitMs} ms has passed`));
-    this.#softTimer = setTimeout(abort, softLimitMs);
+    this.#softTimer = setTimeout(abort, Math.min(softLimitMs, maxTimerMs));
+  }
+
+  /** `onDead` begins: what it sends is counted anew, so that it is no repeat of what `receive` sent. */
+  beginOnDead(): void {
+    this.#step = "onDead";
+    this.#children = 0;
+  }
+
+  /** What brought the message here: its event, also when that was requeued, else that it is a task. */
+  get #cause(): string {
+    const { stream, subject } = this.delivery;
+    return this.#services.isTask(stream) ? (this.headers.get(header.event) ?? "task") : `${stream} ${subject}`;
   }
 
   /** Its handler has ended. */
@@ -149,7 +164,7 @@ export class Run implements Context {
     const id =
       options.id ??
       createHash("sha256")
-        .update(JSON.stringify([this.actor, this.id, verb, target, this.#children]))
+        .update(JSON.stringify([this.actor, this.id, this.#cause, this.#step, verb, target, this.#children]))
         .digest("base64url")
         .slice(0, 27);
     const headers: HeaderFields = {};

@@ -90,8 +90,10 @@ export class Settler {
       case "deferred":
       case "interrupted": {
         // A `started` that stays would be taken for a stall.
-        if (run.noted && !(await this.#note(run, { state: "interrupted" }))) return this.#lose(run);
-        return this.#end(run, outcome, { kind: "nak", delayMs: outcome.kind === "deferred" ? outcome.delayMs : 0 });
+        const delayMs = outcome.kind === "deferred" ? outcome.delayMs : 0;
+        const note: RunNote = { state: "interrupted", putBackMs: delayMs };
+        if (run.noted && !(await this.#note(run, note))) return this.#lose(run);
+        return this.#end(run, outcome, { kind: "nak", delayMs });
       }
       case "dead":
         return this.#bury(run, outcome, input);
@@ -157,6 +159,7 @@ export class Settler {
     if (reply !== undefined && !run.delivery.lost) this.#answerFailed(reply, failure);
     if (input !== undefined && !run.delivery.lost) {
       try {
+        run.beginOnDead();
         await actor.onDead(input as never, error, run as never);
       } catch (thrown) {
         run.log.error({ err: toError(thrown) }, "onDead failed");

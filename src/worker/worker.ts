@@ -9,6 +9,7 @@ import type { Connection } from "../broker/connection.ts";
 import type { Objects } from "../broker/objects.ts";
 import type { Acknowledger } from "../broker/acknowledger.ts";
 import type { Provision } from "../broker/topology.ts";
+import { maxTimerMs } from "../kernel/clock.ts";
 import { ClosedError, toError } from "../kernel/errors.ts";
 import type { Duration } from "../kernel/duration.ts";
 import { toMs } from "../kernel/duration.ts";
@@ -29,7 +30,7 @@ import { LoopMonitor } from "./loop-monitor.ts";
 import { Reporter, type OutcomeCounts } from "./reporter.ts";
 import { Settler } from "./settle.ts";
 import { Slots } from "./slots.ts";
-import { Suspects } from "./suspects.ts";
+import type { Suspects } from "./suspects.ts";
 
 export interface WorkOptions {
   /** Handlers that run at once in this worker, over all its actors. Default: the sum of the actors' own. */
@@ -56,6 +57,8 @@ export interface WorkerServices {
   deadLetters: DeadLetters;
   provision: Provision;
   log: Logger;
+  /** One for the process: a death takes all its workers. */
+  suspects: Suspects;
 }
 
 export interface WorkerStats {
@@ -79,7 +82,6 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #loop: LoopMonitor;
   readonly #lifecycle = new Lifecycle();
   readonly #budget = new RetryBudget();
-  readonly #suspects = new Suspects();
   readonly #started: RegisteredActor[] = [];
   readonly #running: RunningActor[] = [];
   /** Settles once no further actor will be started. */
@@ -152,7 +154,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   async #stopOnce(graceMs: number): Promise<void> {
     await this.#startEnded;
-    const grace = AbortSignal.timeout(graceMs);
+    const grace = AbortSignal.timeout(Math.min(graceMs, maxTimerMs));
     await Promise.all(this.#running.map(({ intake }) => intake.drain(grace)));
     await Promise.all(this.#running.map(({ reporter }) => reporter.settled()));
     for (const { intake } of this.#running) intake.close();
@@ -196,7 +198,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       runs,
       lifecycle: this.#lifecycle,
       budget: this.#budget,
-      suspects: this.#suspects,
+      suspects: this.#services.suspects,
       settler,
       reporter,
       onFree: (run) => intake.freed(run),
@@ -211,7 +213,13 @@ export class Worker extends EventEmitter<WorkerEvents> {
       loop: this.#loop,
       executor,
       reporter,
-      services: { actor: config.name, sender, log, onProgress: (run, value) => reporter.progress(run, value) },
+      services: {
+        actor: config.name,
+        sender,
+        log,
+        onProgress: (run, value) => reporter.progress(run, value),
+        isTask: (stream) => stream === names.tasks || stream === names.schedule,
+      },
       onFree: () => this.#replenish(intake),
     });
     return { ...actor, intake, reporter };
