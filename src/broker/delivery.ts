@@ -8,7 +8,7 @@
 import type { Msg } from "@nats-io/transport-node";
 import { monotonicMs } from "../kernel/clock.ts";
 import type { ReceivedHeaders } from "../message/headers.ts";
-import { readHeaders } from "./bus.ts";
+import { readHeaders } from "./received-headers.ts";
 import type { Acknowledger } from "./acknowledger.ts";
 
 const acked = Buffer.from("+ACK");

@@ -1,7 +1,7 @@
 /** Stream reader: looks into streams from outside, for people and tools; no message's way leads through it. */
 import { JetStreamApiError, type CompletionResult, type StoredMsg } from "@nats-io/jetstream";
 import type { ReceivedHeaders } from "../message/headers.ts";
-import { NatsHeaders } from "./bus.ts";
+import { NatsHeaders } from "./received-headers.ts";
 import type { Connection } from "./connection.ts";
 
 export interface StoredMessage {

@@ -14,7 +14,7 @@ import { Puller } from "../broker/puller.ts";
 import { monotonicMs } from "../kernel/clock.ts";
 import type { ActorDurable } from "./durables.ts";
 import type { Executor } from "./executor.ts";
-import type { LoopMonitor } from "./loop-monitor.ts";
+import type { ArrivalClock } from "./arrival-clock.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Reporter } from "./reporter.ts";
 import { Run, type RunServices } from "./run.ts";
@@ -30,7 +30,7 @@ export interface IntakeOptions {
   /** This actor's slots, and those of the whole worker. */
   slots: Slots;
   ceiling: Slots;
-  loop: LoopMonitor;
+  arrivals: ArrivalClock;
   executor: Executor;
   reporter: Reporter;
   services: RunServices;
@@ -63,8 +63,8 @@ export class Intake {
           stream,
           durable,
           onMessage: (message) => {
-            const { loop, acknowledger } = this.#options;
-            const delivery = new Delivery(message, ackWaitMs, loop.sentSinceMs, acknowledger);
+            const { arrivals, acknowledger } = this.#options;
+            const delivery = new Delivery(message, ackWaitMs, arrivals.sentSinceMs, acknowledger);
             this.#accept(delivery);
             return delivery.pending;
           },
@@ -138,10 +138,10 @@ export class Intake {
   }
 
   #accept(delivery: Delivery): void {
-    const { loop, services } = this.#options;
+    const { arrivals, services } = this.#options;
     const nowMs = monotonicMs();
     const run = new Run(delivery, services, nowMs);
-    if (loop.gapMs(nowMs) > delivery.ackWaitMs / 3) {
+    if (arrivals.gapMs(nowMs) > delivery.ackWaitMs / 3) {
       run.phase = "done";
       this.#options.reporter.settling();
       this.#options.reporter.ended(run, { kind: "lost", reason: "loop-gap" });

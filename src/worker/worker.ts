@@ -26,7 +26,7 @@ import { ensureDurables } from "./durables.ts";
 import type { WorkerEvents } from "./events.ts";
 import { Executor, type Middleware } from "./executor.ts";
 import { Intake } from "./intake.ts";
-import { LoopMonitor } from "./loop-monitor.ts";
+import { ArrivalClock } from "./arrival-clock.ts";
 import { Reporter, type OutcomeCounts } from "./reporter.ts";
 import { Settler } from "./settle.ts";
 import { Slots } from "./slots.ts";
@@ -79,7 +79,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #actors: RegisteredActor[];
   readonly #middleware: readonly Middleware[];
   readonly #ceiling: Slots;
-  readonly #loop: LoopMonitor;
+  readonly #arrivals: ArrivalClock;
   readonly #lifecycle = new Lifecycle();
   readonly #budget = new RetryBudget();
   readonly #started: RegisteredActor[] = [];
@@ -94,7 +94,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     super();
     const { concurrency, use } = resolveOptions(workOptions, options, "options of work()");
     this.#services = services;
-    this.#loop = new LoopMonitor(services.connection);
+    this.#arrivals = new ArrivalClock(services.connection);
     this.#actors = registerActors(sources);
     this.#middleware = use;
     this.#ceiling = new Slots(concurrency ?? this.#actors.reduce((sum, actor) => sum + actor.config.concurrency, 0));
@@ -127,7 +127,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       await this.stop({ grace: 0 });
       throw error;
     }
-    this.#loop.start();
+    this.#arrivals.start();
     for (const { intake } of this.#running) intake.start();
   }
 
@@ -158,7 +158,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     await Promise.all(this.#running.map(({ intake }) => intake.drain(grace)));
     await Promise.all(this.#running.map(({ reporter }) => reporter.settled()));
     for (const { intake } of this.#running) intake.close();
-    this.#loop.stop();
+    this.#arrivals.stop();
     for (const { config, instance } of this.#started.toReversed()) {
       try {
         await instance.stop();
@@ -210,7 +210,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       ackWaitMs: config.ackWaitMs,
       slots: new Slots(config.concurrency),
       ceiling: this.#ceiling,
-      loop: this.#loop,
+      arrivals: this.#arrivals,
       executor,
       reporter,
       services: {

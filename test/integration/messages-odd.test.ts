@@ -64,7 +64,7 @@ test("a backoff that throws waits for the base, and its attempts count", async (
 test("what onDead sends is no duplicate of what receive sent, and neither is what another cause sends", async () => {
   const system = await stage.connect();
   const client = await stage.client();
-  class Sending extends Actor<unknown> {
+  class Sending extends Actor {
     static override readonly config = { name: "sending", retry: { attempts: 1 }, subscribe: [on("it.happened")] };
     override async receive(_input: unknown, ctx: Context): Promise<void> {
       await ctx.tell("child", { by: "receive" });

@@ -2,7 +2,7 @@
 import { headers as newHeaders, type Msg } from "@nats-io/transport-node";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { NatsHeaders, readHeaders } from "../../src/broker/bus.ts";
+import { NatsHeaders, readHeaders } from "../../src/broker/received-headers.ts";
 import { useStage } from "../support/stage.ts";
 
 const stage = useStage();

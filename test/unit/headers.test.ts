@@ -2,7 +2,7 @@
 import { headers as newHeaders, type MsgHdrs } from "@nats-io/transport-node";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { NatsHeaders } from "../../src/broker/bus.ts";
+import { NatsHeaders } from "../../src/broker/received-headers.ts";
 import { encodeHeaders } from "../../src/broker/publisher.ts";
 import { checkUserHeaders, isControlHeader, parseReplyAddress } from "../../src/message/headers.ts";
 

@@ -1,5 +1,5 @@
 /**
- * Loop monitor: knows since when a message that is read now can have been on its way, so that what waited for long in a socket is not
+ * Arrival clock: knows since when a message that is read now can have been on its way, so that what waited for long in a socket is not
  * taken for fresh: after SIGSTOP, a handler that blocked the event loop, a network that held bytes back.
  * 1. Whatever is read after the answer to a ping was sent after that ping. The clock alone cannot tell: after a pause the timers
  *    may have their turn before the socket has.
@@ -10,7 +10,7 @@ import { monotonicMs } from "../kernel/clock.ts";
 
 const beatMs = 100;
 
-export class LoopMonitor {
+export class ArrivalClock {
   readonly #connection: Connection;
   #sentSinceMs = monotonicMs();
   #asking = false;
