@@ -7,19 +7,47 @@ export { loadActors } from "./actor/loader.ts";
 export { RetryAfter, Snooze, Terminal } from "./actor/signals.ts";
 export type { ActorClass, ActorInput, ActorOutput, ActorSource } from "./actor/actor-class.ts";
 export type { ActorConfig, BackoffFunction, RetryConfig } from "./actor/config.ts";
-export type { Context, PublishOptions, Sent, TellOptions } from "./actor/context.ts";
+export type { Context, PublishOptions, Sender, Sent, TellOptions } from "./actor/context.ts";
 export type { EventType, ForeignSubject, Subscription } from "./actor/event.ts";
 export type { SystemLimits, SystemOptions, EmbeddedOptions } from "./system/options.ts";
+export type { DurabilityProfile, Provision } from "./broker/topology.ts";
+export type { LogLevel } from "./observe/log.ts";
 export type { AskOptions } from "./producer/asker.ts";
 export type { ManyOptions, ManySent } from "./producer/producer.ts";
 export type { Outcome } from "./result/results.ts";
 export type { Middleware } from "./worker/executor.ts";
 export type { DeferReason, LostReason, MessageRef, WorkerEvents } from "./worker/events.ts";
+export type { OutcomeCounts } from "./worker/reporter.ts";
 export type { Worker, WorkerStats, WorkOptions } from "./worker/worker.ts";
-export type { DeadInfo, DeadMessage } from "./lifecycle/dead-letter.ts";
-export type { DeadFilter, DeadSummary } from "./lifecycle/redrive.ts";
+export type { DeadInfo, DeadMessage, HeaderList } from "./lifecycle/dead-letter.ts";
+export type { DeadFilter, DeadSummary, Redrive } from "./lifecycle/redrive.ts";
+export type { RunError } from "./lifecycle/runs.ts";
+export type { CodecName } from "./message/codec.ts";
 export type { DeadReason } from "./message/failure.ts";
+export type { HeaderFields, ReceivedHeaders } from "./message/headers.ts";
 export type { Duration } from "./kernel/duration.ts";
 export type { Logger } from "./kernel/logger.ts";
 export type { Lane } from "./message/names.ts";
-export * from "./kernel/errors.ts";
+export {
+  GodwitError,
+  ConfigError,
+  InvalidNameError,
+  InvalidMessageError,
+  DecodeError,
+  EncodeError,
+  ConnectError,
+  UnsupportedServerError,
+  EmbeddedServerError,
+  TopologyMismatchError,
+  QueueFullError,
+  PayloadTooLargeError,
+  PublishError,
+  PublishTimeoutError,
+  AskTimeoutError,
+  DuplicateError,
+  TaskFailedError,
+  ActorNotFoundError,
+  ClosedError,
+  NotFoundError,
+  InUseError,
+} from "./kernel/errors.ts";

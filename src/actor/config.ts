@@ -14,6 +14,7 @@ export type BackoffKind = "exponential" | "linear" | "fixed";
 /** `full`: anywhere between 0 and the delay. `decorrelated`: between base and three times the last delay. `none`: the delay itself. */
 export type JitterKind = "full" | "decorrelated" | "none";
 
+/** How often and when a failed run is repeated. `Terminal`, `RetryAfter` and `Snooze` go before it. */
 export interface RetryConfig {
   /** Runs in all, the first included. Default 5. */
   attempts?: number;

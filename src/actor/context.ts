@@ -17,19 +17,21 @@ export interface Sent {
   duplicate: boolean;
 }
 
+/** What `publish` takes beside the event and its body; `tell` takes it too. */
 export interface PublishOptions {
   /** Makes the send idempotent inside the dedup window (2 min). Default: a new one. 1–128 bytes. */
   id?: string;
-  /** `"msgpack"` (default) or `"json"`. */
+  /** `"msgpack"` or `"json"`. Default: the actor's of a task, else the system's. */
   codec?: CodecName;
   /** Headers that travel along; names beginning with `Nats-` or `Godwit-` are refused. */
   headers?: HeaderFields;
 }
 
+/** What `tell` takes beside the actor and the body. */
 export interface TellOptions extends PublishOptions {
   /** Run no earlier than after this. Sending the same id again with another delay moves the task, while it still waits. */
   delay?: Duration;
-  /** Default `"normal"`. */
+  /** Default: the actor's own, else `"normal"`. */
   lane?: Lane;
   /** Too old to be worth running after this, the delay not counted: then a dead letter with reason `expired`. */
   expiresIn?: Duration;
@@ -43,7 +45,9 @@ export interface Sender {
   publish<E extends EventType>(event: E, body: EventInput<E>, options?: PublishOptions): Promise<Sent>;
 }
 
+/** What `receive` and `onDead` are handed beside the input: the message they handle, and what they may do meanwhile. */
 export interface Context extends Sender {
+  /** The message's id: the sender's, else `<stream>-<sequence>`. The same in every delivery, so it does as an idempotency key. */
   readonly id: string;
   /** The actor's name. */
   readonly actor: string;
@@ -53,7 +57,9 @@ export interface Context extends Sender {
   readonly deliveries: number;
   /** Aborts at the soft time limit, when the worker's grace ends, and when the message is no longer this worker's. */
   readonly signal: AbortSignal;
+  /** The system's logger, with the actor, the id and the attempt in each line. */
   readonly log: Logger;
+  /** The headers that the message came with, Godwit's own included. */
   readonly headers: ReceivedHeaders;
   /** Wall-clock ms at which the stream stored the message. */
   readonly storedAtMs: number;

@@ -12,7 +12,21 @@ export interface MessageRef {
   attempt: number;
 }
 
+/**
+ * Why a message was put back without an attempt being counted.
+ * - `snooze`: its handler threw `Snooze`.
+ * - `busy`: it found no free handler for a second; another worker may have one.
+ * - `suspect`: an earlier run died with its worker, and it may not run beside another such message.
+ * - `unavailable`: Godwit could not have what it needs to run it, such as the record of its earlier runs.
+ * - `dead-letters-unavailable`: it is to be a dead letter, which could not be stored.
+ */
 export type DeferReason = "snooze" | "busy" | "suspect" | "unavailable" | "dead-letters-unavailable";
+/**
+ * Why a message is no longer this worker's. It comes again, unless its settlement did reach the server.
+ * - `deadline`: its visibility timeout passed without a confirmed progress mark.
+ * - `loop-gap`: it may have been on its way for more than a third of that timeout, as after a standstill, and was dropped unread.
+ * - `unconfirmed`: it was settled, and the server did not confirm that in time.
+ */
 export type LostReason = "deadline" | "loop-gap" | "unconfirmed";
 
 export interface WorkerEvents {
