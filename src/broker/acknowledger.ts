@@ -2,10 +2,12 @@
  * Acknowledger: sends settles and progress marks, and learns from the server that they arrived.
  * 1. The settles of one consumer that come in one turn of the event loop go out together, and only the last asks for an answer. They
  *    share a connection, and the server takes a consumer's settles in order, so its answer stands for all of them.
- * 2. A group without an answer is sent again, whole: what ends a message can be said twice.
- * 3. A nak goes by itself, and is sent again only while the message cannot have come back: a second one would take it from the worker
+ * 2. Not so over a reconnect: a server that was killed may have forgotten deliveries, and passes over what settles them without a
+ *    word, until it has made them again. What was delivered before goes by itself and asks for its own answer.
+ * 3. What has no answer is sent again, each by itself: what ends a message can be said twice.
+ * 4. A nak goes by itself, and is sent again only while the message cannot have come back: a second one would take it from the worker
  *    that runs it by then.
- * 4. Nothing is sent for a delivery after its deadline.
+ * 5. Nothing is sent for a delivery after its deadline.
  */
 import { monotonicMs } from "../kernel/clock.ts";
 import { PipelineRequest, type Pipeline, type Wire } from "./pipeline.ts";
@@ -19,6 +21,8 @@ export interface PendingSettle {
   replyTo: string;
   body: Uint8Array;
   deadlineMs: number;
+  /** When it was delivered, at the earliest; monotonic. */
+  heldSinceMs: number;
   /** For a nak, how long after it the message comes back; `undefined` for what ends a message. */
   delayMs: number | undefined;
   onEnd: (confirmed: boolean) => void;
@@ -36,6 +40,10 @@ export class Acknowledger {
   settle(consumer: string, settle: PendingSettle): void {
     if (settle.delayMs !== undefined) {
       this.#pipeline.send(new NakRequest(settle, settle.delayMs));
+      return;
+    }
+    if (settle.heldSinceMs < this.#pipeline.connectedSinceMs) {
+      this.#send([settle]);
       return;
     }
     if (this.#turn.size === 0) setImmediate(this.#flush);
@@ -80,6 +88,11 @@ class SettleGroup extends PipelineRequest {
       wire.publish(replyTo, body);
     }
     super.transmit(wire, reply);
+  }
+
+  override parts(): PipelineRequest[] {
+    if (this.#settles.length === 1) return [this];
+    return this.#settles.map((settle) => new SettleGroup([settle], this.#sendRest));
   }
 
   override onReply(): boolean {

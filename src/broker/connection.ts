@@ -7,6 +7,7 @@ import {
   type Subscription,
 } from "@nats-io/transport-node";
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
+import { monotonicMs } from "../kernel/clock.ts";
 import { ConnectError, toError, UnsupportedServerError } from "../kernel/errors.ts";
 
 /** The oldest nats-server that has all Godwit builds on (schedules with time zones, reset, batches). */
@@ -25,6 +26,7 @@ export class Connection {
   readonly jsm: JetStreamManager;
   readonly servers: string[];
   #up = true;
+  #upSinceMs = 0;
   #maxPayloadBytes = 1_048_576;
   readonly #upListeners = new Set<() => void>();
   readonly #downListeners = new Set<() => void>();
@@ -82,6 +84,11 @@ export class Connection {
   /** False between a disconnect and the reconnect. What is published meanwhile is lost by the client. */
   get up(): boolean {
     return this.#up;
+  }
+
+  /** When the connection that there is was made, monotonic; 0 for the first. */
+  get upSinceMs(): number {
+    return this.#upSinceMs;
   }
 
   get closed(): boolean {
@@ -159,6 +166,7 @@ export class Connection {
         this.#tell(this.#downListeners);
       } else if (status.type === "reconnect") {
         this.#up = true;
+        this.#upSinceMs = monotonicMs();
         this.#tell(this.#upListeners);
       } else if (status.type === "error") {
         for (const listener of this.#errorListeners) listener(status.error);

@@ -32,6 +32,7 @@ export class Delivery {
   deadlineMs: number;
   /** Monotonic ms at which the last progress mark was sent, confirmed or not. */
   markedMs: number;
+  readonly #heldSinceMs: number;
   #settled = false;
   #headers: ReceivedHeaders | undefined;
   readonly #message: Msg;
@@ -52,6 +53,7 @@ export class Delivery {
     this.sequence = Number(parts[at + 3]);
     this.pending = Number(parts[at + 6]);
     this.ackWaitMs = ackWaitMs;
+    this.#heldSinceMs = heldSinceMs;
     this.markedMs = heldSinceMs;
     this.deadlineMs = heldSinceMs + ackWaitMs - marginMs(ackWaitMs);
     this.#message = message;
@@ -111,6 +113,7 @@ export class Delivery {
       replyTo: this.#replyTo,
       body: settlementBody(settlement),
       deadlineMs: this.deadlineMs,
+      heldSinceMs: this.#heldSinceMs,
       delayMs: settlement.kind === "nak" ? settlement.delayMs : undefined,
       onEnd,
     });

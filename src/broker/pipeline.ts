@@ -57,6 +57,11 @@ export abstract class PipelineRequest {
     return this.resendMs !== Infinity;
   }
 
+  /** What is sent when it has to be sent again. */
+  parts(): readonly PipelineRequest[] {
+    return [this];
+  }
+
   /** Return false to have it sent again soon. */
   abstract onReply(reply: Msg): boolean;
 
@@ -122,6 +127,11 @@ export class Pipeline {
       offUp();
       subscription.unsubscribe();
     };
+  }
+
+  /** When the connection that there is was made, monotonic; 0 for the first. */
+  get connectedSinceMs(): number {
+    return this.#connection.upSinceMs;
   }
 
   /** Sends at once when the connection is up. Answers come through the request's own methods. */
@@ -194,6 +204,16 @@ export class Pipeline {
     }
   }
 
+  #repeat(token: number, request: PipelineRequest, nowMs: number): void {
+    const parts = request.parts();
+    if (parts.length === 1) {
+      this.#transmit(token, request, nowMs);
+      return;
+    }
+    this.#pending.delete(token);
+    for (const part of parts) this.send(part);
+  }
+
   #refusal({ subject, body, headers }: PipelineRequest, error: Error): Error {
     const sizeBytes = body.length + (headers?.length ?? 0);
     const { maxPayloadBytes } = this.#connection;
@@ -202,9 +222,10 @@ export class Pipeline {
 
   #sendAll(): void {
     const nowMs = monotonicMs();
-    for (const [token, request] of this.#pending) {
+    // A copy, because what is sent in parts is pending anew.
+    for (const [token, request] of Array.from(this.#pending)) {
       if (request.sends > 0 && !request.mayRepeat(nowMs)) continue;
-      if (nowMs < request.deadlineMs) this.#transmit(token, request, nowMs);
+      if (nowMs < request.deadlineMs) this.#repeat(token, request, nowMs);
     }
   }
 
@@ -215,7 +236,7 @@ export class Pipeline {
         this.#pending.delete(token);
         request.onDeadline();
       } else if (nowMs >= request.resendAtMs && (request.sends === 0 || request.mayRepeat(nowMs))) {
-        this.#transmit(token, request, nowMs);
+        this.#repeat(token, request, nowMs);
       }
     }
     if (this.#pending.size === 0) {

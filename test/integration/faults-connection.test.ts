@@ -70,9 +70,22 @@ async function cutWorksAgain(): Promise<void> {
   );
 }
 
+/** Makes the durable anew, and has it give out the first message: it passes over what settles another, without a word. */
+async function forgetAllButTheFirst(): Promise<void> {
+  const { names, connection } = system.parts;
+  const durable = names.durable(workName);
+  const { config } = await connection.jsm.consumers.info(names.tasks, durable);
+  await connection.jsm.consumers.delete(names.tasks, durable);
+  await connection.jsm.consumers.add(names.tasks, config);
+  const first = connection.nc.subscribe("faults.first", { max: 1 });
+  connection.nc.publish(`$JS.API.CONSUMER.MSG.NEXT.${names.tasks}.${durable}`, "1", { reply: "faults.first" });
+  for await (const message of first) expect(message.reply).toContain(".1.1.1.");
+}
+
 describe("a connection that drops", () => {
   test("five times with 32 messages in hand makes no stall, burns no attempt and loses nothing", async () => {
-    await scene.work({ worker: "w", servers: proxy.url, concurrency: 32, ackWaitMs: 2_000 });
+    const { connection } = (await scene.work({ worker: "w", servers: proxy.url, concurrency: 32, ackWaitMs: 2_000 }))
+      .system.parts;
     await system.tellMany(
       workName,
       Array.from({ length: 96 }, (): Job => ({ do: "work", ms: 1_500 })),
@@ -81,6 +94,8 @@ describe("a connection that drops", () => {
     for (let drop = 0; drop < 5; drop++) {
       await until("32 are in hand", () => journal.of("run").length === Math.min(96, 32 * (1 + Math.floor(drop / 2))));
       await dropAndReturn();
+      // A drop in the middle of the handshake would make the client wait for its own timeout.
+      await until("it is up", () => connection.up);
     }
     await untilDrained(system);
     await until("all is confirmed", () => journal.count("completed").messages === 96);
@@ -139,6 +154,34 @@ describe("a connection that drops", () => {
     expect(runsBy("w", "m")).toBe(1);
     expect(scene.journal.of("lost")).toEqual([]);
   });
+
+  test.each(["before the acks are sent", "while they are on their way"])(
+    "to a server that forgot what it had delivered, %s: only an ack that it took counts as confirmed",
+    async (when) => {
+      // All are done in the turn of the loop that the last of them blocks: their acks go out together, the first one's last.
+      await scene.spawn({ worker: "w", servers: proxy.url, ackWaitMs: 10_000, concurrency: 4 });
+      for (const [at, ms] of [2_200, 2_100, 2_000].entries()) {
+        await system.tell(workName, { do: "work", ms }, { id: ids[at] as string });
+      }
+      await system.tell(workName, { do: "block", afterMs: 1_500, ms: 1_000 }, { id: "blocker" });
+      await until("all run", () => scene.journal.of("run").length === 4);
+      if (when.startsWith("while")) await until("it blocks", () => scene.journal.of("blocks").length === 1);
+      const { accepted } = proxy;
+      proxy.cut();
+      await forgetAllButTheFirst();
+      proxy.mend();
+      await until("the client is back", () => proxy.accepted > accepted);
+      expect(scene.journal.of("blocks")).toHaveLength(when.startsWith("while") ? 1 : 0);
+      await untilDrained(system);
+      await until("all is confirmed", () => scene.journal.count("completed").messages === 4);
+      const { entries } = scene.journal;
+      const again = entries.filter(
+        ({ what, id }, at) =>
+          what === "run" && entries.slice(0, at).some((before) => before.what === "completed" && before.id === id),
+      );
+      expect(again).toEqual([]);
+    },
+  );
 
   test("after a nak, before its confirmation: it is not sent again over the run that it made", async () => {
     const setup = { ackWaitMs: 6_000, concurrency: 1 };

@@ -5,12 +5,14 @@ import type { ActorSystem, Context, MessageRef, Worker } from "godwit";
 import type { Entry, Journal } from "./journal.ts";
 
 /**
- * What a message asks of its handler. `work`: take `ms`. `block`: take `ms` of the event loop. `kill`: after `ms`, SIGKILL the own worker.
+ * What a message asks of its handler. `work`: take `ms`. `block`: after `afterMs`, take `ms` of the event loop. `kill`: after `ms`, SIGKILL the own worker.
  * `obey`: take `ms` unless the signal aborts. `fail`, `terminal`, `snooze`: take `ms`, then throw an error, Terminal, a Snooze of `ms`.
  */
 export interface Step {
   do: "work" | "block" | "kill" | "obey" | "fail" | "terminal" | "snooze";
   ms?: number;
+  /** Default 20. */
+  afterMs?: number;
 }
 
 export interface Job extends Step {
@@ -66,7 +68,7 @@ export async function startWork(system: ActorSystem, setup: WorkerSetup, journal
       journal.write(entry("run", ctx));
       const step = job.at?.[setup.worker] ?? job;
       const ms = Math.min(step.ms ?? 0, setup.atMostMs ?? Infinity);
-      await perform(step.do, ms, ctx, () => journal.write(entry("blocks", ctx)));
+      await perform({ ...step, ms }, ctx, () => journal.write(entry("blocks", ctx)));
       journal.write(entry(ctx.signal.aborted ? "aborted" : "done", ctx));
       return { by: setup.worker };
     }
@@ -93,7 +95,11 @@ export async function startWork(system: ActorSystem, setup: WorkerSetup, journal
   return worker;
 }
 
-async function perform(what: Step["do"], ms: number, ctx: Context, blocks: () => void): Promise<void> {
+async function perform(
+  { do: what, ms, afterMs = 20 }: Step & { ms: number },
+  ctx: Context,
+  blocks: () => void,
+): Promise<void> {
   switch (what) {
     case "work":
       if (ms > 0) await wait(ms);
@@ -103,7 +109,7 @@ async function perform(what: Step["do"], ms: number, ctx: Context, blocks: () =>
       return;
     case "block":
       // In the timers' part of the loop's turn, where other timers come before the socket.
-      await wait(20);
+      await wait(afterMs);
       blocks();
       for (const endMs = performance.now() + ms; performance.now() < endMs;);
       return;
