@@ -58,7 +58,8 @@ export class Connection {
         // A connection that neither answers nor closes is given up after 6 s.
         pingInterval: 2_000,
         maxPingOut: 2,
-        timeout: 5_000,
+        // Of one attempt. A connection that drops in its handshake is waited for this long, so no longer.
+        timeout: 2_000,
         noAsyncTraces: true,
       });
     } catch (cause) {

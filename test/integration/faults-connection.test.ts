@@ -276,6 +276,19 @@ describe("a worker is never silent", () => {
     for (const ms of [dropMs, killMs, deleteMs]) expect(ms).toBeLessThan(1_000);
   });
 
+  test("after a connection that dropped in its handshake", async () => {
+    await scene.work({ worker: "w", servers: proxy.url });
+    await latencyMs("warm");
+    let drops = 0;
+    proxy.onRequest = (bytes) => {
+      if (drops++ < 1 && bytes.includes("CONNECT {")) proxy.drop();
+    };
+    proxy.drop();
+    const ms = await latencyMs("after the drops");
+    console.log(`first message after a drop in the handshake: ${Math.round(ms)} ms`);
+    expect(ms).toBeLessThan(4_000);
+  });
+
   test("on a connection that neither answers nor closes", async () => {
     await scene.work({ worker: "w", servers: proxy.url });
     await latencyMs("warm");
