@@ -73,7 +73,7 @@ export class Settler {
         if (!run.delivery.lost) this.#options.onResultLost(run, toError(thrown));
       }
     }
-    if (reply !== undefined && !run.delivery.lost) this.#answer(reply, outcome.value);
+    if (reply !== undefined && !run.delivery.lost) this.#answer(run, reply, outcome.value);
     return this.#end(run, outcome, { kind: "ack" });
   }
 
@@ -156,7 +156,7 @@ export class Settler {
       }
     }
     const reply = parseReplyAddress(run.headers.get(header.reply));
-    if (reply !== undefined && !run.delivery.lost) this.#answerFailed(reply, failure);
+    if (reply !== undefined && !run.delivery.lost) this.#answerFailed(run, reply, failure);
     if (input !== undefined && !run.delivery.lost) {
       try {
         run.beginOnDead();
@@ -228,22 +228,22 @@ export class Settler {
     }
   }
 
-  #answer(reply: string, value: unknown): void {
+  #answer(run: Run, reply: string, value: unknown): void {
     const { names, bus } = this.#options;
     const subject = names.replySubject(reply);
     try {
       const fields = { [header.contentType]: contentTypes.msgpack, [header.outcome]: "completed" };
-      bus.publish(subject, encode(value, "msgpack"), fields);
+      bus.publish(subject, encode(value, "msgpack"), fields, run.delivery.deadlineMs);
     } catch (thrown) {
       // The handler returned what cannot travel; the asker should hear that rather than wait.
-      this.#answerFailed(reply, writeFailure("unanswerable", toError(thrown)));
+      this.#answerFailed(run, reply, writeFailure("unanswerable", toError(thrown)));
     }
   }
 
-  #answerFailed(reply: string, failure: Failure<FailureReason>): void {
+  #answerFailed(run: Run, reply: string, failure: Failure<FailureReason>): void {
     const { names, bus } = this.#options;
     const fields = { [header.contentType]: contentTypes.msgpack, [header.outcome]: "failed" };
-    bus.publish(names.replySubject(reply), encode(failure, "msgpack"), fields);
+    bus.publish(names.replySubject(reply), encode(failure, "msgpack"), fields, run.delivery.deadlineMs);
   }
 }
 

@@ -212,6 +212,19 @@ describe("a connection that drops", () => {
     expect((await reader.state(names.tasks))?.lastSequence).toBe(1);
   });
 
+  test("after a delayed publish, before its confirmation: sent again when it has long run, it does not run again", async () => {
+    await scene.work({ worker: "w" });
+    const sender = await scene.connect({ servers: proxy.url });
+    proxy.mute("answers");
+    const sending = sender.tell(workName, { do: "work" }, { id: "m", delay: 300 });
+    await until("it is done", () => scene.journal.of("completed", "m").length === 1);
+    proxy.drop();
+    await sending;
+    await system.tell(workName, { do: "work" }, { id: "next", delay: 1_000 });
+    await until("the next is done", () => scene.journal.of("completed", "next").length === 1);
+    expect(scene.journal.of("run", "m")).toHaveLength(1);
+  });
+
   test("with a result on its way: a result that comes late is not stored over that of the worker that took over", async () => {
     const setup = { ackWaitMs: 2_000, resultTtlMs: 60_000 };
     await scene.work({ worker: "cut", servers: proxy.url, ...setup });
@@ -224,6 +237,22 @@ describe("a connection that drops", () => {
     await until("the cut one has dropped it", () => scene.journal.of("lost").length === 1);
     await cutWorksAgain();
     expect(await system.result(workName, "m")).toEqual({ state: "completed", value: { by: "heir" } });
+  });
+
+  test("with an answer on its way: the asker gets that of the worker that took over", async () => {
+    const setup = { ackWaitMs: 2_000 };
+    await scene.work({ worker: "cut", servers: proxy.url, ...setup });
+    const at: Record<string, Step> = { cut: { do: "work", ms: 1_000 } };
+    const answer = system.ask(workName, { do: "work", ms: 2_000, at }, { id: "m", timeout: "20s" });
+    await until("it runs", () => runsBy("cut") === 1);
+    await scene.work({ worker: "heir", ...setup });
+    proxy.cut();
+    await until("the heir runs it", () => runsBy("heir") === 1);
+    await until("the cut one has dropped it", () => scene.journal.of("lost").length === 1);
+    const { accepted } = proxy;
+    proxy.mend();
+    await until("the client is back", () => proxy.accepted > accepted);
+    expect(await answer).toEqual({ by: "heir" });
   });
 
   test("with a dead letter on its way: none is stored for a message that another worker completed", async () => {
