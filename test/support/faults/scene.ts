@@ -95,7 +95,7 @@ export class Scene {
   async spawn(setup: Partial<WorkerSetup>): Promise<WorkerProcess> {
     const full = this.#complete(setup);
     const child = spawn(process.execPath, [workerScript, JSON.stringify(full), this.journal.path], {
-      stdio: ["ignore", "inherit", "inherit"],
+      stdio: ["pipe", "inherit", "inherit"],
     });
     this.#children.push(child);
     const pid = child.pid ?? -1;

@@ -24,5 +24,8 @@ async function leave(): Promise<void> {
   note("closed");
 }
 
+// Ends with the test that started it, however that ends, and is kept alive by nothing of this.
+process.stdin.once("end", () => process.exit(1)).resume();
+process.stdin.unref();
 process.once("SIGTERM", () => void leave());
 note("ready");
