@@ -68,11 +68,14 @@ describe("visibility", () => {
     const sleeper = await scene.spawn({ worker: "sleeper", ...setup });
     const ids = ["a", "b", "c", "d"];
     for (const id of ids) await system.tell(workName, { do: "work", ms: 700 }, { id });
-    await until("it runs four", () => scene.journal.of("run").length === 4);
-    sleeper.kill("SIGSTOP");
-    // Its open pull brings this one into its socket.
-    await system.tell(workName, { do: "work", ms: 10 }, { id: "unread" });
     const { names, reader } = system.parts;
+    await until("it runs four and has a pull open", async () => {
+      const [state] = await reader.consumers(names.tasks);
+      return scene.journal.of("run").length === 4 && state?.waitingPulls === 1;
+    });
+    sleeper.kill("SIGSTOP");
+    // The pull brings this one into its socket.
+    await system.tell(workName, { do: "work", ms: 10 }, { id: "unread" });
     await until("the unread one is delivered", async () => (await reader.consumers(names.tasks))[0]?.inFlight === 5);
     await scene.work({ worker: "other", ...setup, atMostMs: 10 });
     await until("the other has done all five", () => scene.journal.of("completed").length === 5);
