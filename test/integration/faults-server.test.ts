@@ -101,23 +101,6 @@ describe("a server killed twice in the middle of the work", () => {
     for (const what of ["dead", "retry", "stalled"]) expect(journal.of(what)).toEqual([]);
   });
 
-  test("a worker with handlers that outlast it: none is started again beside itself", async () => {
-    const { journal } = scene;
-    await scene.work({ worker: "w", concurrency: 40, ackWaitMs: 5_000 });
-    await system.tellMany(
-      workName,
-      Array.from({ length: 20 }, (): Job => ({ do: "work", ms: 2_500 })),
-    );
-    await until("all run", () => journal.of("run").length === 20);
-    await killAndRestart();
-    await system.tell(workName, { do: "work" }, { id: "next" });
-    await until("it works again", () => journal.of("completed", "next").length === 1);
-    await untilDrained(system);
-    await until("all is confirmed", () => journal.count("completed").messages === 21);
-    expect(journal.count("run")).toEqual({ messages: 21, repeated: 0, entries: 21 });
-    expect(journal.of("lost").every(({ reason }) => reason === "in-hand")).toBe(true);
-  });
-
   test("a message that the server no longer takes is refused when it is back, and nothing else suffers", async () => {
     await scene.work({ worker: "w" });
     const sender = await scene.connect();
