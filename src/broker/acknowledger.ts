@@ -14,7 +14,7 @@ import { PipelineRequest, type Pipeline, type Wire } from "./pipeline.ts";
 
 const resendMs = 1_000;
 /** Each settle asks for its own answer. With groups of 500, up to 45 of 20,000 messages ran again after a server kill although reported completed; why is not known. */
-const maxGroup = 1;
+const maxGroup = 500;
 const progress = Buffer.from("+WPI");
 
 /** One settle on its way. `onEnd` is called once: true when the server confirmed, false when the deadline came first. */
@@ -31,14 +31,14 @@ export interface PendingSettle {
 
 export class Acknowledger {
   readonly #pipeline: Pipeline;
-  #turn = new Map<string, PendingSettle[]>();
+  #turn = new Map<object, PendingSettle[]>();
 
   constructor(pipeline: Pipeline) {
     this.#pipeline = pipeline;
   }
 
-  /** @param consumer names stream and consumer: what is settled in order. */
-  settle(consumer: string, settle: PendingSettle): void {
+  /** @param consumer stands for one consumer, whose settles the server takes in order. */
+  settle(consumer: object, settle: PendingSettle): void {
     if (settle.delayMs !== undefined) {
       this.#pipeline.send(new NakRequest(settle, settle.delayMs));
       return;

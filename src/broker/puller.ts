@@ -5,11 +5,13 @@
  * 3. After each end `onReady` is called, at once or, when the server refused, after a short wait that grows to `maxWaitMs`.
  */
 import { createInbox, type Msg, type Subscription } from "@nats-io/transport-node";
-import { monotonicMs } from "../kernel/clock.ts";
 import type { Connection } from "./connection.ts";
 
 const expiresMs = 30_000;
 const heartbeatMs = 1_500;
+const watchMs = heartbeatMs / 3;
+/** Two and a half heartbeats, counted in turns of the watch: a clock would take a pause of the event loop for silence. */
+const maxSilentTurns = 8;
 const minWaitMs = 25;
 const maxWaitMs = 500;
 
@@ -36,8 +38,7 @@ export class Puller {
   #outstanding = 0;
   #pulls = 0;
   #refusals = 0;
-  #lastHeardMs = 0;
-  #wasSilent = false;
+  #silentTurns = 0;
   #watch: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -61,7 +62,7 @@ export class Puller {
       }),
       connection.onUp(() => this.#ready()),
     );
-    this.#watch = setInterval(() => this.#checkHeartbeats(), heartbeatMs / 3).unref();
+    this.#watch = setInterval(() => this.#checkHeartbeats(), watchMs).unref();
   }
 
   #listen(): Subscription {
@@ -82,7 +83,7 @@ export class Puller {
   pull(batch: number): void {
     if (!this.ready || batch < 1) return;
     this.#pulls += 1;
-    if (this.#outstanding === 0) this.#lastHeardMs = monotonicMs();
+    if (this.#outstanding === 0) this.#silentTurns = 0;
     this.#outstanding += batch;
     this.#options.connection.nc.publish(
       this.#requestSubject,
@@ -112,7 +113,7 @@ export class Puller {
   }
 
   #receive(message: Msg): void {
-    this.#lastHeardMs = monotonicMs();
+    this.#silentTurns = 0;
     // What is to be settled says where; a status does not.
     if (message.reply) {
       this.#outstanding = Math.max(0, this.#outstanding - 1);
@@ -151,10 +152,8 @@ export class Puller {
   }
 
   #checkHeartbeats(): void {
-    const silent = this.#outstanding > 0 && monotonicMs() - this.#lastHeardMs > 2.5 * heartbeatMs;
-    // Twice in a row: after a pause of the event loop this timer has its turn before the socket has.
-    if (silent && this.#wasSilent) this.#refuse("no heartbeat");
-    this.#wasSilent = silent;
+    this.#silentTurns += 1;
+    if (this.#outstanding > 0 && this.#silentTurns >= maxSilentTurns) this.#refuse("no heartbeat");
   }
 
   #reset(): void {

@@ -25,7 +25,8 @@ const plainHeaders = /^NATS\/1\.0\r\n(?:[A-Za-z0-9-]+:[^\r\n]*\r\n)+\r\n$/;
 function headerText(message: object): string | undefined {
   const { _msg: parsed, _rdata: bytes } = message as { _msg?: { hdr: number }; _rdata?: Uint8Array };
   if (parsed === undefined || bytes === undefined) return undefined;
-  return parsed.hdr > 0 ? Buffer.from(bytes.buffer, bytes.byteOffset, parsed.hdr).toString() : "";
+  if (parsed.hdr <= 0) return "";
+  return (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset)).toString("utf8", 0, parsed.hdr);
 }
 
 /**

@@ -8,7 +8,7 @@
  * 4. A message that may have been on its way for long is dropped unread: it may have been another worker's for long.
  */
 import type { Connection } from "../broker/connection.ts";
-import { Delivery } from "../broker/delivery.ts";
+import { Delivery, DeliverySource } from "../broker/delivery.ts";
 import type { Acknowledger } from "../broker/acknowledger.ts";
 import { Puller } from "../broker/puller.ts";
 import { monotonicMs } from "../kernel/clock.ts";
@@ -57,6 +57,7 @@ export class Intake {
     const { connection, durables, ackWaitMs, reporter } = this.#options;
     for (const { stream, spec } of durables) {
       const durable = spec.durable_name;
+      const source = new DeliverySource(stream, durable, ackWaitMs);
       this.#pullers.push(
         new Puller({
           connection,
@@ -64,7 +65,7 @@ export class Intake {
           durable,
           onMessage: (message) => {
             const { arrivals, acknowledger } = this.#options;
-            const delivery = new Delivery(message, ackWaitMs, arrivals.sentSinceMs, acknowledger);
+            const delivery = new Delivery(message, source, arrivals.sentSinceMs, acknowledger);
             this.#accept(delivery);
             return delivery.pending;
           },

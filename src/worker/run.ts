@@ -28,7 +28,6 @@ export interface RunServices {
 }
 
 export class Run implements Context {
-  readonly id: string;
   readonly delivery: AnyDelivery;
   readonly heldSinceMs: number;
   phase: RunPhase = "held";
@@ -50,12 +49,17 @@ export class Run implements Context {
   #log: Logger | undefined;
   #step: "receive" | "onDead" = "receive";
   #children = 0;
+  #id: string | undefined;
 
   constructor(delivery: AnyDelivery, services: RunServices, nowMs: number) {
     this.delivery = delivery;
     this.heldSinceMs = nowMs;
     this.#services = services;
-    this.id = idOf(delivery);
+  }
+
+  get id(): string {
+    this.#id ??= idOf(this.delivery);
+    return this.#id;
   }
 
   get actor(): string {

@@ -27,6 +27,7 @@ const retryEffectMs = 250;
 /** How long a worker tries to say that it lives; it may be without a connection all that time. */
 const noteLostMs = 5 * 60_000;
 const maxErrorText = 300;
+const ack: Settlement = { kind: "ack" };
 
 export interface SettlerOptions {
   names: Names;
@@ -53,13 +54,12 @@ export class Settler {
 
   /** Undefined where the effects need no waiting for: the message's way on the fast path has no turn of the loop here. */
   settle(run: Run, outcome: Outcome, input: unknown): void | Promise<void> {
-    if (run.delivery.lost && outcome.kind !== "lost") outcome = { kind: "lost", reason: "deadline" };
     if (outcome.kind === "completed") {
-      const { config } = this.#options;
       const reply = parseReplyAddress(run.headers.get(header.reply));
-      if (config.resultTtlMs === undefined && reply === undefined) return this.#end(run, outcome, { kind: "ack" });
-      return this.#complete(run, outcome, reply);
+      if (this.#options.config.resultTtlMs === undefined && reply === undefined) return this.#end(run, outcome, ack);
+      if (!run.delivery.lost) return this.#complete(run, outcome, reply);
     }
+    if (run.delivery.lost && outcome.kind !== "lost") outcome = { kind: "lost", reason: "deadline" };
     return this.#unhappy(run, outcome, input);
   }
 
@@ -74,13 +74,13 @@ export class Settler {
       }
     }
     if (reply !== undefined && !run.delivery.lost) this.#answer(run, reply, outcome.value);
-    return this.#end(run, outcome, { kind: "ack" });
+    return this.#end(run, outcome, ack);
   }
 
   async #unhappy(run: Run, outcome: Outcome, input: unknown): Promise<void> {
     switch (outcome.kind) {
       case "completed":
-        return this.#end(run, outcome, { kind: "ack" });
+        return this.#end(run, outcome, ack);
       case "retry": {
         const { error, delayMs } = outcome;
         const note: RunNote = { state: "failed", delayMs, error: runError(run, error) };
