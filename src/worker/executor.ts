@@ -50,7 +50,7 @@ export interface ExecutorOptions {
   /** In [0, 1), for delays. Default `Math.random`. */
   random?: () => number;
   /** The run's slot is free. */
-  onFree: (run: Run) => void;
+  onFree: () => void;
 }
 
 export class Executor {
@@ -108,7 +108,7 @@ export class Executor {
       reporter.problem(toError(thrown));
     } finally {
       this.#options.suspects.leave(run);
-      this.#options.onFree(run);
+      this.#options.onFree();
     }
   }
 

@@ -4,15 +4,19 @@
  * 1. It asks for no more than there are free slots, over all its durables. A durable with nothing open may ask for one message
  *    more, since otherwise a busy durable would starve its siblings; a message that then finds no slot is held.
  * 2. What is held longer than `patienceMs` is put back: another worker may have room.
- * 3. Every message in hand is in `runs` until its outcome is settled, and is marked every third of the ack-wait.
- * 4. A message that may have been on its way for long is dropped unread: it may have been another worker's for long.
+ * 3. Every message in hand is in `runs` until the server has confirmed its settlement or it is lost, and is marked every third of
+ *    the ack-wait for as long as it is not settled.
+ * 4. A server that was killed may have forgotten what it had delivered, and deliver it again: what is still in hand is not started
+ *    beside itself. Its own settlement ends it.
+ * 5. A message that may have been on its way for long is dropped unread: it may have been another worker's for long.
  */
 import type { Connection } from "../broker/connection.ts";
-import { Delivery, DeliverySource } from "../broker/delivery.ts";
+import { Delivery, DeliverySource, type AnyDelivery } from "../broker/delivery.ts";
 import type { Acknowledger } from "../broker/acknowledger.ts";
 import { Puller } from "../broker/puller.ts";
 import { monotonicMs } from "../kernel/clock.ts";
 import type { ActorDurable } from "./durables.ts";
+import type { LostReason } from "./events.ts";
 import type { Executor } from "./executor.ts";
 import type { ArrivalClock } from "./arrival-clock.ts";
 import type { Outcome } from "./outcome.ts";
@@ -42,6 +46,8 @@ export class Intake {
   readonly #options: IntakeOptions;
   readonly #pullers: Puller[] = [];
   readonly #runs = new Set<Run>();
+  /** Of these, the ones that were in hand when the connection last came back. */
+  readonly #elders = new Map<string, Run>();
   #held: Run[] = [];
   #turn = 0;
   #ticker: NodeJS.Timeout | undefined;
@@ -79,8 +85,11 @@ export class Intake {
         }),
       );
     }
-    // Marks that fell into a time without a connection were not sent.
-    this.#offUp = connection.onUp(() => this.#markAll(0));
+    this.#offUp = connection.onUp(() => {
+      for (const run of this.#runs) this.#elders.set(identity(run.delivery), run);
+      // Marks that fell into a time without a connection were not sent.
+      this.#markAll(0);
+    });
     this.#ticker = setInterval(() => this.#tick(), Math.min(1_000, ackWaitMs / 6)).unref();
     this.replenish();
   }
@@ -114,8 +123,8 @@ export class Intake {
   }
 
   /**
-   * Stops pulling and puts back what has not started. Resolves once nothing is running, or when the signal aborts: then what
-   * still runs is aborted and put back too.
+   * Stops pulling and puts back what has not started. Resolves once nothing is in hand. When the signal aborts, what still runs is
+   * aborted and put back too.
    */
   async drain(grace: AbortSignal): Promise<void> {
     this.#stopping = true;
@@ -142,16 +151,23 @@ export class Intake {
     const { arrivals, services } = this.#options;
     const nowMs = monotonicMs();
     const run = new Run(delivery, services, nowMs);
-    if (arrivals.gapMs(nowMs) > delivery.ackWaitMs / 3) {
-      run.phase = "done";
-      this.#options.reporter.settling();
-      this.#options.reporter.ended(run, { kind: "lost", reason: "loop-gap" });
-      return;
-    }
+    if (arrivals.gapMs(nowMs) > delivery.ackWaitMs / 3) return this.#drop(run, "loop-gap");
+    if (this.#elders.size > 0 && this.#isInHand(delivery)) return this.#drop(run, "in-hand");
     this.#runs.add(run);
     if (this.#stopping) void this.#giveUp(run, { kind: "interrupted" });
     else if (this.#hasSlot && this.#held.length === 0) this.#execute(run);
     else this.#held.push(run);
+  }
+
+  /** Nothing is said of it to the server. */
+  #drop(run: Run, reason: LostReason): void {
+    run.phase = "done";
+    this.#options.reporter.ended(run, { kind: "lost", reason });
+  }
+
+  #isInHand(delivery: Delivery): boolean {
+    const elder = this.#elders.get(identity(delivery));
+    return elder !== undefined && !elder.delivery.lost;
   }
 
   get #hasSlot(): boolean {
@@ -169,23 +185,21 @@ export class Intake {
     void executor.execute(run);
   }
 
-  /** A run has ended and its slot is free: the next may begin. */
-  freed(run: Run): void {
+  /** A slot came free: the next run may begin. */
+  freed(): void {
     this.#options.slots.release();
     this.#options.ceiling.release();
-    // Given up while its handler ran, it stays in hand until that has been carried out.
-    if (run.phase === "done") this.#forget(run);
     this.#options.onFree();
   }
 
   async #giveUp(run: Run, outcome: Outcome): Promise<void> {
-    if (!run.open) return;
-    await this.#options.executor.giveUp(run, outcome);
-    this.#forget(run);
+    if (run.open) await this.#options.executor.giveUp(run, outcome);
   }
 
-  #forget(run: Run): void {
+  /** A run's settlement is confirmed, or it is lost: it is no longer in hand. */
+  ended(run: Run): void {
     this.#runs.delete(run);
+    if (this.#elders.size > 0) this.#elders.delete(identity(run.delivery));
     if (this.#runs.size > 0) return;
     for (const wake of this.#idleWaiters) wake();
     this.#idleWaiters = [];
@@ -225,4 +239,8 @@ export class Intake {
       until?.addEventListener("abort", () => resolve(), { once: true });
     });
   }
+}
+
+function identity({ stream, sequence }: AnyDelivery): string {
+  return `${stream}:${sequence}`;
 }

@@ -1,4 +1,4 @@
-/** Reporter: turns what happens to runs into the worker's events and counts, and knows which settlements are still under way. */
+/** Reporter: turns what happens to runs into the worker's events and counts. */
 import type { EventEmitter } from "node:events";
 import { toError } from "../kernel/errors.ts";
 import type { Logger } from "../kernel/logger.ts";
@@ -14,8 +14,6 @@ export class Reporter {
   readonly #emitter: EventEmitter<WorkerEvents>;
   readonly #actor: string;
   readonly #log: Logger;
-  #settling = 0;
-  #wake: (() => void)[] = [];
 
   constructor(emitter: EventEmitter<WorkerEvents>, actor: string, log: Logger) {
     this.#emitter = emitter;
@@ -44,18 +42,8 @@ export class Reporter {
     if (this.#heard("problem")) this.#emit("problem", { actor: this.#actor, error });
   }
 
-  /** A settlement is under way. */
-  settling(): void {
-    this.#settling += 1;
-  }
-
   /** A delivery ended, its settlement confirmed or lost. */
   ended(run: Run, outcome: Outcome): void {
-    this.#settling -= 1;
-    if (this.#settling === 0 && this.#wake.length > 0) {
-      for (const wake of this.#wake) wake();
-      this.#wake = [];
-    }
     this.counts[outcome.kind] += 1;
     if (!this.#heard(outcome.kind)) return;
     switch (outcome.kind) {
@@ -78,11 +66,6 @@ export class Reporter {
         this.#emit("lost", { ...run.ref, reason: outcome.reason });
         break;
     }
-  }
-
-  /** Resolves once no settlement is under way. */
-  async settled(): Promise<void> {
-    if (this.#settling > 0) await new Promise<void>((resolve) => this.#wake.push(resolve));
   }
 
   /** A listener that throws is a bug of its owner's: the message and the other listeners must not pay for it. */

@@ -37,9 +37,7 @@ export interface SettlerOptions {
   results: Results;
   deadLetters: DeadLetters;
   bus: Bus;
-  /** The settlement has been sent, or given up: what was done in the end, which an unavailable server may have changed. */
-  onSettling: (run: Run) => void;
-  /** The server confirmed the settlement, or did not before the deadline. */
+  /** The server confirmed the settlement, or did not before the deadline; with what was done in the end. */
   onSettled: (run: Run, outcome: Outcome) => void;
   onResultLost: (run: Run, error: Error) => void;
   onProblem: (error: Error) => void;
@@ -170,17 +168,16 @@ export class Settler {
 
   #end(run: Run, outcome: Outcome, settlement: Settlement): void {
     if (run.delivery.lost) return this.#lose(run);
-    const { onSettling, onSettled } = this.#options;
-    onSettling(run);
+    run.phase = "done";
     run.delivery.settle(settlement, (confirmed) => {
       if (!confirmed && run.noted) this.#noteLost(run);
-      onSettled(run, confirmed ? outcome : { kind: "lost", reason: "unconfirmed" });
+      this.#options.onSettled(run, confirmed ? outcome : { kind: "lost", reason: "unconfirmed" });
     });
   }
 
   #lose(run: Run, reason: LostReason = "deadline"): void {
     if (run.noted) this.#noteLost(run);
-    this.#options.onSettling(run);
+    run.phase = "done";
     this.#options.onSettled(run, { kind: "lost", reason });
   }
 

@@ -156,7 +156,6 @@ export class Worker extends EventEmitter<WorkerEvents> {
     await this.#startEnded;
     const grace = AbortSignal.timeout(Math.min(graceMs, maxTimerMs));
     await Promise.all(this.#running.map(({ intake }) => intake.drain(grace)));
-    await Promise.all(this.#running.map(({ reporter }) => reporter.settled()));
     for (const { intake } of this.#running) intake.close();
     this.#arrivals.stop();
     for (const { config, instance } of this.#started.toReversed()) {
@@ -180,11 +179,10 @@ export class Worker extends EventEmitter<WorkerEvents> {
       results,
       deadLetters,
       bus,
-      onSettling: (run) => {
-        run.phase = "done";
-        reporter.settling();
+      onSettled: (run, outcome) => {
+        intake.ended(run);
+        reporter.ended(run, outcome);
       },
-      onSettled: (run, outcome) => reporter.ended(run, outcome),
       onResultLost: (run, error) => reporter.resultLost(run, error),
       onProblem: (error) => reporter.problem(error),
     });
@@ -201,7 +199,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       suspects: this.#services.suspects,
       settler,
       reporter,
-      onFree: (run) => intake.freed(run),
+      onFree: () => intake.freed(),
     });
     const intake: Intake = new Intake({
       connection,

@@ -28,6 +28,8 @@ export class Scene {
   readonly folder: string;
   readonly namespace: string;
   readonly journal: Journal;
+  /** When a killed server was started again, wall-clock ms. */
+  readonly restarts: number[] = [];
   readonly #port: number;
   #server: EmbeddedServer;
   readonly #children: ChildProcess[] = [];
@@ -62,6 +64,7 @@ export class Scene {
   /** Brings the server back on the same port with the same store. */
   async restartServer(maxPayloadBytes?: number): Promise<void> {
     const storeDir = join(this.folder, "store");
+    this.restarts.push(Date.now());
     this.#server = await EmbeddedServer.start({ storeDir, port: this.#port, maxPayloadBytes });
   }
 
