@@ -3,12 +3,14 @@
  * executor.
  * 1. It asks for no more than there are free slots, over all its durables. A durable with nothing open may ask for one message
  *    more, since otherwise a busy durable would starve its siblings; a message that then finds no slot is held.
- * 2. What is held longer than `patienceMs` is put back: another worker may have room.
- * 3. Every message in hand is in `runs` until the server has confirmed its settlement or it is lost, and is marked every third of
+ * 2. Settlements that wait for the server's word count too, where they are many: those that a busy server is behind with would pile
+ *    up here.
+ * 3. What is held longer than `patienceMs` is put back: another worker may have room.
+ * 4. Every message in hand is in `runs` until the server has confirmed its settlement or it is lost, and is marked every third of
  *    the ack-wait for as long as it is not settled.
- * 4. A server that was killed may have forgotten what it had delivered, and deliver it again: what is still in hand is not started
+ * 5. A server that was killed may have forgotten what it had delivered, and deliver it again: what is still in hand is not started
  *    beside itself. Its own settlement ends it.
- * 5. A message that may have been on its way for long is dropped unread: it may have been another worker's for long.
+ * 6. A message that may have been on its way for long is dropped unread: it may have been another worker's for long.
  */
 import type { Connection } from "../broker/connection.ts";
 import { Delivery, DeliverySource, type AnyDelivery } from "../broker/delivery.ts";
@@ -25,6 +27,7 @@ import { Run, type RunServices } from "./run.ts";
 import type { Slots } from "./slots.ts";
 
 const patienceMs = 1_000;
+const maxUnconfirmed = 1_000;
 
 export interface IntakeOptions {
   connection: Connection;
@@ -49,6 +52,8 @@ export class Intake {
   /** Of these, the ones that were in hand when the connection last came back. */
   readonly #elders = new Map<string, Run>();
   #held: Run[] = [];
+  /** It would ask for more, were fewer settlements unconfirmed. */
+  #behind = false;
   #turn = 0;
   #ticker: NodeJS.Timeout | undefined;
   #offUp: (() => void) | undefined;
@@ -104,9 +109,11 @@ export class Intake {
     this.#startHeld();
     if (this.#stopping) return;
     const { slots, ceiling } = this.#options;
-    const room = Math.min(slots.free, ceiling.free) - this.#held.length;
-    if (room < 1) return;
-    let free = room;
+    const freeSlots = Math.min(slots.free, ceiling.free);
+    const room = Math.min(freeSlots, maxUnconfirmed - this.#unconfirmed);
+    this.#behind = room < freeSlots;
+    let free = room - this.#held.length;
+    if (free < 1) return;
     for (const puller of this.#pullers) free -= puller.outstanding;
     this.#turn += 1;
     for (let at = 0; at < this.#pullers.length; at++) {
@@ -170,6 +177,11 @@ export class Intake {
     return elder !== undefined && !elder.delivery.lost;
   }
 
+  /** How many settlements wait for the server's word. */
+  get #unconfirmed(): number {
+    return this.#runs.size - this.#held.length - this.#options.slots.taken;
+  }
+
   get #hasSlot(): boolean {
     return this.#options.slots.free > 0 && this.#options.ceiling.free > 0;
   }
@@ -200,6 +212,11 @@ export class Intake {
   ended(run: Run): void {
     this.#runs.delete(run);
     if (this.#elders.size > 0) this.#elders.delete(identity(run.delivery));
+    if (this.#behind) {
+      this.#behind = false;
+      // Not for each of a group that the server confirmed at once.
+      queueMicrotask(() => this.replenish());
+    }
     if (this.#runs.size > 0) return;
     for (const wake of this.#idleWaiters) wake();
     this.#idleWaiters = [];

@@ -23,25 +23,25 @@ class Noop extends Actor<Order, number> {
   }
 }
 
-class Plain256 extends Noop {
-  static override readonly config = config({ name: actorName, concurrency: 256 });
+class Plain500 extends Noop {
+  static override readonly config = config({ name: actorName, concurrency: 500 });
 }
-class Plain1000 extends Noop {
-  static override readonly config = config({ name: actorName, concurrency: 1_000 });
+class Plain5000 extends Noop {
+  static override readonly config = config({ name: actorName, concurrency: 5_000 });
 }
 class Plain10 extends Noop {
   static override readonly config = config({ name: actorName });
 }
-class Zod256 extends Noop {
-  static override readonly config = config({ name: actorName, input: Checked, concurrency: 256 });
+class Zod500 extends Noop {
+  static override readonly config = config({ name: actorName, input: Checked, concurrency: 500 });
 }
 
 /** By the name of the variant. */
 export const actors = {
-  "no schema": Plain256,
-  "zod schema": Zod256,
-  "concurrency 256": Plain256,
-  "concurrency 1000": Plain1000,
+  "no schema": Plain500,
+  "zod schema": Zod500,
+  "concurrency 500": Plain500,
+  "concurrency 5000": Plain5000,
   "concurrency 10": Plain10,
-  "zod schema, concurrency 256": Zod256,
+  "zod schema, concurrency 500": Zod500,
 } as const;

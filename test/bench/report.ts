@@ -60,7 +60,7 @@ export function makeReport(runs: Runs, options: BenchOptions, natsServer: string
     memory: { bare: memory(runs, "bare"), godwit: memory(runs, "godwit") },
     goals: [
       goal("tellMany to the bare publisher", 0.6, publish, "no schema"),
-      goal("no-op actor to the bare consumer", 0.5, consume, "concurrency 256"),
+      goal("no-op actor to the bare consumer", 0.5, consume, "concurrency 500"),
     ],
   };
 }

@@ -8,9 +8,9 @@ import type { Measure, RemoteSide } from "./side.ts";
 
 /** What Godwit does in a pair: how it sends, and who then takes. */
 export const variants = [
-  { publish: "no schema", consume: "concurrency 256" },
-  { publish: "zod schema", consume: "zod schema, concurrency 256" },
-  { publish: "no schema", consume: "concurrency 1000" },
+  { publish: "no schema", consume: "concurrency 500" },
+  { publish: "zod schema", consume: "zod schema, concurrency 500" },
+  { publish: "no schema", consume: "concurrency 5000" },
   { publish: "no schema", consume: "concurrency 10" },
 ] as const;
 
