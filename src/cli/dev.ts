@@ -52,12 +52,6 @@ Examples:
     .action(async (paths: string[], flags: DevFlags) => {
       const storeDir = resolve(flags.storeDir);
       const server = await startOrJoin(storeDir, flags.port);
-      note(
-        server.joined
-          ? `joins the server that another 'godwit dev' runs on ${flags.storeDir}.`
-          : `server with its data in ${flags.storeDir}; Ctrl-C ends it.`,
-      );
-      print(server.url);
       process.exitCode = await new Dev(server, await pathsOf(paths), flags).run();
     });
 }
@@ -67,7 +61,6 @@ async function pathsOf(given: readonly string[]): Promise<string[]> {
   for (const path of usualPaths) {
     if ((await stat(path).catch(() => undefined))?.isDirectory()) return [path];
   }
-  note("there is no folder actors/ or dist/actors/ here, so the server runs alone.");
   return [];
 }
 
@@ -95,6 +88,8 @@ class Dev {
         () => resolve(exitCode.ok),
         (signal) => void this.#endNow(signalExitCode(signal)),
       );
+      // Who reads that it runs may end it at once.
+      this.#announce();
       void this.#server.ended.then((why) => {
         if (this.#ending.signal.aborted) return;
         note(`the server ${why}.`);
@@ -109,6 +104,17 @@ class Dev {
     await this.#server.stop();
     clearInterval(alive);
     return code;
+  }
+
+  #announce(): void {
+    const { storeDir } = this.#flags;
+    note(
+      this.#server.joined
+        ? `joins the server that another 'godwit dev' runs on ${storeDir}.`
+        : `server with its data in ${storeDir}; Ctrl-C ends it.`,
+    );
+    print(this.#server.url);
+    if (this.#paths.length === 0) note("there is no folder actors/ or dist/actors/ here, so the server runs alone.");
   }
 
   #startWorker(giveUp?: (code: number) => void): void {
