@@ -12,6 +12,7 @@ import { help, parseStartOptions, usage, UsageError, type StartOptions } from ".
 import { megabytes, Progress } from "./progress.ts";
 import { formatReport } from "./report.ts";
 import { showOthers } from "./show-others.ts";
+import { startPartner } from "./stand-in-partner.ts";
 
 const interrupted = 130;
 /** npm passes on a Ctrl-C that the terminal has sent already; only a later one means "now". */
@@ -27,6 +28,7 @@ async function start(options: StartOptions, stop: AbortSignal): Promise<number> 
   let worker: Worker | undefined;
   try {
     stop.throwIfAborted();
+    process.env["PARTNER_URL"] ??= await startPartner();
     // From their sources: what was renamed or deleted may still be in dist/.
     worker = await system.work(await loadActors(inProject("actors")));
     say(`nats-server at ${system.servers.join(", ")}; actors: ${worker.actors.join(", ")}`);

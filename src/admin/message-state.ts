@@ -1,6 +1,5 @@
 /** Message state: how one stored message stands with one durable: waits, runs, backs off, or is done with. */
 import type { StoredMessage, StreamReader } from "../broker/stream-reader.ts";
-import { wallMs } from "../kernel/clock.ts";
 import { historyOf, type RunError, type RunsRecord, type RunsStore } from "../lifecycle/runs.ts";
 import type { Names } from "../message/subjects.ts";
 import type { ActorDurable } from "./durables.ts";
@@ -56,11 +55,6 @@ function stateOfRecord(record: RunsRecord): DeliveryState {
   const past = { attempt, stalls, errors };
   if (running || record.runs[last] === "interrupted" || record.until === 0) return { state: "running", ...past };
   return { state: "backing-off", until: new Date(record.until).toISOString(), ...past };
-}
-
-/** True where the time that it waits for has come. */
-export function isDue(until: string): boolean {
-  return Date.parse(until) <= wallMs();
 }
 
 async function aheadOf(

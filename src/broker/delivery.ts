@@ -109,10 +109,6 @@ export class Delivery {
     return this.#headers;
   }
 
-  get settled(): boolean {
-    return this.#settled;
-  }
-
   get lost(): boolean {
     return monotonicMs() >= this.deadlineMs;
   }

@@ -13,8 +13,6 @@ export const header = {
   reply: "Godwit-Reply",
   /** The event subject of a redriven event, which comes back as a task of the one actor that had failed. */
   event: "Godwit-Event",
-  /** Sequence of the dead letter that this message was redriven from. */
-  replayOf: "Godwit-Replay-Of",
   /** In an answer: `completed` or `failed`. */
   outcome: "Godwit-Outcome",
   /** In a dead letter: the JSON of why (see lifecycle/dead-letter.ts). */

@@ -25,7 +25,6 @@ export class TestDelivery implements AnyDelivery {
   readonly ackWaitMs: number;
   deadlineMs = Infinity;
   markedMs = monotonicMs();
-  settled = false;
   readonly lost = false;
   readonly subject: string;
   readonly body: Uint8Array;
@@ -49,7 +48,6 @@ export class TestDelivery implements AnyDelivery {
   }
 
   settle(_settlement: Settlement, onEnd: (confirmed: boolean) => void): void {
-    this.settled = true;
     onEnd(true);
   }
 }

@@ -232,7 +232,7 @@ describe("Ctrl-C", () => {
   test("ends it after the report, with the other actors at work", async () => {
     const run = start(["--json"]);
     await until("all actors had their message", () =>
-      ["notifications.send", "payments.charge", "datasets.analyze", "reports.build"].every((actor) =>
+      ["notifications.send", "payments.charge", "datasets.analyze", "partners.call", "reports.build"].every((actor) =>
         run.stderr.includes(`${actor} completed`),
       ),
     );
