@@ -5,7 +5,7 @@ import { toMs, type Duration } from "./duration.ts";
 
 /** A duration option, turned into milliseconds. */
 export function durationMs(minMs = 0): z.ZodType<number, Duration> {
-  return z.unknown().transform((value, context) => {
+  return z.custom<Duration>().transform((value, context) => {
     try {
       const ms = toMs(value, "it");
       if (ms < minMs) context.addIssue({ code: "custom", message: `must be at least ${minMs} ms` });
@@ -17,7 +17,7 @@ export function durationMs(minMs = 0): z.ZodType<number, Duration> {
       });
       return z.NEVER;
     }
-  }) as unknown as z.ZodType<number, Duration>;
+  });
 }
 
 /** A function option. */
