@@ -5,12 +5,12 @@
 import type { StoredMessage, StreamReader } from "../broker/stream-reader.ts";
 import { readInfo, type DeadInfo } from "../lifecycle/dead-letter.ts";
 import type { RunsStore } from "../lifecycle/runs.ts";
-import { header } from "../message/headers.ts";
+import { header, messageId } from "../message/headers.ts";
 import { checkId, type Lane } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
 import type { Results } from "../result/results.ts";
 import { listDurables, type ActorDurable } from "./durables.ts";
-import { findDeadOf, findMessages, findResultActors, idOf, type Searched } from "./find-message.ts";
+import { findDeadOf, findMessages, findResultActors, type Searched } from "./find-message.ts";
 import { deliveryState, type DeliveryState } from "./message-state.ts";
 import { servesSubject } from "./status.ts";
 
@@ -111,7 +111,7 @@ class Explainer {
     const message = await reader.get(stream, sequence);
     if (message && stream === names.dead) return [deadFinding(message)];
     if (message && message.subject.startsWith(`${names.namespace}.schedule.`)) return [this.#scheduled(message)];
-    const id = message ? idOf(message) : `${stream}-${sequence}`;
+    const id = message ? messageId(message) : `${stream}-${sequence}`;
     const found = message ? await this.#stored(message) : [];
     found.push(...(await findDeadOf(names, reader, stream, sequence)).map(deadFinding));
     found.push(...(await this.#results(found[0]?.id ?? id, found)));
@@ -123,7 +123,7 @@ class Explainer {
   /** A message of a queue or of events, for each actor whose durable serves it. */
   async #stored(message: StoredMessage): Promise<Finding[]> {
     const { names, reader } = this.#parts;
-    const id = idOf(message);
+    const id = messageId(message);
     const place = this.#placeOf(message);
     const serving = this.#durables.filter(
       (durable) =>
@@ -151,7 +151,7 @@ class Explainer {
     const prefix = `${names.namespace}.schedule.`;
     const actor = message.subject.slice(prefix.length, message.subject.lastIndexOf("."));
     const until = message.headers.get(header.schedule)?.replace(/^@at /, "") ?? "";
-    return { id: idOf(message), actor, state: "scheduled", until, place: this.#placeOf(message) };
+    return { id: messageId(message), actor, state: "scheduled", until, place: this.#placeOf(message) };
   }
 
   /** What is stored of results, but for what another finding of the same actor says better. */

@@ -5,8 +5,8 @@
  */
 import type { StoredMessage, StreamReader } from "../broker/stream-reader.ts";
 import { readInfo } from "../lifecycle/dead-letter.ts";
-import { header } from "../message/headers.ts";
-import { checkId, key } from "../message/names.ts";
+import { messageId } from "../message/headers.ts";
+import { key } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
 
 /** How much of a stream was looked at. */
@@ -37,23 +37,12 @@ export interface SearchResult {
 /** Actor names have few words; those that are known to have more are looked up by name. */
 const maxWords = 8;
 
-/** The id that a worker gives the message: the header's where it can be one, else `<stream>-<sequence>`. */
-export function idOf(message: Pick<StoredMessage, "headers" | "stream" | "sequence">): string {
-  const given = message.headers.get(header.id);
-  try {
-    if (given !== undefined) return checkId(given);
-  } catch {
-    // Anyone can publish; an id that nothing else could carry is no id.
-  }
-  return `${message.stream}-${message.sequence}`;
-}
-
 export async function findMessages(names: Names, reader: StreamReader, search: Search): Promise<SearchResult> {
   const { id, actor } = search;
   const find = async (
     stream: string,
     filter: string,
-    fits = (message: StoredMessage): boolean => idOf(message) === id,
+    fits = (message: StoredMessage): boolean => messageId(message) === id,
   ): Promise<{ found: StoredMessage[]; searched: Searched }> => {
     const { from, looked, of } = await newestOf(reader, stream, filter, search.limit);
     const found: StoredMessage[] = [];

@@ -1,5 +1,6 @@
 /** Every header Godwit reads or writes, spelled once, and the rules for those that users add. */
 import { InvalidNameError } from "../kernel/errors.ts";
+import { checkId } from "./names.ts";
 
 export const header = {
   /** Dedup key of JetStream: `<actor or event>|<id>`. A fired schedule loses it. */
@@ -41,6 +42,17 @@ export interface ReceivedHeaders {
   get(name: string): string | undefined;
   /** All names with all values, in order. */
   entries(): [name: string, values: string[]][];
+}
+
+/** A message's id: its header where that is an id, else `<stream>-<sequence>`. */
+export function messageId(message: { headers: ReceivedHeaders; stream: string; sequence: number }): string {
+  const given = message.headers.get(header.id);
+  try {
+    if (given !== undefined) return checkId(given);
+  } catch {
+    // Anyone can publish; an id that nothing else could carry is no id.
+  }
+  return `${message.stream}-${message.sequence}`;
 }
 
 export const noHeaders: ReceivedHeaders = { get: () => undefined, entries: () => [] };

@@ -6,8 +6,7 @@ import type { EventType } from "../actor/event.ts";
 import type { AnyDelivery } from "../broker/delivery.ts";
 import { maxTimerMs, monotonicMs } from "../kernel/clock.ts";
 import type { Logger } from "../kernel/logger.ts";
-import { header, traceHeaders, type HeaderFields, type ReceivedHeaders } from "../message/headers.ts";
-import { checkId } from "../message/names.ts";
+import { header, messageId, traceHeaders, type HeaderFields, type ReceivedHeaders } from "../message/headers.ts";
 import { noHistory, type RunHistory } from "../lifecycle/runs.ts";
 import type { MessageRef } from "./events.ts";
 
@@ -58,7 +57,7 @@ export class Run implements Context {
   }
 
   get id(): string {
-    this.#id ??= idOf(this.delivery);
+    this.#id ??= messageId(this.delivery);
     return this.#id;
   }
 
@@ -178,17 +177,4 @@ export class Run implements Context {
     }
     return { ...options, id, headers: { ...headers, ...options.headers } };
   }
-}
-
-/** The id header where it is one, else `<stream>-<sequence>`. */
-function idOf(delivery: AnyDelivery): string {
-  const given = delivery.headers.get(header.id);
-  if (given !== undefined) {
-    try {
-      return checkId(given);
-    } catch {
-      // Anyone can publish; an id that nothing else could carry is no id.
-    }
-  }
-  return `${delivery.stream}-${delivery.sequence}`;
 }

@@ -6,11 +6,18 @@ import { Terminal, type ActorSystem, type Context } from "../../src/index.ts";
 import { actorOf } from "../support/actors.ts";
 import { listDead, onlyDead } from "../support/dead.ts";
 import { record } from "../support/record.ts";
-import { useStage } from "../support/stage.ts";
+import { useStage, type PlainClient } from "../support/stage.ts";
 
 const stage = useStage({ maxPayloadBytes: 256 * 1_024 });
 
 const whole = (body: Uint8Array): string => Buffer.from(body).toString("hex");
+
+/** JSON as large as the server takes it, without any header. */
+function largestBody(client: PlainClient): Buffer {
+  const limitBytes = client.nc.info?.max_payload ?? 0;
+  const text = randomBytes(limitBytes).toString("base64");
+  return Buffer.from(JSON.stringify(text.slice(0, limitBytes - 2)));
+}
 
 describe("a dead letter", () => {
   test("has the body byte for byte, the headers, the reason, every error and the origin", async () => {
@@ -401,14 +408,7 @@ describe("a requeued dead letter", () => {
     const client = await stage.client();
     const { Mendable, seen, mend } = mendable("brim");
     const recorder = record(await system.work([Mendable]));
-    const limitBytes = client.nc.info?.max_payload ?? 0;
-    const body = Buffer.from(
-      JSON.stringify(
-        randomBytes(limitBytes)
-          .toString("base64")
-          .slice(0, limitBytes - 2),
-      ),
-    );
+    const body = largestBody(client);
     const sequence = await client.publish(stage.names.taskSubject("brim"), body);
     await recorder.until("dead");
     mend();
@@ -424,14 +424,7 @@ describe("a requeued dead letter", () => {
     const client = await stage.client();
     const { Mendable, seen, mend } = mendable("brim.again");
     const recorder = record(await system.work([Mendable]));
-    const limitBytes = client.nc.info?.max_payload ?? 0;
-    const body = Buffer.from(
-      JSON.stringify(
-        randomBytes(limitBytes)
-          .toString("base64")
-          .slice(0, limitBytes - 2),
-      ),
-    );
+    const body = largestBody(client);
     await client.publish(stage.names.taskSubject("brim.again"), body);
     await recorder.until("dead", 1);
     await requeueAll(system);
