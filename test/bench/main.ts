@@ -47,6 +47,10 @@ async function main(): Promise<number> {
     process.stderr.write(`${(error as Error).message}\n\n${usage}\n`);
     return 2;
   }
+  if (options.help) {
+    process.stdout.write(`${usage}\n`);
+    return 0;
+  }
   setTimeout(() => {
     process.stderr.write(`the benchmark took longer than ${longestMs / 60_000} minutes and was ended\n`);
     process.exit(1);

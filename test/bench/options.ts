@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 
 export interface BenchOptions {
+  help: boolean;
   messages: number;
   rounds: number;
   /** Messages of each unmeasured phase before. */
@@ -33,11 +34,13 @@ export function readOptions(args: string[]): BenchOptions {
       json: { type: "boolean", default: false },
       check: { type: "boolean", default: false },
       profile: { type: "string" },
+      help: { type: "boolean", short: "h", default: false },
     },
   });
-  const { quick, json, check, profile } = values;
+  const { quick, json, check, profile, help } = values;
   const messages = whole("messages", values.messages, quick ? 2_000 : 50_000);
   return {
+    help,
     messages,
     rounds: whole("rounds", values.rounds, quick ? 1 : 5),
     warmUp: quick ? 500 : Math.min(messages, 20_000),
