@@ -1,5 +1,6 @@
 /** The options of `ActorSystem.connect`, resolved once: option, then environment, then default. */
 import * as z from "zod";
+import { splitCredentials, type Credentials } from "../broker/addresses.ts";
 import {
   defaultLimits,
   defaultMemoryBytes,
@@ -16,7 +17,10 @@ import { checkNamespace } from "../message/names.ts";
 import type { LogLevel } from "../observe/log.ts";
 
 export interface SystemOptions {
-  /** One or more `nats://host:port`. Default: `NATS_URL`, else `nats://127.0.0.1:4222`. */
+  /**
+   * One or more `nats://host:port`, also `nats://user:pass@host` or `nats://token@host`, percent-encoded. Default: `NATS_URL`, else
+   * `nats://127.0.0.1:4222`.
+   */
   servers?: string | readonly string[];
   /** Start a private nats-server and stop it at `close()`: `true` for a temporary store, or where to keep it. */
   embedded?: boolean | EmbeddedOptions;
@@ -36,6 +40,7 @@ export interface SystemOptions {
   name?: string;
   /** A pino logger or one like it, or a level for the one that Godwit makes. Default `"info"`, to standard error. */
   log?: Logger | LogLevel;
+  /** Credentials may be here or in the servers' addresses; where they are in both they must be the same. */
   user?: string;
   pass?: string;
   token?: string;
@@ -64,6 +69,7 @@ export interface SystemLimits {
 }
 
 export interface ResolvedSystemOptions {
+  /** Without credentials; none with `embedded`. */
   readonly servers: readonly string[];
   readonly embedded: EmbeddedOptions | undefined;
   readonly namespace: string;
@@ -73,7 +79,7 @@ export interface ResolvedSystemOptions {
   readonly limits: TopologyLimits;
   readonly name: string;
   readonly log: Logger | LogLevel;
-  readonly auth: { user?: string; pass?: string; token?: string };
+  readonly auth: Credentials;
 }
 
 const count = z.int({ message: "must be a whole number" }).min(1, "must be at least 1");
@@ -118,9 +124,14 @@ export function resolveSystemOptions(options: SystemOptions, env: NodeJS.Process
     throw new ConfigError("ActorSystem.connect() was given both servers and embedded; choose one of them.");
   }
   const { user, pass, token, limits, embedded } = given;
-  const servers = given.servers ?? env["NATS_URL"] ?? "nats://127.0.0.1:4222";
+  const servers = embedded === false ? (given.servers ?? env["NATS_URL"] ?? "nats://127.0.0.1:4222") : [];
+  const addresses = splitCredentials(typeof servers === "string" ? servers.split(",") : servers, {
+    ...(user && { user }),
+    ...(pass && { pass }),
+    ...(token && { token }),
+  });
   return Object.freeze({
-    servers: typeof servers === "string" ? servers.split(",").map((one) => one.trim()) : servers,
+    servers: addresses.servers,
     embedded: embedded === false ? undefined : embedded === true ? {} : (embedded as EmbeddedOptions),
     namespace: checkNamespace(given.namespace),
     provision: given.provision,
@@ -135,6 +146,6 @@ export function resolveSystemOptions(options: SystemOptions, env: NodeJS.Process
     },
     name: given.name,
     log: given.log,
-    auth: { ...(user && { user }), ...(pass && { pass }), ...(token && { token }) },
+    auth: addresses.auth,
   });
 }

@@ -8,7 +8,12 @@ import { EmbeddedServer } from "../broker/embedded/server.ts";
 import { ConnectError } from "../kernel/errors.ts";
 import { StreamReader } from "../broker/stream-reader.ts";
 import { ActorSystem } from "../system/actor-system.ts";
-import type { SystemLimits, SystemOptions } from "../system/options.ts";
+import {
+  resolveSystemOptions,
+  type ResolvedSystemOptions,
+  type SystemLimits,
+  type SystemOptions,
+} from "../system/options.ts";
 
 /** The nats-server that the tests of this process share. */
 export interface TestServer {
@@ -80,17 +85,18 @@ export async function testSystem(options: TestSystemOptions = {}): Promise<Actor
   let closed: Promise<void> | undefined;
   const closeOnce = async (): Promise<void> => {
     await close();
-    if (options.namespace === undefined) await deleteNamespace(system.servers, namespace);
+    if (options.namespace !== undefined) return;
+    await deleteNamespace(resolveSystemOptions({ ...options, servers }, process.env), namespace);
   };
   system.close = () => (closed ??= closeOnce());
   return system;
 }
 
 /** Deletes every stream of a namespace, buckets included. Nothing is left to delete where the server has gone. */
-async function deleteNamespace(servers: string[], namespace: string): Promise<void> {
+async function deleteNamespace({ servers, auth }: ResolvedSystemOptions, namespace: string): Promise<void> {
   let connection: Connection;
   try {
-    connection = await Connection.open({ servers, name: "godwit test kit" });
+    connection = await Connection.open({ servers: [...servers], auth, name: "godwit test kit" });
   } catch (error) {
     if (error instanceof ConnectError) return;
     throw error;
