@@ -36,6 +36,7 @@ export {
   DecodeError,
   EncodeError,
   ConnectError,
+  NotAuthorizedError,
   UnsupportedServerError,
   EmbeddedServerError,
   TopologyMismatchError,

@@ -1,6 +1,7 @@
 /** The connection: opens once, reconnects for ever, knows whether it is up, and sends JetStream API requests. */
 import {
   connect,
+  errors,
   type ConnectionOptions,
   type Msg,
   type NatsConnection,
@@ -8,12 +9,13 @@ import {
 } from "@nats-io/transport-node";
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
 import { monotonicMs } from "../kernel/clock.ts";
-import { ConnectError, toError, UnsupportedServerError } from "../kernel/errors.ts";
+import { ConnectError, NotAuthorizedError, toError, UnsupportedServerError } from "../kernel/errors.ts";
 
 /** The oldest nats-server that has all Godwit builds on (schedules with time zones, reset, batches). */
 export const serverFloor = "2.14.0";
 
 export interface ConnectionSettings {
+  /** Without credentials, which are shown nowhere. */
   servers: string[];
   /** What the server's connection list shows. */
   name: string;
@@ -40,7 +42,7 @@ export class Connection {
   }
 
   /**
-   * @throws ConnectError when no server answers, UnsupportedServerError below the floor or without JetStream.
+   * @throws ConnectError when no server answers, NotAuthorizedError when it refuses the credentials, UnsupportedServerError below the floor or without JetStream.
    */
   static async open(settings: ConnectionSettings): Promise<Connection> {
     const { servers } = settings;
@@ -63,6 +65,9 @@ export class Connection {
         noAsyncTraces: true,
       });
     } catch (cause) {
+      if (cause instanceof errors.AuthorizationError || cause instanceof errors.UserAuthenticationExpiredError) {
+        throw notAuthorized(settings, cause);
+      }
       throw new ConnectError(
         `No NATS server could be reached at ${servers.join(", ")} (${(cause as Error).message}); start one, or give its address with --servers, NATS_URL or { servers }.`,
         { cause },
@@ -175,6 +180,15 @@ export class Connection {
     }
     this.#up = false;
   }
+}
+
+function notAuthorized({ servers, auth = {} }: ConnectionSettings, cause: Error): NotAuthorizedError {
+  const where = servers.map((server) => server.replace(/^.*:\/\//, "")).join(", ");
+  const what = Object.keys(auth).length > 0 ? "refused the credentials" : "wants credentials and was given none";
+  return new NotAuthorizedError(
+    `The NATS server at ${where} ${what} (${cause.message}); give them in its address, as nats://user:password@host:4222, or as { user, pass } or { token }, on the command line --user and --pass or --token.`,
+    { cause },
+  );
 }
 
 async function manager(nc: NatsConnection): Promise<JetStreamManager> {

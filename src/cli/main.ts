@@ -34,6 +34,8 @@ function usageOf(refusal: CommanderError): UsageError | undefined {
   if (refusal.code === "commander.help") return new UsageError(`A command is missing; ${help}.`);
   const text = refusal.message
     .replace(/^error: /, "")
+    // What stands behind an option that is misspelt may be a password.
+    .replace(/'(--[\w-]+)=.*'/s, "'$1'")
     .replace(/\.?\n\(Did you mean (.*)\?\)$/, ", did you mean $1")
     .replace(/\.$/, "");
   return new UsageError(`${text.charAt(0).toUpperCase()}${text.slice(1)}; ${help}.`);

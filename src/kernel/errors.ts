@@ -47,10 +47,17 @@ export class EncodeError extends GodwitError {
   }
 }
 
-/** No server answers at the given addresses, or it turned the client away. */
+/** No server answers at the given addresses. */
 export class ConnectError extends GodwitError {
   constructor(message: string, options?: { cause?: unknown }) {
     super("NO_SERVER", message, options);
+  }
+}
+
+/** The server refused the credentials, or wants some and was given none. */
+export class NotAuthorizedError extends GodwitError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super("NOT_AUTHORIZED", message, options);
   }
 }
 

@@ -108,7 +108,7 @@ export class ActorSystem implements Sender {
 
   /**
    * Connects, or starts an embedded server first, checks the server's version, and provisions the streams.
-   * @throws ConfigError, ConnectError, UnsupportedServerError, EmbeddedServerError, TopologyMismatchError.
+   * @throws ConfigError, ConnectError, NotAuthorizedError, UnsupportedServerError, EmbeddedServerError, TopologyMismatchError.
    */
   static async connect(options: SystemOptions = {}): Promise<ActorSystem> {
     const resolved = resolveSystemOptions(options, process.env);

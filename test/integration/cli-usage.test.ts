@@ -69,6 +69,7 @@ describe("wrong usage is exit code 2 and one sentence, and nothing is tried", ()
     [["dead", "lst"], "Unknown command 'lst', did you mean list; see 'godwit dead --help'. (USAGE)"],
     [["dead"], "A command is missing; see 'godwit dead --help'. (USAGE)"],
     [["status", "--jsn"], "Unknown option '--jsn', did you mean --json; see 'godwit status --help'. (USAGE)"],
+    [["status", "--passwd=it's secret"], "Unknown option '--passwd'; see 'godwit status --help'. (USAGE)"],
     [["tell"], "Missing required argument 'actor'; see 'godwit tell --help'. (USAGE)"],
     [["tell", "a", "{}", "more"], "see 'godwit tell --help'. (USAGE)"],
     [["tell", "a"], "tell needs a body: JSON, @FILE, or - for standard input. (USAGE)"],

@@ -95,6 +95,22 @@ describe("in a server's URL", () => {
   });
 });
 
+describe("what the server refuses is told by its address, without the credentials:", () => {
+  const address = (): string => passServer.url.replace("nats://", "");
+  test.each<[what: string, options: () => SystemOptions, what: string]>([
+    ["a wrong password", () => ({ servers: url(passServer, user, "secret") }), "refused the credentials"],
+    ["a wrong token in the options", () => ({ servers: passServer.url, token: "secret" }), "refused the credentials"],
+    ["none at all", () => ({ servers: passServer.url }), "wants credentials and was given none"],
+  ])("%s", async (_what, options, why) => {
+    const error: unknown = await ActorSystem.connect(options()).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ name: "NotAuthorizedError", code: "NOT_AUTHORIZED", cause: expect.any(Error) });
+    expect((error as Error).message).toBe(
+      `The NATS server at ${address()} ${why} (Authorization Violation); give them in its address, as nats://user:password@host:4222, or as { user, pass } or { token }, on the command line --user and --pass or --token.`,
+    );
+    expect(inspect(error, { depth: 9 })).not.toContain("secret");
+  });
+});
+
 describe("the command line", () => {
   const run = (args: string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> => godwit(args, { cwd, env });
 
@@ -104,5 +120,18 @@ describe("the command line", () => {
     const { code, stdout, stderr } = await run(["status"], { NATS_URL: given });
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toContain(` on ${passServer.url} at `);
+  });
+
+  test.each([
+    ["a password", (): string[] => ["--servers", url(passServer, user, "secret")]],
+    ["a --pass", (): string[] => ["--servers", passServer.url, "--user", user, "--pass", "secret"]],
+    ["a --token", (): string[] => ["--servers", passServer.url, "--token", "secret"]],
+  ])("shows nothing of %s that is wrong", async (_what, flags) => {
+    for (const args of [["status"], ["status", "--json"]]) {
+      const { code, stdout, stderr } = await run([...args, ...flags()], { GODWIT_DEBUG: "1" });
+      expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+      expect(stderr).toContain("NOT_AUTHORIZED");
+      expect(stderr).not.toContain("secret");
+    }
   });
 });
