@@ -1,6 +1,7 @@
 /** Connecting: the options that every command takes, and the system that it works with. */
 import { resolve } from "node:path";
 import { Option, type Command } from "commander";
+import { filled } from "../kernel/environment.ts";
 import { NotFoundError, TopologyMismatchError } from "../kernel/errors.ts";
 import { checkNamespace } from "../message/names.ts";
 import type { ActorSystem } from "../system/actor-system.ts";
@@ -50,14 +51,15 @@ export async function connect(flags: ConnectFlags, options: SystemOptions = {}):
     import("../system/actor-system.ts"),
     import("../broker/embedded/running.ts"),
   ]);
-  const { user, pass, token, namespace } = flags;
-  const servers = flags.servers || (await findRunning(resolve(defaultStoreDir)))?.url;
+  // Most often they come from the environment.
+  const [user, pass, token] = [filled(flags.user), filled(flags.pass), filled(flags.token)];
+  const servers = filled(flags.servers) ?? (await findRunning(resolve(defaultStoreDir)))?.url;
   return ActorSystem.connect({
     ...(servers && { servers }),
     ...(user && { user }),
     ...(pass && { pass }),
     ...(token && { token }),
-    namespace,
+    namespace: flags.namespace,
     provision: "keep",
     name: "godwit cli",
     log: textLogger("error"),

@@ -1,5 +1,6 @@
 /** Input and output: data on standard output, everything else on standard error, and no crash when a reader goes away. */
 import { readFile } from "node:fs/promises";
+import { filled } from "../kernel/environment.ts";
 import { toError } from "../kernel/errors.ts";
 import { UsageError } from "./exit.ts";
 
@@ -29,7 +30,7 @@ export function printError(error: Error & { code?: unknown }, json: boolean): vo
   const code = typeof error.code === "string" ? error.code : "UNEXPECTED";
   if (json) process.stderr.write(`${toJson({ error: { code, message: error.message } })}\n`);
   else note(`${error.message} (${code})`);
-  if (process.env["GODWIT_DEBUG"]) process.stderr.write(`${error.stack ?? ""}\n`);
+  if (filled(process.env["GODWIT_DEBUG"])) process.stderr.write(`${error.stack ?? ""}\n`);
 }
 
 /**

@@ -8,6 +8,7 @@ import {
   type Provision,
   type TopologyLimits,
 } from "../broker/topology.ts";
+import { filled } from "../kernel/environment.ts";
 import { ConfigError } from "../kernel/errors.ts";
 import type { Duration } from "../kernel/duration.ts";
 import type { Logger } from "../kernel/logger.ts";
@@ -124,7 +125,7 @@ export function resolveSystemOptions(options: SystemOptions, env: NodeJS.Process
     throw new ConfigError("ActorSystem.connect() was given both servers and embedded; choose one of them.");
   }
   const { user, pass, token, limits, embedded } = given;
-  const servers = embedded === false ? (given.servers ?? env["NATS_URL"] ?? "nats://127.0.0.1:4222") : [];
+  const servers = embedded === false ? (given.servers ?? filled(env["NATS_URL"]) ?? "nats://127.0.0.1:4222") : [];
   const addresses = splitCredentials(typeof servers === "string" ? servers.split(",") : servers, {
     ...(user && { user }),
     ...(pass && { pass }),

