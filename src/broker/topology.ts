@@ -125,7 +125,7 @@ export async function reconcileStream(jsm: JetStreamManager, spec: StreamSpec, p
   const found = await absentAsUndefined(jsm.streams.info(spec.name));
   if (found === undefined) {
     if (provision === "check" || provision === "use") throw missing(`stream ${spec.name}`, provision);
-    await explainRefusal(`stream ${spec.name}`, jsm.streams.add(spec));
+    await explainRefusal(`stream ${spec.name}`, jsm.streams.add(spec), spec.max_bytes);
     return;
   }
   if (provision === "keep" || provision === "use") return;
@@ -135,7 +135,11 @@ export async function reconcileStream(jsm: JetStreamManager, spec: StreamSpec, p
   // With "create" the others would have been changed, and are not what is in the way.
   if (provision === "check") throw mismatch(`stream ${spec.name}`, found.config, spec, changed);
   if (fixed.length > 0) throw mismatch(`stream ${spec.name}`, found.config, spec, fixed);
-  await explainRefusal(`stream ${spec.name}`, jsm.streams.update(spec.name, { ...found.config, ...spec }));
+  await explainRefusal(
+    `stream ${spec.name}`,
+    jsm.streams.update(spec.name, { ...found.config, ...spec }),
+    spec.max_bytes,
+  );
 }
 
 /**
@@ -194,12 +198,23 @@ async function absentAsUndefined<T>(request: Promise<T>): Promise<T | undefined>
   }
 }
 
-async function explainRefusal<T>(what: string, request: Promise<T>): Promise<T> {
+// The store's, memory's or account's limit; in a cluster it is the reason that no peer is found.
+const noRoom = /insufficient (storage|memory|resources)|resource limits exceeded|exceeds account limit/i;
+
+/** @param reservedBytes what the server sets aside for it. */
+async function explainRefusal<T>(what: string, request: Promise<T>, reservedBytes?: number): Promise<T> {
   try {
     return await request;
   } catch (cause) {
+    const why = (cause as Error).message;
+    if (reservedBytes !== undefined && noRoom.test(why)) {
+      throw new TopologyMismatchError(
+        `The server has no room to reserve ${reservedBytes / 1e9} GB for the ${what} (${why}); ask for less with limits.maxBytes, or --max-bytes of godwit worker, or give its JetStream more storage.`,
+        { cause },
+      );
+    }
     throw new TopologyMismatchError(
-      `The server refused the ${what}: ${(cause as Error).message}; change the setting it names, or use another namespace.`,
+      `The server refused the ${what}: ${why}; change the setting it names, or use another namespace.`,
       { cause },
     );
   }

@@ -38,6 +38,18 @@ export function whole(option: string, min = 1, max = Number.MAX_SAFE_INTEGER): (
   };
 }
 
+const unitBytes = { "": 1, b: 1, kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12 };
+
+/** A number of bytes: `500MB`, `1.5GB`; digits alone are bytes. Units are powers of ten. */
+export function size(option: string): (value: string) => number {
+  return (value) => {
+    const [, number, unit = ""] = /^(\d+(?:\.\d+)?) ?(|b|kb|mb|gb|tb)$/i.exec(value) ?? [];
+    const bytes = Math.floor(Number(number) * unitBytes[unit.toLowerCase() as keyof typeof unitBytes]);
+    if (bytes >= 1 && bytes <= Number.MAX_SAFE_INTEGER) return bytes;
+    throw new UsageError(`${option} is '${value}'; it must be a size such as 500MB or 1GB.`);
+  };
+}
+
 /** One of a few words. */
 export function oneOf<const Words extends readonly string[]>(
   option: string,

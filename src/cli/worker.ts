@@ -6,7 +6,7 @@ import type { ActorSystem } from "../system/actor-system.ts";
 import type { Worker } from "../worker/worker.ts";
 import { connect, connectOptions, type ConnectFlags } from "./connect.ts";
 import { exitCode, signalExitCode } from "./exit.ts";
-import { graceOption, oneOf, whole } from "./parse.ts";
+import { graceOption, oneOf, size, whole } from "./parse.ts";
 import { onAsked } from "./signals.ts";
 import { plural } from "./table.ts";
 import { logLevels, textLogger, type TextLogLevel } from "./text-log.ts";
@@ -16,6 +16,7 @@ const durabilities = ["dev", "single", "replicated", "strict"] as const;
 interface WorkerFlags extends ConnectFlags {
   concurrency?: number;
   grace: number;
+  maxBytes?: number;
   durability: (typeof durabilities)[number];
   log?: "text" | "json";
   logLevel: TextLogLevel;
@@ -33,6 +34,11 @@ export function workerCommand(program: Command): void {
     )
     .addOption(graceOption("when asked to end", 30_000, "30s"))
     .option("--durability <profile>", "of streams that have to be made", oneOf("--durability", durabilities), "single")
+    .option(
+      "--max-bytes <size>",
+      "of a task stream that has to be made (default: 10GB; 256MB with --durability dev)",
+      size("--max-bytes"),
+    )
     .option("--log <format>", "text or json (default: text on a terminal)", oneOf("--log", ["text", "json"]))
     .option("--log-level <level>", logLevels.join(", "), oneOf("--log-level", logLevels), "info")
     .addOption(new Option("--owned", "end at once when the process that started this one is gone").hideHelp());
@@ -68,7 +74,12 @@ async function runWorker(paths: string[], flags: WorkerFlags): Promise<void> {
 
   const { loadActors } = await import("../actor/loader.ts");
   const sources = await loadActors(paths);
-  const system = await connect(flags, { log, durability: flags.durability, name: `godwit worker ${process.pid}` });
+  const system = await connect(flags, {
+    log,
+    durability: flags.durability,
+    ...(flags.maxBytes !== undefined && { limits: { maxBytes: flags.maxBytes } }),
+    name: `godwit worker ${process.pid}`,
+  });
   const worker = await system
     .work(sources, flags.concurrency === undefined ? {} : { concurrency: flags.concurrency })
     .catch(async (error: unknown) => {

@@ -98,6 +98,8 @@ describe("wrong usage is exit code 2 and one sentence, and nothing is tried", ()
     [["worker"], "Missing required argument 'paths'; see 'godwit worker --help'. (USAGE)"],
     [["worker", "x", "--concurrency", "0"], "--concurrency is '0'; it must be a whole number of at least 1. (USAGE)"],
     [["worker", "x", "--durability", "some"], "--durability is 'some'; it must be one of dev, single,"],
+    [["worker", "x", "--max-bytes", "1GiB"], "--max-bytes is '1GiB'; it must be a size such as 500MB or 1GB. (USAGE)"],
+    [["worker", "x", "--max-bytes", "0"], "--max-bytes is '0'; it must be a size such as 500MB or 1GB. (USAGE)"],
     [["dev", "--port", "70000"], "--port is '70000'; it must be a whole number from 0 to 65535. (USAGE)"],
     [["actor", "retire", "*"], 'The actor name "*" is not valid;'],
   ])("%j", async (args, sentence) => {

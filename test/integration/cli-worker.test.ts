@@ -7,6 +7,7 @@ import { EmbeddedServer } from "../../src/broker/embedded/server.ts";
 import { Inspector } from "../../src/admin/inspector.ts";
 import { ActorSystem } from "../../src/system/actor-system.ts";
 import { godwit, Running } from "../support/cli/run.ts";
+import { alteredServer } from "../support/embedded/altered-server.ts";
 import { until } from "../support/embedded/until.ts";
 
 let server: EmbeddedServer;
@@ -254,4 +255,26 @@ describe("what is refused, in one sentence with exit code 1", () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/^godwit: No NATS server could be reached at nats:\/\/127\.0\.0\.1:1 .*\(NO_SERVER\)\n$/);
   });
+});
+
+test("on a server with less room than the task stream's default it says so, and --max-bytes asks for less", async () => {
+  await write("gate.mjs", gate);
+  const small = await alteredServer({ maxFileStoreBytes: 3_000_000_000 });
+  try {
+    const args = ["worker", "gate.mjs", "--servers", small.url];
+    const { code, stderr } = await godwit(args, { cwd: folder });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^godwit: The server has no room to reserve 10 GB .*--max-bytes.*\(TOPOLOGY_MISMATCH\)\n$/);
+    const one = new Running([...args, "--max-bytes", "1.5GB", "--log", "text"], { cwd: folder });
+    running.push(one);
+    await one.says("ready: the.gate");
+    one.signal("SIGTERM");
+    expect((await one.ended).code).toBe(0);
+    const there = await ActorSystem.connect({ servers: small.url, provision: "use", log: "silent" });
+    const { config } = await there.parts.connection.jsm.streams.info("godwit_TASKS");
+    await there.close();
+    expect(config.max_bytes).toBe(1_500_000_000);
+  } finally {
+    await small.stop();
+  }
 });

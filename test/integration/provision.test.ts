@@ -1,5 +1,6 @@
 /** The ways to provision against a real server: who makes streams, who changes them, and who leaves them alone. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { alteredServer } from "../support/embedded/altered-server.ts";
 import { EmbeddedServer } from "../../src/broker/embedded/server.ts";
 import { ActorSystem } from "../../src/system/actor-system.ts";
 import type { SystemOptions } from "../../src/system/options.ts";
@@ -33,6 +34,24 @@ test("keep and use leave the streams of a system with other limits as they are; 
     missing: undefined,
   });
   expect(await taskBytes({ namespace: "own" })).toBe(10_000_000_000);
+});
+
+test("a server without room for the task stream is told as such, with the setting that asks for less", async () => {
+  const small = await alteredServer({ maxFileStoreBytes: 3_000_000_000 });
+  try {
+    const servers = small.url;
+    await expect(taskBytes({ servers })).rejects.toMatchObject({
+      code: "TOPOLOGY_MISMATCH",
+      cause: expect.any(Error),
+      message:
+        "The server has no room to reserve 10 GB for the stream godwit_TASKS (insufficient storage resources available); ask for less with limits.maxBytes, or --max-bytes of godwit worker, or give its JetStream more storage.",
+    });
+    await expect(taskBytes({ servers, limits: { maxBytes: 4_500_000_000 } })).rejects.toThrow("to reserve 4.5 GB for");
+    expect(await taskBytes({ servers, limits: { maxBytes: 2_000_000_000 } })).toBe(2_000_000_000);
+    await expect(taskBytes({ servers }), "an update asks for room too").rejects.toThrow("to reserve 10 GB for");
+  } finally {
+    await small.stop();
+  }
 });
 
 test("keep makes what is missing; use and check say what is missing and make nothing", async () => {
