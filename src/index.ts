@@ -45,6 +45,7 @@ export {
   PublishError,
   PublishTimeoutError,
   AskTimeoutError,
+  WaitTimeoutError,
   DuplicateError,
   TaskFailedError,
   ActorNotFoundError,

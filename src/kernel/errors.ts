@@ -143,6 +143,13 @@ export class AskTimeoutError extends GodwitError {
   }
 }
 
+/** `waitFor` of `godwit/testing` waited in vain. The cause is the last error of a handler, where one failed meanwhile. */
+export class WaitTimeoutError extends GodwitError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super("WAIT_TIMEOUT", message, options);
+  }
+}
+
 /** An ask whose id was sent before, and no stored result to answer it from. */
 export class DuplicateError extends GodwitError {
   readonly id: string;

@@ -16,6 +16,7 @@ import {
   type Charge,
   type PaymentsApi,
 } from "../support/testing/charge-payment.ts";
+import { actorOf } from "../support/actors.ts";
 import { until } from "../support/embedded/until.ts";
 
 const run = promisify(execFile);
@@ -287,12 +288,39 @@ describe("testSystem", () => {
     await expect(waitFor(worker, "dead", undefined, "1ms")).rejects.toThrow(
       /no fitting 'dead' within 1 ms.*"completed":1/,
     );
+    await expect(waitFor(worker, "dead", undefined, "1ms")).rejects.toMatchObject({
+      name: "WaitTimeoutError",
+      code: "WAIT_TIMEOUT",
+      cause: undefined,
+    });
     const broken = waitFor(worker, "completed", () => {
       throw new Error("broken predicate");
     });
     await system.tell(SendReceipt, { to: "x" });
     await expect(broken).rejects.toThrow("broken predicate");
     expect(worker.listenerCount("completed")).toBe(listeners);
+    await system.close();
+  });
+});
+
+describe("waitFor in vain", () => {
+  test("carries the last error of a handler that fails meanwhile, as text and as cause", async () => {
+    const Failing = actorOf({ name: "failing", retry: { attempts: 2, base: 1, jitter: "none" } }, () => {
+      throw new Error("the card reader is on fire");
+    });
+    const system = await testSystem();
+    const worker = await system.work([Failing]);
+    const listeners = worker.eventNames().map((name) => worker.listenerCount(name));
+    const waited = waitFor(worker, "completed", undefined, "2s").catch((thrown: unknown) => thrown);
+    await system.tell(Failing, { to: "x" });
+    expect(await waited).toMatchObject({
+      code: "WAIT_TIMEOUT",
+      message: expect.stringMatching(
+        /no fitting 'completed' within 2000 ms .*; the last error: the card reader is on fire\)/,
+      ),
+      cause: expect.objectContaining({ message: "the card reader is on fire" }),
+    });
+    expect(worker.eventNames().map((name) => worker.listenerCount(name))).toEqual(listeners);
     await system.close();
   });
 });
