@@ -1,5 +1,7 @@
-/** Logs for people: one short line each, on standard error. Programs ask for JSON and get pino's. */
+/** Logs for people: one short line each, an error's stack below it, on standard error. Programs ask for JSON and get pino's. */
+import { pathToFileURL } from "node:url";
 import { formatMs } from "../kernel/duration.ts";
+import { stackOf } from "../kernel/errors.ts";
 import type { Logger } from "../kernel/logger.ts";
 import { clean } from "./io.ts";
 
@@ -16,7 +18,8 @@ export function textLogger(least: TextLogLevel, bound: Fields = {}): Logger {
       const fields = typeof first === "string" ? bound : { ...bound, ...first };
       const message = typeof first === "string" ? first : (second ?? "");
       const clock = new Date().toTimeString().slice(0, 8);
-      process.stderr.write(`${clock} ${level.padEnd(5)} ${clean(sentence(fields, message))}\n`);
+      const below = level === "error" || least === "debug" ? stack(fields) : "";
+      process.stderr.write(`${clock} ${level.padEnd(5)} ${clean(sentence(fields, message))}\n${below}`);
     };
   };
   return {
@@ -40,6 +43,15 @@ function sentence(fields: Fields, message: string): string {
   ].filter((one) => typeof one === "string" && one !== "");
   const later = typeof delayMs === "number" ? ` in ${formatMs(delayMs)}` : "";
   return `${who && `${who}: `}${message}${later}${details.length > 0 ? ` (${details.join(", ")})` : ""}`;
+}
+
+/** The lines below a handler's error; paths from here, so that they are short. Where no run had begun they would be Godwit's own. */
+function stack({ err, attempt }: Fields): string {
+  if (!(err instanceof Error) || attempt === 0) return "";
+  const here = `${pathToFileURL(process.cwd()).href}/`;
+  const lines = stackOf(err).split("\n").slice(1);
+  const kept = lines.filter((line) => !line.includes("(node:internal/"));
+  return kept.map((line) => `${clean(line.replace(here, "")).replace(/^caused by/, "  caused by")}\n`).join("");
 }
 
 function textOf(value: unknown): string {

@@ -212,6 +212,24 @@ export function toError(thrown: unknown): Error {
   return new Error(typeof thrown === "string" ? thrown : `a non-error was thrown: ${safeString(thrown)}`);
 }
 
+const maxCauses = 5;
+const maxHeadLength = 300;
+
+/**
+ * Where an error and its causes come from: for each one line that names it, `caused by: ` before those of the causes, and its stack's
+ * own lines below. What is no error, or is behind the fifth, is left out.
+ */
+export function stackOf(error: Error): string {
+  const parts: string[] = [];
+  for (let one: unknown = error; one instanceof Error && parts.length <= maxCauses; one = one.cause) {
+    const { name, message, stack } = toError(one);
+    // The name and message in a stack are those of the error's birth, as long as they may be, and there may be no stack at all.
+    const frames = typeof stack === "string" ? (/\n {4}at [^]*/.exec(stack)?.[0] ?? "") : "";
+    parts.push(`${name}: ${message}`.replace(/\s*\n\s*/g, " ").slice(0, maxHeadLength) + frames);
+  }
+  return parts.join("\ncaused by: ");
+}
+
 function safeString(value: unknown): string {
   try {
     return JSON.stringify(value) ?? String(value);

@@ -24,9 +24,9 @@ export function logWorker(worker: Worker, log: Logger): void {
     deliveries,
   });
   worker.on("retry", (e) =>
-    log.warn({ ...fields(e), error: brief(e.error), delayMs: e.delayMs }, "failed, will be tried again"),
+    log.warn({ ...fields(e), err: e.error, delayMs: e.delayMs }, "failed, will be tried again"),
   );
-  worker.on("dead", (e) => log.error({ ...fields(e), reason: e.reason, error: brief(e.error) }, "dead letter"));
+  worker.on("dead", (e) => log.error({ ...fields(e), reason: e.reason, err: e.error }, "dead letter"));
   worker.on("stalled", (e) => log.warn({ ...fields(e), stalls: e.stalls }, "an earlier run died with its worker"));
   worker.on("lost", (e) =>
     log.warn({ ...fields(e), reason: e.reason }, "no longer this worker's; its result was dropped"),
@@ -34,6 +34,7 @@ export function logWorker(worker: Worker, log: Logger): void {
   worker.on("problem", (e) => log.error({ actor: e.actor, error: brief(e.error) }, "problem"));
 }
 
+/** For what is no handler's doing: its sentence says all that there is to know. */
 function brief(error: Error): string {
   return `${error.name}: ${error.message}`;
 }

@@ -178,8 +178,64 @@ export class Busy extends Actor<unknown, number> {
       expect.stringContaining("draining"),
       "done",
     ]);
-    expect(lines[1]).toMatchObject({ actor: "f", id: "f1", error: "Error: down" });
+    expect(lines[1]).toMatchObject({ actor: "f", id: "f1", err: { type: "Error", message: "down" } });
     expect(stdout).toBe("");
+  });
+
+  /** Fails with an error that has a cause; its schema takes 1 and nothing else. */
+  const caused = `${imports}function charge() { throw new TypeError("no route\\nto host"); }
+const validate = (value) => (value === 1 ? { value } : { issues: [{ message: "bad" }] });
+export class F extends Actor {
+  static config = { name: "f", input: { "~standard": { version: 1, vendor: "x", validate } }, retry: { attempts: 2, base: 1 } };
+  receive() { try { charge(); } catch (cause) { throw new Error("the payment\\nfailed", { cause }); } }
+}`;
+
+  test("with the stack and the causes of a handler's error, in JSON", async () => {
+    await write("caused.mjs", caused);
+    const worker = start("caused.mjs", "--log", "json");
+    await worker.says("ready");
+    await system.tell("f", 1, { id: "f1" });
+    await worker.says("dead letter");
+    worker.signal("SIGTERM");
+    const { stderr } = await worker.ended;
+    const lines = stderr
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { msg: string; err: { type: string; message: string; stack: string } });
+    for (const msg of ["failed, will be tried again", "dead letter"]) {
+      const { err } = lines.find((line) => line.msg === msg) ?? {};
+      expect(err).toMatchObject({ type: "Error", message: expect.stringContaining("the payment\nfailed") });
+      expect(err?.stack).toMatch(/at F\.receive .*caused\.mjs[^]*caused by: TypeError: no route[^]*at charge /);
+    }
+  });
+
+  test("with the stack below the line of a dead letter, in text, and of a retry where debug is asked for", async () => {
+    await write("caused.mjs", caused);
+    const worker = start("caused.mjs", "--log", "text");
+    await worker.says("ready");
+    await system.tell("f", 1, { id: "f1" });
+    await worker.says("dead letter (exhausted");
+    await system.tell("f", 2, { id: "f2" });
+    await worker.says("dead letter (invalid");
+    worker.signal("SIGTERM");
+    const { stderr } = await worker.ended;
+    const stack =
+      "\n    at F\\.receive \\(caused\\.mjs:\\d+:\\d+\\)\n(    at [^\n]+\n)+  caused by: TypeError: no route to host\n    at charge \\(caused\\.mjs:\\d+:\\d+\\)\n(    at [^\n]+\n)+";
+    expect(stderr).toMatch(/ f f1: failed, will be tried again in \d m?s \(Error: the payment failed\)\n\d\d:/);
+    expect(stderr).toMatch(
+      new RegExp(`f f1: dead letter \\(exhausted, attempt 2, Error: the payment failed\\)${stack}\\d\\d:`),
+    );
+    // No handler ran: the stack would be Godwit's own.
+    expect(stderr).toMatch(/ f f2: dead letter \(invalid, .*\)\n\d\d:/);
+
+    const debugged = start("caused.mjs", "--log", "text", "--log-level", "debug");
+    await debugged.says("ready");
+    await system.tell("f", 1, { id: "f3" });
+    await debugged.says("dead letter");
+    debugged.signal("SIGTERM");
+    expect((await debugged.ended).stderr).toMatch(
+      new RegExp(`will be tried again in \\d m?s \\(Error: the payment failed\\)${stack}\\d\\d:`),
+    );
   });
 
   test("leaves the streams of a system with other limits as they are", async () => {
