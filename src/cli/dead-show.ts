@@ -6,7 +6,7 @@ import { header } from "../message/headers.ts";
 import { connectOptions, jsonOption, withExisting, type ConnectFlags } from "./connect.ts";
 import { print, printJson, toJson } from "./io.ts";
 import { whole } from "./parse.ts";
-import { bytes, facts, plural, time } from "./table.ts";
+import { bytes, facts, lines, plural, time } from "./table.ts";
 
 /** The body as a value where it can be decoded, else its bytes. */
 type Body = { value: unknown } | { base64: string };
@@ -68,6 +68,7 @@ function render(sequence: number, { info, headers, body }: DeadMessage, decoded:
     });
     sections.push(`Errors\n${facts(runs)}`);
   }
+  if (info.stack !== undefined) sections.push(`Stack\n${lines(info.stack)}`);
   if (headers.length > 0) {
     sections.push(`Headers\n${facts(headers.map(([name, values]) => [name, values.join(", ")] as const))}`);
   }

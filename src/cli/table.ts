@@ -66,6 +66,14 @@ export function facts(
     .join("\n");
 }
 
+/** Lines as they are, indented; a long one goes on, indented further, on the next lines. */
+export function lines(text: string, width = outputWidth()): string {
+  return text
+    .split("\n")
+    .map((line) => `  ${wrap(clean(line), width - 8).join("\n        ")}`)
+    .join("\n");
+}
+
 /** Breaks at blanks, and within a word only where it is longer than a line. */
 function wrap(text: string, width: number): string[] {
   const room = Math.max(minWidth, width);

@@ -27,6 +27,8 @@ export interface DeadInfo extends Failure {
   stalls: number;
   /** The errors of its runs, oldest first; the oldest are left out where they do not fit. */
   history: RunError[];
+  /** Where the last run's error and its causes come from, cut short where it does not fit; absent where no handler failed. */
+  stack?: string;
 }
 
 export type HeaderList = [name: string, values: string[]][];
@@ -53,9 +55,11 @@ export interface Deceased {
   history: readonly RunError[];
   reason: DeadReason;
   error: Error;
+  stack?: string;
 }
 
 const maxInfoBytes = 4_096;
+const maxStackLength = 2_000;
 /** The server takes no more than 64 KB of headers in all. */
 const maxHeadersBytes = 48 * 1_024;
 
@@ -153,9 +157,16 @@ function describe(deceased: Deceased): DeadInfo {
     deliveries: deceased.deliveries,
     stalls: deceased.stalls,
     history: [...deceased.history],
+    ...(deceased.stack !== undefined && { stack: deceased.stack.slice(0, maxStackLength) }),
   };
-  while (info.history.length > 0 && Buffer.byteLength(asciiJson(info)) > maxInfoBytes) info.history.shift();
-  if (Buffer.byteLength(asciiJson(info)) > maxInfoBytes) info.error.message = info.error.message.slice(0, 300);
+  const tooLarge = (): boolean => Buffer.byteLength(asciiJson(info)) > maxInfoBytes;
+  while (info.history.length > 1 && tooLarge()) info.history.shift();
+  while (info.stack !== undefined && tooLarge()) {
+    if (info.stack.length > 100) info.stack = info.stack.slice(0, info.stack.length / 2);
+    else delete info.stack;
+  }
+  if (tooLarge()) info.history = [];
+  if (tooLarge()) info.error.message = info.error.message.slice(0, 300);
   return info;
 }
 

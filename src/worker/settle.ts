@@ -9,7 +9,7 @@ import type { ResolvedConfig } from "../actor/config.ts";
 import type { Settlement } from "../broker/delivery.ts";
 import type { Bus } from "../broker/bus.ts";
 import { monotonicMs, pause, wallMs } from "../kernel/clock.ts";
-import { toError } from "../kernel/errors.ts";
+import { stackOf, toError } from "../kernel/errors.ts";
 import type { DeadLetters } from "../lifecycle/dead-letter.ts";
 import type { RunError, RunNote, RunsStore } from "../lifecycle/runs.ts";
 import { contentTypes, encode } from "../message/codec.ts";
@@ -129,6 +129,7 @@ export class Settler {
             history: [...history.errors, ...last],
             reason,
             error,
+            ...(run.ran && { stack: stackOf(error) }),
           },
           timeoutMs,
         ),

@@ -102,6 +102,8 @@ describe("show", () => {
       "reason       terminal",
       `was          ${bench.namespace}_TASKS:1`,
       "Errors\n",
+      "Stack\n  Terminal: a very long reason",
+      "\n      at Dying.receive",
       "Headers\n",
       "Godwit-Id     d1",
     ]) {

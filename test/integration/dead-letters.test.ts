@@ -63,6 +63,29 @@ describe("a dead letter", () => {
     expect(whole(kept?.data ?? new Uint8Array())).toBe(whole(bytes));
   });
 
+  test("has the stack of the last error and of its causes, and the record of its runs has not", async () => {
+    const system = await stage.connect();
+    const client = await stage.client();
+    const Doomed = actorOf({ name: "traced", retry: { attempts: 2, base: 1 } }, function unluckyHandler() {
+      const cause = new RangeError("too far", { cause: "a wall" });
+      cause.cause = Object.assign(new Error("root"), { cause }); // Round and round.
+      throw new TypeError("outer", { cause });
+    });
+    const recorder = record(await system.work([Doomed]));
+    await system.tell(Doomed, {}, { id: "t1" });
+    await client.publish(stage.names.taskSubject("traced"), "{", { "Godwit-Id": "bad" });
+    await recorder.until("dead", 2);
+    const { stack } = await onlyDead(system, { id: "t1" });
+    expect(stack).toMatch(
+      /^TypeError: outer\n    at unluckyHandler [^]*\ncaused by: RangeError: too far\n    at unluckyHandler [^]*/,
+    );
+    expect(stack?.length).toBeLessThanOrEqual(2_000);
+    expect(await onlyDead(system, { id: "bad" }), "no handler ran").not.toHaveProperty("stack");
+    const runs = await client.last(`KV_${stage.names.runsBucket}`, `$KV.${stage.names.runsBucket}.>`);
+    expect(runs?.string()).toContain("outer");
+    expect(runs?.string()).not.toContain("unluckyHandler");
+  });
+
   test("is stored once, however often it is buried", async () => {
     const system = await stage.connect();
     const client = await stage.client();
@@ -195,6 +218,7 @@ describe("a dead letter", () => {
     expect(Buffer.byteLength(why)).toBeLessThanOrEqual(4_096);
     expect(letter.attempts).toBe(12);
     expect(letter.error.message).toMatch(/^12: ärger/);
+    expect(letter.stack).toMatch(/^Error: 12: ärger/);
     const attempts = letter.history.map(({ attempt }) => attempt);
     expect(attempts).toEqual(attempts.toSorted((a, b) => a - b));
     expect(attempts.at(-1)).toBe(12);
