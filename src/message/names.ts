@@ -123,8 +123,14 @@ export function unkey(written: string): string {
   return Buffer.from(bytes).toString();
 }
 
+/** Bytes as the text of an id: base64url, with an `i` before a first character that command lines take for an option's. */
+export function idText(bytes: Buffer): string {
+  const text = bytes.toString("base64url");
+  return /^[-_]/.test(text) ? `i${text}` : text;
+}
+
 const idPrefixBytes = 12;
-let idPrefix = randomBytes(idPrefixBytes).toString("base64url");
+let idPrefix = idText(randomBytes(idPrefixBytes));
 let idCount = 0;
 
 /**
@@ -134,7 +140,7 @@ let idCount = 0;
 export function newId(): string {
   idCount += 1;
   if (idCount > 2 ** 30) {
-    idPrefix = randomBytes(idPrefixBytes).toString("base64url");
+    idPrefix = idText(randomBytes(idPrefixBytes));
     idCount = 1;
   }
   return `${idPrefix}${idCount.toString(36)}`;

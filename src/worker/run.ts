@@ -7,6 +7,7 @@ import type { AnyDelivery } from "../broker/delivery.ts";
 import { maxTimerMs, monotonicMs } from "../kernel/clock.ts";
 import type { Logger } from "../kernel/logger.ts";
 import { header, messageId, traceHeaders, type HeaderFields, type ReceivedHeaders } from "../message/headers.ts";
+import { idText } from "../message/names.ts";
 import { noHistory, type RunHistory } from "../lifecycle/runs.ts";
 import type { MessageRef } from "./events.ts";
 
@@ -164,12 +165,8 @@ export class Run implements Context {
    */
   #childOptions<O extends PublishOptions>(verb: string, target: string, options: O): O {
     this.#children += 1;
-    const id =
-      options.id ??
-      createHash("sha256")
-        .update(JSON.stringify([this.actor, this.id, this.#cause, this.#step, verb, target, this.#children]))
-        .digest("base64url")
-        .slice(0, 27);
+    const place = [this.actor, this.id, this.#cause, this.#step, verb, target, this.#children];
+    const id = options.id ?? idText(createHash("sha256").update(JSON.stringify(place)).digest()).slice(0, 27);
     const headers: HeaderFields = {};
     for (const name of traceHeaders) {
       const value = this.headers.get(name);

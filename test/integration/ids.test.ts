@@ -153,6 +153,23 @@ test("every id works for events and for what a handler sends", async () => {
   expect(new Set(seen).size).toBe(2 * ids.length);
 });
 
+test("no id of what a handler sends is one that a command line takes for an option, and a repeat has the same", async () => {
+  const system = await stage.connect();
+  const runs: string[][] = [];
+  const Parent = actorOf({ name: "parent", retry: { attempts: 2, base: 1, max: 1 } }, async (_input, ctx) => {
+    const sent = await Promise.all(Array.from({ length: 300 }, (_, n) => ctx.tell("child", n)));
+    runs.push(sent.map(({ id }) => id));
+    if (ctx.attempt === 1) throw new Error("again");
+  });
+  const recorder = record(await system.work([Parent]));
+  await system.tell(Parent, {}, { id: "the parent" });
+  await recorder.until("completed");
+  const [first = [], second] = runs;
+  expect(second).toEqual(first);
+  expect(new Set(first).size).toBe(300);
+  expect(first.filter((id) => !/^[A-Za-z0-9][A-Za-z0-9_-]{26}$/.test(id))).toEqual([]);
+});
+
 test("the same id sent to two actors reaches both, and so does the same id as task and as event", async () => {
   const system = await stage.connect();
   const seen: string[] = [];

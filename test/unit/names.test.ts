@@ -1,6 +1,6 @@
 /** Names: key() keeps any ids apart and fit for NATS; checks take what can be carried and nothing else. */
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import {
   checkActorName,
   checkEventSubject,
@@ -95,6 +95,18 @@ describe("checkId", () => {
     for (const id of made) checkId(id);
     expect(new Set(made).size).toBe(made.length);
     expect(made.every((id) => key(id) === id)).toBe(true);
+  });
+
+  test("newId() makes none that a command line takes for an option, whatever its random part is", async () => {
+    const first = new Set<string>();
+    for (let n = 0; n < 300; n++) {
+      vi.resetModules(); // Each copy of the module has a random part of its own.
+      const { newId: fresh } = await import("../../src/message/names.ts");
+      const id = fresh();
+      expect(id).toMatch(/^[A-Za-z0-9][A-Za-z0-9_-]{16,17}$/);
+      first.add(id.slice(0, 17));
+    }
+    expect(first.size).toBe(300);
   });
 
   test("shortens in its error what is too long to show", () => {
