@@ -33,7 +33,8 @@ export function configOf(actor: ActorClass): ResolvedConfig {
 
 /**
  * Makes one instance of each source.
- * @throws ActorNotFoundError for what is no actor, ConfigError for a bad config or a name that two actors have.
+ * @throws ActorNotFoundError for what is no actor, ConfigError for a bad config, a class without `receive()`, or a name that two actors
+ * have.
  */
 export function registerActors(sources: readonly ActorSource[]): RegisteredActor[] {
   const given: unknown = sources;
@@ -45,6 +46,12 @@ export function registerActors(sources: readonly ActorSource[]): RegisteredActor
     const instance = make(source);
     const owner = instance.constructor as ActorClass;
     const config = configOf(owner);
+    // Only the type checker knows that it is abstract.
+    if (typeof (instance as Partial<AnyActor>).receive !== "function") {
+      throw new ConfigError(
+        `The actor class ${owner.name} has no method receive(); write: async receive(input, ctx) { … }.`,
+      );
+    }
     const other = names.get(config.name);
     if (other !== undefined) {
       throw new ConfigError(

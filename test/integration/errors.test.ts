@@ -235,6 +235,13 @@ describe("work() with", () => {
     }
     override async receive(): Promise<void> {}
   }
+  // Plain JavaScript: the type checker would refuse it.
+  class Deaf extends (Actor as unknown as { new (): object; prototype: object }) {
+    static readonly config = config({ name: "deaf" });
+  }
+  class Mute extends Deaf {
+    readonly receive = "soon";
+  }
   class NoActor {
     receive(): void {}
   }
@@ -265,6 +272,18 @@ describe("work() with", () => {
       [Unmakeable],
       "INVALID_CONFIG",
       /^The actor class Unmakeable could not be made without arguments \(no address was given\); pass a function that makes it: \(\) => new Unmakeable\(…\)\.$/,
+    ],
+    [
+      "a class without receive()",
+      [Deaf],
+      "INVALID_CONFIG",
+      /^The actor class Deaf has no method receive\(\); write: async receive\(input, ctx\) \{ … \}\.$/,
+    ],
+    [
+      "a function that makes one whose receive is no function",
+      [() => new Mute()],
+      "INVALID_CONFIG",
+      /^The actor class Mute has no method receive\(\)/,
     ],
     [
       "two actors of one name",
