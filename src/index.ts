@@ -49,6 +49,7 @@ export {
   DuplicateError,
   TaskFailedError,
   ActorNotFoundError,
+  ActorStartError,
   ClosedError,
   NotFoundError,
   InUseError,

@@ -1,7 +1,7 @@
 /** Input and output: data on standard output, everything else on standard error, and no crash when a reader goes away. */
 import { readFile } from "node:fs/promises";
 import { filled } from "../kernel/environment.ts";
-import { toError } from "../kernel/errors.ts";
+import { stackOf, toError } from "../kernel/errors.ts";
 import { UsageError } from "./exit.ts";
 
 /** A line of data. */
@@ -25,12 +25,12 @@ export function note(text: string): void {
   process.stderr.write(`godwit: ${clean(text)}\n`);
 }
 
-/** An error as one sentence with its code, or as JSON; the stack too where GODWIT_DEBUG is set. */
+/** An error as one sentence with its code, or as JSON; its stack and those of its causes too where GODWIT_DEBUG is set. */
 export function printError(error: Error & { code?: unknown }, json: boolean): void {
   const code = typeof error.code === "string" ? error.code : "UNEXPECTED";
   if (json) process.stderr.write(`${toJson({ error: { code, message: error.message } })}\n`);
   else note(`${error.message} (${code})`);
-  if (filled(process.env["GODWIT_DEBUG"])) process.stderr.write(`${error.stack ?? ""}\n`);
+  if (filled(process.env["GODWIT_DEBUG"])) process.stderr.write(`${stackOf(error)}\n`);
 }
 
 /**

@@ -182,6 +182,20 @@ export class ActorNotFoundError extends GodwitError {
   }
 }
 
+/** An actor's `start()` threw; the worker did not start. `cause` is what it threw. */
+export class ActorStartError extends GodwitError {
+  readonly actor: string;
+
+  constructor(actor: string, cause: Error) {
+    super(
+      "ACTOR_START_FAILED",
+      `The actor ${actor} could not start, because its start() threw (${cause.name}: ${cause.message}); mend that and start the worker again.`,
+      { cause },
+    );
+    this.actor = actor;
+  }
+}
+
 /** The thing was stopped or closed and takes no more work. */
 export class ClosedError extends GodwitError {
   constructor(what: string) {

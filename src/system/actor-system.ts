@@ -207,7 +207,7 @@ export class ActorSystem implements Sender {
 
   /**
    * Starts a worker for these actors: classes, or functions that make them.
-   * @throws ConfigError, ActorNotFoundError, InvalidNameError, TopologyMismatchError, and what an actor's `start` throws.
+   * @throws ConfigError, ActorNotFoundError, InvalidNameError, TopologyMismatchError, ActorStartError.
    */
   work<const Sources extends readonly ActorSource[]>(
     sources: Sources & { [Index in keyof Sources]: Agreeing<Sources[Index]> },

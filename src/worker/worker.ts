@@ -10,7 +10,7 @@ import type { Objects } from "../broker/objects.ts";
 import type { Acknowledger } from "../broker/acknowledger.ts";
 import type { Provision } from "../broker/topology.ts";
 import { maxTimerMs } from "../kernel/clock.ts";
-import { ClosedError, toError } from "../kernel/errors.ts";
+import { ActorStartError, ClosedError, toError } from "../kernel/errors.ts";
 import type { Duration } from "../kernel/duration.ts";
 import { toMs } from "../kernel/duration.ts";
 import type { Logger } from "../kernel/logger.ts";
@@ -136,7 +136,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
     for (const actor of this.#actors) {
       if (this.#stopped !== undefined) return;
       const durables = await ensureDurables(connection, names, actor.config, provision);
-      await actor.instance.start();
+      try {
+        await actor.instance.start();
+      } catch (thrown) {
+        throw new ActorStartError(actor.config.name, toError(thrown));
+      }
       this.#started.push(actor);
       this.#running.push(this.#assemble(actor, durables));
     }

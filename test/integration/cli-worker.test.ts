@@ -298,11 +298,25 @@ describe("what is refused, in one sentence with exit code 1", () => {
       { "a.mjs": actor('static config = { name: "a" }; constructor(api) { super(); api.connect(); }') },
       /.* actor class A .*; pass a function that makes it: .*\(INVALID_CONFIG\)/,
     ],
+    [
+      "an actor whose start() throws",
+      "a.mjs",
+      { "a.mjs": actor('static config = { name: "a.b" }; async start() { throw new TypeError("no\\nway"); }') },
+      /The actor a\.b could not start, because its start\(\) threw \(TypeError: no way\); .*\(ACTOR_START_FAILED\)/,
+    ],
   ])("%s", async (_what, path, files, sentence) => {
     for (const [name, text] of Object.entries(files)) await write(name, text);
     const { code, stdout, stderr } = await start(path).ended;
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
     expect(stderr).toMatch(new RegExp(`^godwit: ${sentence.source}\\n$`));
+  });
+
+  test("an actor whose start() throws, with the stack of that where GODWIT_DEBUG is set", async () => {
+    await write("a.mjs", actor('static config = { name: "a" }; start() { throw new Error("no way"); }'));
+    const args = ["worker", "a.mjs", "--servers", server.url, "--namespace", namespace];
+    const { code, stderr } = await godwit(args, { cwd: folder, env: { GODWIT_DEBUG: "1" } });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/\ncaused by: Error: no way\n    at A\.start /);
   });
 
   test("no server", async () => {

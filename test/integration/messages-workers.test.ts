@@ -1,7 +1,8 @@
 /** Workers: how many handlers run at once, in which order things start and stop, and who shares the load. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { Terminal, type Middleware } from "../../src/index.ts";
+import { ActorStartError, Terminal, type Middleware } from "../../src/index.ts";
+import { toError } from "../../src/kernel/errors.ts";
 import { actorOf, gate } from "../support/actors.ts";
 import { onlyDead } from "../support/dead.ts";
 import { record } from "../support/record.ts";
@@ -238,7 +239,7 @@ describe("starting and stopping", () => {
     expect(calls.slice(4)).toEqual(["two stops", "one stops"]);
   });
 
-  test("a start() that throws rejects work() with its error and stops those that had started, in reverse", async () => {
+  test("a start() that throws rejects work() with an error that names the actor, and stops those that had started, in reverse", async () => {
     const system = await stage.connect();
     const client = await stage.client();
     const calls: string[] = [];
@@ -252,7 +253,15 @@ describe("starting and stopping", () => {
     const failing = logged("three", () => {
       throw broken;
     });
-    await expect(system.work([logged("one"), logged("two"), failing, logged("four")])).rejects.toBe(broken);
+    const refused = await system.work([logged("one"), logged("two"), failing, logged("four")]).catch(toError);
+    expect(refused).toBeInstanceOf(ActorStartError);
+    expect(refused).toMatchObject({
+      code: "ACTOR_START_FAILED",
+      actor: "three",
+      message:
+        "The actor three could not start, because its start() threw (Error: no database); mend that and start the worker again.",
+    });
+    expect((refused as Error).cause).toBe(broken);
     expect(calls).toEqual(["two stops", "one stops"]);
     expect(await client.count(stage.names.tasks), "nothing was taken").toBe(1);
     const recorder = record(await system.work([logged("one")]));
