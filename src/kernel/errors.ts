@@ -133,7 +133,7 @@ export class PublishTimeoutError extends GodwitError {
   }
 }
 
-/** The asked task did not answer in time. It stays queued until it expires. */
+/** The asked task did not answer in time. It goes on if it has begun, else it waits for a worker until it expires. */
 export class AskTimeoutError extends GodwitError {
   readonly id: string;
 

@@ -56,8 +56,8 @@ export class Asker {
 
   /**
    * What the actor's `receive` returned.
-   * @throws AskTimeoutError (the task stays until it expires), TaskFailedError when it became a dead letter or its answer cannot be
-   * sent, DuplicateError when the id was sent before and no result is stored, and what `tell` throws.
+   * @throws AskTimeoutError (the task goes on if it has begun, else stays until it expires), TaskFailedError when it became a dead
+   * letter or its answer cannot be sent, DuplicateError when the id was sent before and no result is stored, and what `tell` throws.
    */
   async ask(actor: ActorClass | string, body: unknown, options: AskOptions = {}): Promise<unknown> {
     const { timeout, ...tellOptions } = options;
@@ -73,11 +73,13 @@ export class Asker {
     this.#count += 1;
     const address = `${this.#name}.${this.#count.toString(36)}`;
     const endMs = monotonicMs() + timeoutMs;
-    const answer = this.#expect(address, timeoutMs, name, id);
-    const told = this.#producer.tell(actor, body, tellOptions, address).then(async ({ duplicate }) => {
-      const keepsResults = config?.resultTtlMs !== undefined;
-      return duplicate ? this.#fromBefore(name, id, keepsResults, endMs - monotonicMs(), answer) : answer;
-    });
+    const keepsResults = config?.resultTtlMs !== undefined;
+    const answer = this.#expect(address, timeoutMs, name, id, keepsResults);
+    const told = this.#producer
+      .tell(actor, body, tellOptions, address)
+      .then(({ duplicate }) =>
+        duplicate ? this.#fromBefore(name, id, keepsResults, endMs - monotonicMs(), answer) : answer,
+      );
     // Whichever loses the race may still fail, and nobody looks at it then.
     for (const promise of [answer, told]) promise.catch(() => undefined);
     try {
@@ -125,14 +127,15 @@ export class Asker {
     }
   }
 
-  #expect(address: string, timeoutMs: number, actor: string, id: string): Promise<unknown> {
+  #expect(address: string, timeoutMs: number, actor: string, id: string, keepsResults: boolean): Promise<unknown> {
+    const where = keepsResults ? "result() or 'godwit explain'" : "'godwit explain'";
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
         () => {
           reject(
             new AskTimeoutError(
               id,
-              `${actor} did not answer within ${timeoutMs} ms; the task ${id} stays queued until it expires. Is a worker for it running?`,
+              `${actor} did not answer within ${timeoutMs} ms; the task ${id} goes on if it has begun, else it waits for a worker until it expires: ask ${where} for it by its id.`,
             ),
           );
         },

@@ -90,7 +90,7 @@ describe("an ask that is not answered in time", () => {
       code: "ASK_TIMEOUT",
       id: "mine",
       message: expect.stringMatching(
-        /^late did not answer within 200 ms; the task mine stays queued until it expires\./,
+        /^late did not answer within 200 ms; the task mine goes on if it has begun, else it waits for a worker until it expires: ask 'godwit explain' for it by its id\.$/,
       ),
     });
     const made = (await system.ask(Late, {}, { timeout: 50 }).catch((error: unknown) => error)) as { id: string };
@@ -100,6 +100,27 @@ describe("an ask that is not answered in time", () => {
     expect(dead.map(({ data }) => data.reason)).toEqual(["expired", "expired"]);
     expect((await listDead(system)).map(({ id }) => id)).toEqual(["mine", made.id]);
     expect(runs).toBe(0);
+  });
+
+  test("leaves a task that has begun to its end, and says where to ask for it", async () => {
+    const system = await stage.connect();
+    const { opened, open } = gate();
+    const Slow = actorOf({ name: "slow", result: { ttl: "1m" } }, async () => {
+      await opened;
+      return "done";
+    });
+    const recorder = record(await system.work([Slow]));
+    const options = { id: "mine", timeout: 200, expiresIn: "1h" } as const;
+    const asked = system.ask(Slow, {}, options).catch((error: unknown) => error);
+    await recorder.until("started");
+    expect(await asked).toMatchObject({
+      code: "ASK_TIMEOUT",
+      message: expect.stringMatching(
+        /^slow did not answer within 200 ms; the task mine goes on if it has begun, .*: ask result\(\) or 'godwit explain' for it by its id\.$/,
+      ),
+    });
+    open();
+    expect(await system.result(Slow, "mine", { wait: "20s" })).toEqual({ state: "completed", value: "done" });
   });
 
   test("leaves a task that has its own expiry to it", async () => {
