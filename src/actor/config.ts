@@ -20,7 +20,7 @@ export interface RetryConfig {
   attempts?: number;
   /** Default `"exponential"`. */
   backoff?: BackoffKind | BackoffFunction;
-  /** First delay. Default 1 s. */
+  /** First delay, at most `max`. Default 1 s, or `max` where that is shorter. */
   base?: Duration;
   /** Longest delay. Default 10 min. */
   max?: Duration;
@@ -118,10 +118,15 @@ const shape = z.strictObject({
       backoff: z
         .union([z.enum(["exponential", "linear", "fixed"]), callable<BackoffFunction>()])
         .default("exponential"),
-      base: durationMs().default(1_000),
+      base: durationMs().optional(),
       max: durationMs().default(600_000),
       jitter: z.enum(["full", "decorrelated", "none"]).default("full"),
       when: callable<(error: Error) => boolean>().default(() => () => true),
+    })
+    .superRefine(({ base = 0, max }, context) => {
+      if (base <= max) return;
+      const message = `must be at most retry.max, and ${base} ms are more than ${max} ms`;
+      context.addIssue({ code: "custom", path: ["base"], message });
     })
     .prefault({}),
   stalls: count.default(3),
@@ -168,7 +173,7 @@ export function resolveConfig(definition: unknown, owner: string): ResolvedConfi
     retry: Object.freeze({
       attempts: given.retry.attempts,
       backoff: given.retry.backoff,
-      baseMs: given.retry.base,
+      baseMs: given.retry.base ?? Math.min(1_000, given.retry.max),
       maxMs: given.retry.max,
       jitter: given.retry.jitter,
       when: given.retry.when,

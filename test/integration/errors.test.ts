@@ -160,6 +160,18 @@ describe("an actor's config with", () => {
       "INVALID_CONFIG",
       '"retry.jitter" must be one of "full", "decorrelated", "none"',
     ],
+    [
+      "a first delay above the longest",
+      retry({ base: "1m", max: "30s" }),
+      "INVALID_CONFIG",
+      '"retry.base" must be at most retry.max, and 60000 ms are more than 30000 ms;',
+    ],
+    [
+      "a first delay above the longest by default",
+      retry({ base: "1h" }),
+      "INVALID_CONFIG",
+      '"retry.base" must be at most retry.max, and 3600000 ms are more than 600000 ms;',
+    ],
     ["a retry.when that is no function", retry({ when: true }), "INVALID_CONFIG", '"retry.when" must be a function'],
     [
       "an input that is no schema",

@@ -8,8 +8,10 @@ import { resolved } from "../support/resolved.ts";
 const error = new Error("it broke");
 const dice = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 const attempt = fc.integer({ min: 1, max: 2_000 });
-const base = fc.integer({ min: 0, max: 100_000 });
-const max = fc.integer({ min: 0, max: 10_000_000 });
+/** Base and max: the one is at most the other. */
+const bounds = fc
+  .tuple(fc.integer({ min: 0, max: 100_000 }), fc.integer({ min: 0, max: 10_000_000 }))
+  .map(([base, more]) => [base, base + more] as const);
 
 function delay(retry: RetryConfig, nth: number, random = 1 - Number.EPSILON, lastDelayMs = 0): number {
   return backoffMs(resolved({ retry }).retry, { attempt: nth, lastDelayMs, error }, () => random);
@@ -48,10 +50,9 @@ describe("without jitter", () => {
     fc.assert(
       fc.property(
         fc.constantFrom("exponential", "linear", "fixed"),
-        base,
-        max,
+        bounds,
         attempt,
-        (backoff, baseMs, maxMs, nth) => {
+        (backoff, [baseMs, maxMs], nth) => {
           const retry: RetryConfig = { backoff, jitter, base: baseMs, max: maxMs };
           return delay(retry, nth) <= delay(retry, nth + 1);
         },
@@ -60,15 +61,18 @@ describe("without jitter", () => {
   });
 });
 
+test("a ceiling below the usual first delay is the first delay too", () => {
+  expect(upTo(2).map((n) => delay({ jitter: "none", max: 300 }, n))).toEqual([300, 300]);
+});
+
 test("full jitter lies between nothing and the delay without jitter, and reaches both", () => {
   fc.assert(
     fc.property(
       fc.constantFrom("exponential", "linear", "fixed"),
-      base,
-      max,
+      bounds,
       attempt,
       dice,
-      (backoff, baseMs, maxMs, nth, random) => {
+      (backoff, [baseMs, maxMs], nth, random) => {
         const retry: RetryConfig = { backoff, base: baseMs, max: maxMs };
         const ms = delay(retry, nth, random);
         return ms >= 0 && ms <= delay({ ...retry, jitter: "none" }, nth);
@@ -83,12 +87,11 @@ test("full jitter lies between nothing and the delay without jitter, and reaches
 test("decorrelated jitter lies between the base and three times the last delay", () => {
   fc.assert(
     fc.property(
-      base,
-      max,
+      bounds,
       attempt,
       dice,
       fc.integer({ min: 0, max: 1_000_000 }),
-      (baseMs, maxMs, nth, random, lastDelayMs) => {
+      ([baseMs, maxMs], nth, random, lastDelayMs) => {
         const ms = delay({ jitter: "decorrelated", base: baseMs, max: maxMs }, nth, random, lastDelayMs);
         return ms >= Math.min(baseMs, maxMs) && ms <= Math.min(maxMs, Math.max(baseMs, 3 * lastDelayMs));
       },
@@ -103,11 +106,10 @@ test("every delay is a whole number of milliseconds between 0 and max", () => {
     fc.property(
       fc.constantFrom("exponential", "linear", "fixed"),
       fc.constantFrom("full", "decorrelated", "none"),
-      base,
-      max,
+      bounds,
       attempt,
       dice,
-      (backoff, jitter, baseMs, maxMs, nth, random) => {
+      (backoff, jitter, [baseMs, maxMs], nth, random) => {
         const ms = delay({ backoff, jitter, base: baseMs, max: maxMs }, nth, random, baseMs);
         return Number.isInteger(ms) && ms >= 0 && ms <= maxMs;
       },
