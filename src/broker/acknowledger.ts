@@ -6,7 +6,7 @@
  *    word, until it has made them again. What was delivered before goes by itself and asks for its own answer.
  * 3. What has no answer is sent again, each by itself: what ends a message can be said twice.
  * 4. A nak goes by itself, and is sent again only while the message cannot have come back: a second one would take it from the worker
- *    that runs it by then.
+ *    that runs it by then. It is given up when it may not be sent again and has had no answer.
  * 5. Nothing is sent for a delivery after its deadline.
  */
 import { monotonicMs } from "../kernel/clock.ts";

@@ -45,6 +45,8 @@ export class Delivery {
   deadlineMs: number;
   /** Monotonic ms at which the last progress mark was sent, confirmed or not. */
   markedMs: number;
+  /** When a message that was put back may come again, monotonic ms; `Infinity` for any other. */
+  returnsAtMs = Infinity;
   readonly #heldSinceMs: number;
   #settled = false;
   #headers: ReceivedHeaders | undefined;
@@ -131,6 +133,7 @@ export class Delivery {
   settle(settlement: Settlement, onEnd: (confirmed: boolean) => void): void {
     if (this.#settled) throw new Error(`delivery ${this.stream}:${this.sequence} was settled twice`);
     this.#settled = true;
+    if (settlement.kind === "nak") this.returnsAtMs = monotonicMs() + settlement.delayMs;
     if (this.lost) {
       onEnd(false);
       return;

@@ -65,7 +65,7 @@ export abstract class PipelineRequest {
   /** Return false to have it sent again soon. */
   abstract onReply(reply: Msg): boolean;
 
-  /** The deadline passed, or the pipeline was closed (then with the error). */
+  /** The deadline passed, or no answer came to what may not be sent again, or the pipeline was closed (then with the error). */
   abstract onDeadline(error?: Error): void;
 }
 
@@ -235,8 +235,12 @@ export class Pipeline {
       if (nowMs >= request.deadlineMs) {
         this.#pending.delete(token);
         request.onDeadline();
-      } else if (nowMs >= request.resendAtMs && (request.sends === 0 || request.mayRepeat(nowMs))) {
-        this.#repeat(token, request, nowMs);
+      } else if (nowMs >= request.resendAtMs) {
+        if (request.sends === 0 || request.mayRepeat(nowMs)) this.#repeat(token, request, nowMs);
+        else {
+          this.#pending.delete(token);
+          request.onDeadline();
+        }
       }
     }
     if (this.#pending.size === 0) {

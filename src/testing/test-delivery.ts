@@ -25,6 +25,7 @@ export class TestDelivery implements AnyDelivery {
   readonly ackWaitMs: number;
   deadlineMs = Infinity;
   markedMs = monotonicMs();
+  returnsAtMs = Infinity;
   readonly lost = false;
   readonly subject: string;
   readonly body: Uint8Array;

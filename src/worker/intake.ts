@@ -9,7 +9,7 @@
  * 4. Every message in hand is in `runs` until the server has confirmed its settlement or it is lost, and is marked every third of
  *    the ack-wait for as long as it is not settled.
  * 5. A server that was killed may have forgotten what it had delivered, and deliver it again: what is still in hand is not started
- *    beside itself. Its own settlement ends it.
+ *    beside itself. Its own settlement ends it. What was put back may come again once its delay is over.
  * 6. A message that may have been on its way for long is dropped unread: it may have been another worker's for long.
  */
 import type { Connection } from "../broker/connection.ts";
@@ -173,8 +173,11 @@ export class Intake {
   }
 
   #isInHand(delivery: Delivery): boolean {
-    const elder = this.#elders.get(identity(delivery));
-    return elder !== undefined && !elder.delivery.lost;
+    const elder = this.#elders.get(identity(delivery))?.delivery;
+    if (elder === undefined) return false;
+    // The stream was made anew, and has another message in that place: the elder's settlement would end it unrun.
+    if (elder.storedAtMs !== delivery.storedAtMs) elder.deadlineMs = 0;
+    return !elder.lost && monotonicMs() < elder.returnsAtMs;
   }
 
   /** How many settlements wait for the server's word. */
@@ -211,7 +214,10 @@ export class Intake {
   /** A run's settlement is confirmed, or it is lost: it is no longer in hand. */
   ended(run: Run): void {
     this.#runs.delete(run);
-    if (this.#elders.size > 0) this.#elders.delete(identity(run.delivery));
+    if (this.#elders.size > 0) {
+      const place = identity(run.delivery);
+      if (this.#elders.get(place) === run) this.#elders.delete(place);
+    }
     if (this.#behind) {
       this.#behind = false;
       // Not for each of a group that the server confirmed at once.

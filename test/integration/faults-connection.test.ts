@@ -1,5 +1,6 @@
 /** Connections that drop, hang or lose answers, through a proxy: what is in hand stays in hand, and what is lost is settled by nobody. */
 import { once } from "node:events";
+import { setTimeout as wait } from "node:timers/promises";
 import { connect as connectSocket } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ActorSystem } from "godwit";
@@ -268,6 +269,29 @@ describe("a connection that drops", () => {
     await cutWorksAgain();
     expect(await system.parts.reader.state("faults_DEAD")).toMatchObject({ messages: 0 });
   });
+});
+
+test("cut after a nak, before its confirmation: the message runs again when it comes back, not an ack-wait later", async () => {
+  const { journal } = scene;
+  const { worker } = await scene.work({ worker: "cut", servers: proxy.url, ackWaitMs: 20_000 });
+  let nakked = false;
+  proxy.onRequest = (bytes) => {
+    if (nakked || !bytes.includes("-NAK")) return;
+    nakked = true;
+    proxy.mute("answers");
+  };
+  await system.tell(workName, { do: "snooze", ms: 300 }, { id: "m" });
+  await until("the nak is out", () => nakked);
+  proxy.cut();
+  // Its delay passes meanwhile.
+  await wait(600);
+  proxy.mend();
+  await until("it runs again", () => journal.of("run").length === 2);
+  expect(journal.of("run").map(({ deliveries }) => deliveries)).toEqual([1, 2]);
+  await until("the nak is given up", () => journal.of("lost").length === 1);
+  expect(journal.of("lost")).toMatchObject([{ deliveries: 1, reason: "unconfirmed" }]);
+  await until("the second nak is confirmed", () => journal.of("deferred").length === 1);
+  await worker.stop({ grace: 0 });
 });
 
 describe("a worker is never silent", () => {

@@ -1,4 +1,5 @@
 /** A server that is killed and comes back, streams and buckets that are gone for a while: nothing accepted is lost, nothing is dead twice. */
+import { rm } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ActorSystem, DeadSummary } from "godwit";
@@ -27,18 +28,19 @@ async function deadLetters(): Promise<DeadSummary[]> {
 /**
  * Runs that began after the server had confirmed their message's ack.
  * - `again`: the server handed over what it had ended.
- * - `crossed`: it had handed it over before. A server that was killed has forgotten deliveries, hands those messages out as if for the
- *   first time (`deliveries` is 1), and takes an ack from the earlier holder only then; so the ack passes the second holder's delivery
- *   on its way. Without the kill between, or delivered more than once, it counts as `again`.
+ * - `crossed`: it had handed it over before, to another worker. A server that was killed has forgotten deliveries, hands those messages
+ *   out as if for the first time (`deliveries` is 1), and takes an ack from the earlier holder only then; so the ack passes the second
+ *   holder's delivery on its way. Without the kill between, delivered more than once, or in the same worker it counts as `again`.
  */
 function runsAfterTheEnd(): { again: number; crossed: number } {
-  const ended = new Map<string, number>();
+  const ended = new Map<string, { worker: string; lives: number }>();
   const count = { again: 0, crossed: 0 };
-  for (const { what, id, at, deliveries } of scene.journal.entries) {
+  for (const { what, id, at, deliveries, worker } of scene.journal.entries) {
     const lives = scene.restarts.filter((restart) => restart <= at).length;
-    if (what === "completed") ended.set(id, lives);
-    else if (what === "run" && ended.has(id)) {
-      if (lives > 0 && ended.get(id) === lives && deliveries === 1) count.crossed += 1;
+    const end = ended.get(id);
+    if (what === "completed") ended.set(id, { worker, lives });
+    else if (what === "run" && end !== undefined) {
+      if (lives > 0 && end.lives === lives && end.worker !== worker && deliveries === 1) count.crossed += 1;
       else count.again += 1;
     }
   }
@@ -134,6 +136,25 @@ describe("a server killed twice in the middle of the work", () => {
     await until("all is confirmed", () => journal.count("completed").messages === 21);
     expect(journal.count("run")).toEqual({ messages: 21, repeated: 0, entries: 21 });
     expect(journal.of("lost").every(({ reason }) => reason === "in-hand")).toBe(true);
+  });
+
+  test("a stream that was made anew: another message in the place of one in hand runs, and nobody else ends it", async () => {
+    const { journal } = scene;
+    await scene.work({ worker: "w", ackWaitMs: 8_000 });
+    await system.tell(workName, { do: "work", ms: 3_000 }, { id: "old" });
+    await until("it runs", () => journal.of("run", "old").length === 1);
+    await scene.killServer();
+    await rm(scene.storeDir, { recursive: true });
+    await scene.restartServer();
+    const sender = await scene.connect();
+    // Makes the durable.
+    const { worker } = await scene.work({ worker: "v", ackWaitMs: 8_000 });
+    await worker.stop();
+    await sender.tell(workName, { do: "work", ms: 200 }, { id: "new" });
+    await until("the new one is done", () => journal.of("completed", "new").length === 1);
+    await until("the old one is dropped", () => journal.of("lost", "old").length === 1);
+    expect(journal.of("run", "new")).toHaveLength(1);
+    expect(journal.of("completed", "old")).toEqual([]);
   });
 
   test("a message that the server no longer takes is refused when it is back, and nothing else suffers", async () => {

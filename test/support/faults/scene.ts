@@ -51,6 +51,11 @@ export class Scene {
     return new Scene(folder, port, await EmbeddedServer.start({ storeDir: join(folder, "store"), port }));
   }
 
+  /** What the server keeps. */
+  get storeDir(): string {
+    return join(this.folder, "store");
+  }
+
   get url(): string {
     return this.#server.url;
   }
@@ -63,7 +68,7 @@ export class Scene {
 
   /** Brings the server back on the same port with the same store. */
   async restartServer(maxPayloadBytes?: number): Promise<void> {
-    const storeDir = join(this.folder, "store");
+    const { storeDir } = this;
     this.restarts.push(Date.now());
     this.#server = await EmbeddedServer.start({ storeDir, port: this.#port, maxPayloadBytes });
   }
