@@ -28,9 +28,10 @@ export function logWorker(worker: Worker, log: Logger): void {
   );
   worker.on("dead", (e) => log.error({ ...fields(e), reason: e.reason, err: e.error }, "dead letter"));
   worker.on("stalled", (e) => log.warn({ ...fields(e), stalls: e.stalls }, "an earlier run died with its worker"));
-  worker.on("lost", (e) =>
-    log.warn({ ...fields(e), reason: e.reason }, "no longer this worker's; its result was dropped"),
-  );
+  worker.on("lost", (e) => {
+    if (e.reason === "in-hand") log.debug(fields(e), "delivered again although in hand; the first delivery goes on");
+    else log.warn({ ...fields(e), reason: e.reason }, "no longer this worker's; its result was dropped");
+  });
   worker.on("problem", (e) => log.error({ actor: e.actor, error: brief(e.error) }, "problem"));
 }
 
