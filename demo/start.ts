@@ -43,7 +43,7 @@ async function start(options: StartOptions, stop: AbortSignal): Promise<number> 
     await print(options.json ? `${JSON.stringify(report)}\n` : formatReport(report));
     if (options.once) return 0;
     await showOthers(system, worker, say);
-    say(`Running on; send work to ${system.servers.join(", ")}. Ctrl-C ends it.`);
+    say(`Running on. Look at it: npm run -s godwit -- status --servers ${system.servers.join(",")}. Ctrl-C ends it.`);
     await Promise.race([aborted(stop), serverGone]);
     return 0;
   } catch (error) {

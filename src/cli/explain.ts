@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { Explanation, Finding } from "../admin/explain.ts";
 import { formatMs } from "../kernel/duration.ts";
 import type { RunError } from "../lifecycle/runs.ts";
+import type { DeadReason } from "../message/failure.ts";
 import { checkActorName, checkId } from "../message/names.ts";
 import { connectOptions, jsonOption, withExisting, type ConnectFlags } from "./connect.ts";
 import { print, printJson, toJson } from "./io.ts";
@@ -87,6 +88,13 @@ function factsOf(finding: Finding): Fact[] {
   return [["state", stateOf(finding)], ...place, ...detailsOf(finding)];
 }
 
+function mendOf(reason: DeadReason, sequence: number): string {
+  const misfit = reason === "invalid" || reason === "undecodable";
+  // The same body would be refused again.
+  const first = misfit ? "send it anew with a body that fits; or change the schema" : `godwit dead show ${sequence}`;
+  return `${first}, then godwit dead requeue ${sequence}`;
+}
+
 function stateOf(finding: Finding): string {
   switch (finding.state) {
     case "waiting":
@@ -133,7 +141,7 @@ function detailsOf(finding: Finding): Fact[] {
         ["runs", `${plural(attempts, "attempt")}, handed over ${plural(deliveries, "time")}`],
         stalls(finding.dead.stalls),
         ...errors(history),
-        ["mend", `godwit dead show ${finding.sequence}; then godwit dead requeue ${finding.sequence}`],
+        ["mend", mendOf(finding.dead.reason, finding.sequence)],
       ];
     }
     case "completed":

@@ -34,7 +34,7 @@ export function resolveOptions<S extends z.ZodType>(schema: S, value: unknown, w
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const problems = result.error.issues.map((issue) => problem(issue, [])).join("; ");
-  throw new ConfigError(`The ${where} cannot be used: ${problems}; the docs' table of defaults says what can.`);
+  throw new ConfigError(`The ${where} cannot be used: ${problems}; docs/reference.md says what can.`);
 }
 
 type Issue = z.core.$ZodIssue;
