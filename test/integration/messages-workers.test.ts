@@ -284,7 +284,9 @@ describe("starting and stopping", () => {
     const outcome = working.catch((error: unknown) => error);
     await expect.poll(() => calls, patient).toContain("two starts");
     const closing = system.close();
-    await sleep(50); // For a close that does not wait to do its harm.
+    // As many round trips as a close that does not wait would need to do its harm.
+    const { nc } = await stage.client();
+    for (let trip = 0; trip < 20; trip++) await nc.flush();
     expect(calls).toEqual(["one starts", "two starts"]);
     open();
     await closing;

@@ -13,6 +13,16 @@ const stage = useStage({ maxPayloadBytes: 64 * 1_024 });
 
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
 
+/** An actor that keeps its result, and whose handler waits for `open`. */
+function slowActor() {
+  const { opened, open } = gate();
+  const Slow = actorOf({ name: "slow", result: { ttl: "1m" } }, async () => {
+    await opened;
+    return "done";
+  });
+  return { Slow, open };
+}
+
 describe("ask", () => {
   test("answers with what receive returned, to each its own, by class and by name", async () => {
     const system = await stage.connect();
@@ -104,11 +114,7 @@ describe("an ask that is not answered in time", () => {
 
   test("leaves a task that has begun to its end, and says where to ask for it", async () => {
     const system = await stage.connect();
-    const { opened, open } = gate();
-    const Slow = actorOf({ name: "slow", result: { ttl: "1m" } }, async () => {
-      await opened;
-      return "done";
-    });
+    const { Slow, open } = slowActor();
     const recorder = record(await system.work([Slow]));
     const options = { id: "mine", timeout: 200, expiresIn: "1h" } as const;
     const asked = system.ask(Slow, {}, options).catch((error: unknown) => error);
@@ -230,11 +236,7 @@ describe("an ask whose id was sent before", () => {
 
   test("and whose task is still under way waits for its result, and no longer than its timeout", async () => {
     const system = await stage.connect();
-    const { opened, open } = gate();
-    const Slow = actorOf({ name: "slow", result: { ttl: "1m" } }, async () => {
-      await opened;
-      return "done";
-    });
+    const { Slow, open } = slowActor();
     const recorder = record(await system.work([Slow]));
     const first = system.ask(Slow, {}, { id: "same" });
     await recorder.until("started");
