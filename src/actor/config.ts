@@ -6,7 +6,20 @@ import { callable, durationMs, resolveOptions } from "../kernel/options.ts";
 import type { CodecName } from "../message/codec.ts";
 import { checkActorName, lanes, subjectsOverlap, type Lane } from "../message/names.ts";
 import { on, type Subscription } from "./event.ts";
-import type { Schema, SchemaInput } from "./schema.ts";
+import {
+  breakerShape,
+  concurrencyLimitShape,
+  rateLimitShape,
+  timeLimitShape,
+  type BreakerConfig,
+  type ConcurrencyLimitConfig,
+  type RateLimitConfig,
+  type ResolvedBreaker,
+  type ResolvedConcurrencyLimit,
+  type ResolvedRateLimit,
+  type TimeLimitConfig,
+} from "./guard-config.ts";
+import type { Schema, SchemaInput, SchemaOutput } from "./schema.ts";
 
 /** Milliseconds to wait before the next attempt; `attempt` is the one that failed, 1 for the first. */
 export type BackoffFunction = (attempt: number, error: Error) => number;
@@ -30,6 +43,9 @@ export interface RetryConfig {
   when?: (error: Error) => boolean;
 }
 
+/** What a guard's `key` and `fallback` are called with. */
+type GuardInput<S> = S extends Schema ? SchemaOutput<S> : never;
+
 /** What `static config` holds. Unknown keys are refused. */
 export interface ActorConfig<S extends Schema | undefined = Schema | undefined> {
   /** The task type: dotted words. Its subject is `<namespace>.task.<lane>.<name>`. */
@@ -40,8 +56,18 @@ export interface ActorConfig<S extends Schema | undefined = Schema | undefined> 
   concurrency?: number;
   /** Visibility timeout; extended while `receive` runs. At least 1 s. Default 30 s. */
   ackWait?: Duration;
-  /** `soft` aborts `ctx.signal`. Default: none. */
-  timeLimit?: { soft?: Duration };
+  /** How long one run may take. Default: as long as it likes. */
+  timeLimit?: TimeLimitConfig;
+  /** Stops calling what keeps failing. Default: none. */
+  breaker?: BreakerConfig<GuardInput<S>>;
+  /** How often its handlers may start, over the whole fleet. Default: as often as they can. */
+  rateLimit?: RateLimitConfig<GuardInput<S>>;
+  /** How many of its handlers may run at once, over the whole fleet. Default: no limit. */
+  concurrencyLimit?: ConcurrencyLimitConfig<GuardInput<S>>;
+  /** `"thread"`: `receive` runs in a thread of its own, which a hard time limit can end. Needs `module`. Default: in the worker's own. */
+  isolate?: "thread";
+  /** `import.meta.url`, for `isolate: "thread"`: the thread finds the class there by its config's name. */
+  module?: string;
   retry?: RetryConfig;
   /** Workers that a message may bring down, counted when it ran with no other suspect, before it is a dead letter. Default 3. */
   stalls?: number;
@@ -80,6 +106,14 @@ export interface ResolvedConfig {
   readonly concurrency: number;
   readonly ackWaitMs: number;
   readonly softLimitMs: number | undefined;
+  readonly hardLimitMs: number | undefined;
+  /** Always there where `hardLimitMs` is. */
+  readonly abandonAfterMs: number | undefined;
+  readonly breaker: ResolvedBreaker | undefined;
+  readonly rateLimit: ResolvedRateLimit | undefined;
+  readonly concurrencyLimit: ResolvedConcurrencyLimit | undefined;
+  readonly isolate: "thread" | undefined;
+  readonly module: string | undefined;
   readonly retry: {
     readonly attempts: number;
     readonly backoff: BackoffKind | BackoffFunction;
@@ -111,7 +145,12 @@ const shape = z.strictObject({
   input: schemaLike.optional(),
   concurrency: count.max(10_000, "must be at most 10000").default(10),
   ackWait: durationMs(1_000).default(30_000),
-  timeLimit: z.strictObject({ soft: durationMs(1).optional() }).default({}),
+  timeLimit: timeLimitShape.default({}),
+  breaker: breakerShape.optional(),
+  rateLimit: rateLimitShape.optional(),
+  concurrencyLimit: concurrencyLimitShape.optional(),
+  isolate: z.enum(["thread"]).optional(),
+  module: z.string().optional(),
   retry: z
     .strictObject({
       attempts: count.default(5),
@@ -170,6 +209,13 @@ export function resolveConfig(definition: unknown, owner: string): ResolvedConfi
     concurrency: given.concurrency,
     ackWaitMs: given.ackWait,
     softLimitMs: given.timeLimit.soft,
+    hardLimitMs: given.timeLimit.hard,
+    abandonAfterMs: given.timeLimit.abandonAfter ?? (given.timeLimit.hard && given.timeLimit.hard * 5),
+    breaker: given.breaker && Object.freeze(given.breaker),
+    rateLimit: given.rateLimit && Object.freeze(given.rateLimit),
+    concurrencyLimit: given.concurrencyLimit && Object.freeze(given.concurrencyLimit),
+    isolate: given.isolate,
+    module: given.module,
     retry: Object.freeze({
       attempts: given.retry.attempts,
       backoff: given.retry.backoff,

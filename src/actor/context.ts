@@ -6,6 +6,7 @@ import type { HeaderFields, ReceivedHeaders } from "../message/headers.ts";
 import type { CodecName } from "../message/codec.ts";
 import type { ActorClass, ActorInput } from "./actor-class.ts";
 import type { EventInput, EventType } from "./event.ts";
+import type { BreakerHandle, BreakerSettings, OnceOptions, RateLimitHandle } from "./guard-handles.ts";
 
 /** What `tell` and `publish` resolve to, once JetStream has the message. */
 export interface Sent {
@@ -63,6 +64,17 @@ export interface Context extends Sender {
   readonly headers: ReceivedHeaders;
   /** Wall-clock ms at which the stream stored the message. */
   readonly storedAtMs: number;
+  /** How long ago the stream stored the message, ms; by this host's clock. */
+  readonly ageMs: number;
+  /** The circuit breaker of this name, shared by the fleet. @param settings where no actor's config has them. @throws ConfigError where they differ. */
+  breaker(name: string, settings?: BreakerSettings): BreakerHandle;
+  /** The rate limit of this name, which an actor's config of this worker declares. @throws ConfigError where none does. */
+  rateLimit(name: string): RateLimitHandle;
+  /**
+   * Runs `fn` once for this message and `key`, also when the message runs again, and gives what it returned then. When the process
+   * dies between the effect and its note, it runs again. @throws what `fn` throws, and then it may run again; EncodeError for a value that cannot be kept.
+   */
+  once<T>(key: string, fn: () => T | Promise<T>, options?: OnceOptions): Promise<T>;
   /** Tells watchers of the worker how far it is: a `progress` event. */
   progress(value: unknown): void;
 }

@@ -6,7 +6,7 @@ import { toMs, type Duration } from "../kernel/duration.ts";
 
 const brand = Symbol.for("godwit.signal");
 
-export type SignalKind = "terminal" | "retry-after" | "snooze";
+export type SignalKind = "terminal" | "retry-after" | "snooze" | "deferral";
 
 abstract class Signal extends Error {
   readonly [brand]: SignalKind;
@@ -44,6 +44,18 @@ export class Snooze extends Signal {
   constructor(delay: Duration, message = `snoozed for ${delay}`) {
     super("snooze", message);
     this.delayMs = toMs(delay, "Snooze");
+  }
+}
+
+/** Thrown into a handler by a guard that it asked: what lets it through is put back, and no attempt is counted. */
+export class Deferred<Reason extends string = string> extends Signal {
+  readonly delayMs: number;
+  readonly reason: Reason;
+
+  constructor(reason: Reason, delayMs: number, message: string, options?: { cause?: unknown }) {
+    super("deferral", message, options);
+    this.reason = reason;
+    this.delayMs = delayMs;
   }
 }
 

@@ -99,7 +99,9 @@ export function streamSpecs(names: Names, profile: DurabilityProfile, limits: To
       retention: "limits",
       max_age: ns(limits.deadMaxAgeMs),
     },
-    ...[names.resultsBucket, names.runsBucket].map((bucket) => bucketSpec(bucket, kept)),
+    ...[names.resultsBucket, names.runsBucket, names.limitsBucket, names.breakersBucket, names.onceBucket].map(
+      (bucket) => bucketSpec(bucket, kept),
+    ),
   ];
 }
 

@@ -24,6 +24,8 @@ export const header = {
   deadObject: "Godwit-Dead-Object",
   /** In a redriven message whose body is in the object store: the object's name. */
   bodyObject: "Godwit-Body-Object",
+  /** In a notice that a shared value was written: its revision. */
+  revision: "Godwit-Revision",
   ttl: "Nats-TTL",
   expectedLastSubjectSequence: "Nats-Expected-Last-Subject-Sequence",
   schedule: "Nats-Schedule",

@@ -88,6 +88,16 @@ export function checkLane(lane: unknown): Lane {
   return lane as Lane;
 }
 
+/** The name of a breaker or a limit. @throws InvalidNameError unless it is dotted tokens of `[A-Za-z0-9_-]`, at most 128 bytes. */
+export function checkGuardName(name: unknown): string {
+  if (typeof name !== "string" || !dotted.test(name) || name.length > maxNameBytes) {
+    throw new InvalidNameError(
+      `The name ${show(name)} of a breaker or limit is not valid; use words of A-Z a-z 0-9 _ and - joined by dots, such as "payments-api".`,
+    );
+  }
+  return name;
+}
+
 /** @throws InvalidNameError unless it has 1 to 128 bytes, no control characters and no outer blanks. */
 export function checkId(id: unknown): string {
   if (typeof id === "string") {

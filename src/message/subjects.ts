@@ -15,6 +15,9 @@ export class Names {
   readonly resultsBucket: string;
   readonly runsBucket: string;
   readonly bodiesBucket: string;
+  readonly limitsBucket: string;
+  readonly breakersBucket: string;
+  readonly onceBucket: string;
 
   constructor(namespace: string) {
     this.namespace = namespace;
@@ -25,6 +28,9 @@ export class Names {
     this.resultsBucket = `${namespace}_results`;
     this.runsBucket = `${namespace}_runs`;
     this.bodiesBucket = `${namespace}_bodies`;
+    this.limitsBucket = `${namespace}_limits`;
+    this.breakersBucket = `${namespace}_breakers`;
+    this.onceBucket = `${namespace}_once`;
   }
 
   /** Where a task is published; `*` for every lane. */
@@ -69,6 +75,11 @@ export class Names {
   /** Core subject that says: the result of this task has been stored. */
   doneSubject(actor: string, id: string): string {
     return `${this.namespace}.done.${actor}.${key(id)}`;
+  }
+
+  /** Core subject that says: this key of the bucket has been written. */
+  noticeSubject(bucket: string, bucketKey: string): string {
+    return `${this.namespace}.notice.${bucket}.${bucketKey}`;
   }
 
   /** KV key of a stored result. */

@@ -24,6 +24,9 @@ import { createLogger, logWorker } from "../observe/log.ts";
 import { Asker, type AskOptions } from "../producer/asker.ts";
 import { Producer, target, type ManyOptions, type ManySent } from "../producer/producer.ts";
 import { Results, type Outcome } from "../result/results.ts";
+import { ServerClock } from "../broker/server-clock.ts";
+import { GuardRegistry } from "../guard/registry.ts";
+import { SharedState } from "../guard/shared-state.ts";
 import { Suspects } from "../worker/suspects.ts";
 import { Worker, type WorkOptions } from "../worker/worker.ts";
 import { resolveSystemOptions, type ResolvedSystemOptions, type SystemOptions } from "./options.ts";
@@ -57,6 +60,7 @@ export class ActorSystem implements Sender {
   readonly #deadLetters: DeadLetters;
   readonly #workers = new Set<Worker>();
   readonly #suspects = new Suspects();
+  readonly #guards: GuardRegistry;
   #closed: Promise<void> | undefined;
 
   private constructor(options: ResolvedSystemOptions, connection: Connection, server: EmbeddedServer | undefined) {
@@ -69,9 +73,16 @@ export class ActorSystem implements Sender {
     this.#acknowledger = new Acknowledger(this.#pipeline);
     this.#bus = new Bus(connection);
     const publisher = new Publisher(connection, this.#pipeline);
+    const bucket = (name: string): Bucket => new Bucket(name, this.#pipeline, publisher);
     const reader = new StreamReader(connection);
-    const results = new Results(names, new Bucket(names.resultsBucket, this.#pipeline, publisher), this.#bus);
-    const runs = new RunsStore(new Bucket(names.runsBucket, this.#pipeline, publisher));
+    const results = new Results(names, bucket(names.resultsBucket), this.#bus);
+    const runs = new RunsStore(bucket(names.runsBucket));
+    this.#guards = new GuardRegistry({
+      breakers: new SharedState(bucket(names.breakersBucket), this.#bus, names),
+      limits: new SharedState(bucket(names.limitsBucket), this.#bus, names),
+      once: bucket(names.onceBucket),
+      clock: new ServerClock(this.#pipeline, `KV_${names.limitsBucket}`),
+    });
     this.parts = { names, connection, reader, results, runs };
     const objects = (this.#objects = new Objects({
       connection,
@@ -222,6 +233,7 @@ export class ActorSystem implements Sender {
         // Not the system itself: its workers send until the last handler has ended, after close() was called.
         sender: this.#producer,
         suspects: this.#suspects,
+        guards: this.#guards,
         objects: this.#objects,
         runs: this.parts.runs,
         results: this.parts.results,

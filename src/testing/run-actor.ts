@@ -25,6 +25,7 @@ import type { Outcome } from "../worker/outcome.ts";
 import { Run } from "../worker/run.ts";
 import { Suspects } from "../worker/suspects.ts";
 import { Recorder, type PublishedEvent, type ToldTask } from "./recorder.ts";
+import { TestTools } from "./test-tools.ts";
 import { TestDelivery } from "./test-delivery.ts";
 
 /** How the message comes to the actor. */
@@ -221,6 +222,7 @@ async function execute({ config, instance, names, delivery, options }: Execution
       sender: recorder,
       log: options.log ?? silentLogger,
       onProgress: (_run, value) => progress.push(value),
+      tools: new TestTools(),
       isTask: (stream) => stream === names.tasks || stream === names.schedule,
     },
     monotonicMs(),

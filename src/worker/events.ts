@@ -1,4 +1,5 @@
 /** Worker events: what a worker tells those who listen; metrics, logs and tests are built on it. */
+import type { GuardReason } from "../guard/guard.ts";
 import type { DeadReason } from "../message/failure.ts";
 
 /** Which message an event is about. */
@@ -19,8 +20,11 @@ export interface MessageRef {
  * - `suspect`: an earlier run died with its worker, and it may not run beside another such message.
  * - `unavailable`: Godwit could not have what it needs to run it, such as the record of its earlier runs.
  * - `dead-letters-unavailable`: it is to be a dead letter, which could not be stored.
+ * - `breaker-open`: its circuit is open, or its run was the probe of an open circuit and failed.
+ * - `rate-limited`: its rate limit has no slot for it yet.
+ * - `concurrency-limited`: as many as may are running under its concurrency limit.
  */
-export type DeferReason = "snooze" | "busy" | "suspect" | "unavailable" | "dead-letters-unavailable";
+export type DeferReason = "snooze" | "busy" | "suspect" | "unavailable" | "dead-letters-unavailable" | GuardReason;
 /**
  * Why a message is no longer this worker's. It comes again, unless its settlement did reach the server.
  * - `deadline`: its visibility timeout passed without a confirmed progress mark.

@@ -7,6 +7,7 @@ import type { ResolvedConfig } from "../actor/config.ts";
 import type { Context } from "../actor/context.ts";
 import type { Objects } from "../broker/objects.ts";
 import { monotonicMs, wallMs } from "../kernel/clock.ts";
+import type { Guards } from "../guard/guards.ts";
 import { toError } from "../kernel/errors.ts";
 import type { Lifecycle } from "../lifecycle/machine.ts";
 import type { RetryBudget } from "../lifecycle/retry-budget.ts";
@@ -45,6 +46,8 @@ export interface ExecutorOptions {
   lifecycle: Lifecycle;
   budget: RetryBudget;
   suspects: Suspects;
+  /** Undefined where the config has none. */
+  guards?: Guards | undefined;
   settler: Pick<Settler, "settle">;
   reporter: Pick<Reporter, "started" | "stalled" | "problem">;
   /** In [0, 1), for delays. Default `Math.random`. */
@@ -61,7 +64,8 @@ export class Executor {
   constructor(options: ExecutorOptions) {
     this.#options = options;
     this.#decider = { config: options.config, lifecycle: options.lifecycle, random: options.random ?? Math.random };
-    this.#receive = compose(options.actor, options.middleware);
+    const handler = compose(options.actor, options.middleware);
+    this.#receive = options.guards?.around(handler) ?? handler;
   }
 
   /**
@@ -84,7 +88,13 @@ export class Executor {
         if (decoded.ok) input = decoded.input;
         outcome = this.#admit(run, decoded);
       }
-      if (outcome === undefined && run.delivery.count > 1) outcome = await this.#noteStarted(run);
+      const { guards } = this.#options;
+      if (outcome === undefined && guards !== undefined) outcome = await this.#enter(run, input, guards);
+      if (outcome === undefined && run.delivery.count > 1) {
+        outcome = await this.#noteStarted(run);
+        // What had been granted may have run out meanwhile.
+        if (outcome === undefined && guards !== undefined) outcome = await this.#enter(run, input, guards);
+      }
       if (outcome === undefined) {
         this.#begin(run);
         let result: RunResult;
@@ -108,6 +118,7 @@ export class Executor {
       reporter.problem(toError(thrown));
     } finally {
       this.#options.suspects.leave(run);
+      if (run.entered) this.#options.guards?.leave(run);
       this.#options.onFree();
     }
   }
@@ -160,6 +171,14 @@ export class Executor {
     // Before the write: one whose answer is lost may stand all the same.
     run.noted = true;
     await runs.note(names.runsKey(stream, sequence, consumer), run.id, count, { state: "started" }, ackWaitMs);
+    return run.open && !run.delivery.lost ? undefined : { kind: "lost", reason: "deadline" };
+  }
+
+  /** Past its guards. Those that let it wait may do so for longer than it is ours. */
+  async #enter(run: Run, input: unknown, guards: Guards): Promise<Outcome | undefined> {
+    const deferral = await guards.enter(run, input);
+    run.entered = deferral === undefined;
+    if (deferral !== undefined) return { kind: "deferred", ...deferral };
     return run.open && !run.delivery.lost ? undefined : { kind: "lost", reason: "deadline" };
   }
 

@@ -17,6 +17,7 @@ import { Delivery, DeliverySource, type AnyDelivery } from "../broker/delivery.t
 import type { Acknowledger } from "../broker/acknowledger.ts";
 import { Puller } from "../broker/puller.ts";
 import { monotonicMs } from "../kernel/clock.ts";
+import type { Guards } from "../guard/guards.ts";
 import type { ActorDurable } from "./durables.ts";
 import type { LostReason } from "./events.ts";
 import type { Executor } from "./executor.ts";
@@ -39,6 +40,8 @@ export interface IntakeOptions {
   ceiling: Slots;
   arrivals: ArrivalClock;
   executor: Executor;
+  /** Undefined where the actor has none. */
+  guards: Guards | undefined;
   reporter: Reporter;
   services: RunServices;
   /** A slot of the whole worker came free; others may be waiting for it. */
@@ -108,13 +111,18 @@ export class Intake {
   replenish(): void {
     this.#startHeld();
     if (this.#stopping) return;
-    const { slots, ceiling } = this.#options;
+    const { slots, ceiling, guards } = this.#options;
     const freeSlots = Math.min(slots.free, ceiling.free);
     const room = Math.min(freeSlots, maxUnconfirmed - this.#unconfirmed);
     this.#behind = room < freeSlots;
     let free = room - this.#held.length;
     if (free < 1) return;
     for (const puller of this.#pullers) free -= puller.outstanding;
+    if (guards !== undefined) {
+      const allowed = this.#allowed(guards, free);
+      if (allowed < 1) return;
+      free = Math.min(free, allowed);
+    }
     this.#turn += 1;
     for (let at = 0; at < this.#pullers.length; at++) {
       const puller = this.#pullers[(this.#turn + at) % this.#pullers.length] as Puller;
@@ -129,12 +137,24 @@ export class Intake {
     }
   }
 
+  /** How many more messages the guards let it ask for. The one that any durable may have open brings nothing while that is empty. */
+  #allowed(guards: Guards, free: number): number {
+    let known = this.#held.length;
+    let coming = known;
+    for (const puller of this.#pullers) {
+      if (puller.hot) known += puller.known;
+      coming += puller.hot ? puller.outstanding : Math.max(0, puller.outstanding - 1);
+    }
+    return guards.room(Math.min(Math.max(0, free), known)) - coming;
+  }
+
   /**
    * Stops pulling and puts back what has not started. Resolves once nothing is in hand. When the signal aborts, what still runs is
    * aborted and put back too.
    */
   async drain(grace: AbortSignal): Promise<void> {
     this.#stopping = true;
+    this.#options.guards?.drain();
     await Promise.all(this.#pullers.map((puller) => puller.drain()));
     const held = this.#held.splice(0);
     await Promise.all(held.map((run) => this.#giveUp(run, { kind: "interrupted" })));
@@ -151,6 +171,7 @@ export class Intake {
   close(): void {
     clearInterval(this.#ticker);
     this.#offUp?.();
+    this.#options.guards?.close();
     for (const puller of this.#pullers) puller.close();
   }
 

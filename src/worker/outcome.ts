@@ -1,6 +1,7 @@
 /** Outcome: what becomes of a delivery. Decided here, purely, from what the handler gave; carried out in settle.ts. */
 import type { ResolvedConfig } from "../actor/config.ts";
-import { signalDelayMs, signalKind } from "../actor/signals.ts";
+import { signalDelayMs, signalKind, type Deferred } from "../actor/signals.ts";
+import type { GuardReason } from "../guard/guard.ts";
 import { backoffMs, spreadMs } from "../lifecycle/backoff.ts";
 import type { Lifecycle } from "../lifecycle/machine.ts";
 import type { RunHistory } from "../lifecycle/runs.ts";
@@ -30,6 +31,10 @@ export function decideRun({ config, lifecycle, random }: Decider, result: RunRes
   const { error } = result;
   const signal = signalKind(error);
   if (signal === "snooze") return { kind: "deferred", reason: "snooze", delayMs: signalDelayMs(error) };
+  if (signal === "deferral") {
+    const { reason, delayMs } = error as Deferred<GuardReason>;
+    return { kind: "deferred", reason, delayMs };
+  }
   const terminal = signal === "terminal" || (signal === undefined && !mayRetry(config, error));
   const step = lifecycle.next("running", contextOf(config, history), { type: "FAILED", terminal });
   if (typeof step === "object") return { kind: "dead", reason: step.dead, error };

@@ -3,8 +3,9 @@ import { createHash } from "node:crypto";
 import type { ActorClass } from "../actor/actor-class.ts";
 import type { Context, PublishOptions, Sender, Sent, TellOptions } from "../actor/context.ts";
 import type { EventType } from "../actor/event.ts";
+import type { BreakerHandle, BreakerSettings, OnceOptions, RateLimitHandle } from "../actor/guard-handles.ts";
 import type { AnyDelivery } from "../broker/delivery.ts";
-import { maxTimerMs, monotonicMs } from "../kernel/clock.ts";
+import { maxTimerMs, monotonicMs, wallMs } from "../kernel/clock.ts";
 import type { Logger } from "../kernel/logger.ts";
 import { header, messageId, traceHeaders, type HeaderFields, type ReceivedHeaders } from "../message/headers.ts";
 import { idText } from "../message/names.ts";
@@ -17,12 +18,20 @@ import type { MessageRef } from "./events.ts";
  */
 export type RunPhase = "held" | "running" | "settling" | "done";
 
+/** What a handler finds in its context beside its message. */
+export interface RunTools {
+  breaker(run: Run, name: string, settings: BreakerSettings | undefined): BreakerHandle;
+  rateLimit(run: Run, name: string): RateLimitHandle;
+  once<T>(run: Run, key: string, fn: () => T | Promise<T>, options: OnceOptions | undefined): Promise<T>;
+}
+
 /** What runs share that belong to one actor of one worker. */
 export interface RunServices {
   actor: string;
   sender: Sender;
   log: Logger;
   onProgress: (run: Run, value: unknown) => void;
+  tools: RunTools;
   /** True for the streams of tasks, sent at once or delayed. */
   isTask: (stream: string) => boolean;
 }
@@ -41,6 +50,8 @@ export class Run implements Context {
   #softTimer: NodeJS.Timeout | undefined;
   /** The body, where it did not come with the message. */
   fetchedBody: Uint8Array | undefined;
+  /** Its guards have let it pass, and are to be told when it is over. */
+  entered = false;
   /** A `started` of this delivery stands in the runs record. */
   noted = false;
   readonly #services: RunServices;
@@ -100,6 +111,10 @@ export class Run implements Context {
     return this.#log;
   }
 
+  get ageMs(): number {
+    return Math.max(0, wallMs() - this.storedAtMs);
+  }
+
   get ref(): MessageRef {
     const { stream, sequence, count } = this.delivery;
     const attempt = this.ran ? this.attempt : 0;
@@ -147,6 +162,18 @@ export class Run implements Context {
 
   progress(value: unknown): void {
     this.#services.onProgress(this, value);
+  }
+
+  breaker(name: string, settings?: BreakerSettings): BreakerHandle {
+    return this.#services.tools.breaker(this, name, settings);
+  }
+
+  rateLimit(name: string): RateLimitHandle {
+    return this.#services.tools.rateLimit(this, name);
+  }
+
+  once<T>(key: string, fn: () => T | Promise<T>, options?: OnceOptions): Promise<T> {
+    return this.#services.tools.once(this, key, fn, options);
   }
 
   tell(actor: ActorClass | string, body: unknown, options: TellOptions = {}): Promise<Sent> {

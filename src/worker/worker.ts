@@ -13,6 +13,8 @@ import { maxTimerMs } from "../kernel/clock.ts";
 import { ActorStartError, ClosedError, toError } from "../kernel/errors.ts";
 import type { Duration } from "../kernel/duration.ts";
 import { toMs } from "../kernel/duration.ts";
+import type { Guards } from "../guard/guards.ts";
+import type { GuardRegistry } from "../guard/registry.ts";
 import type { Logger } from "../kernel/logger.ts";
 import { callable, resolveOptions } from "../kernel/options.ts";
 import type { DeadLetters } from "../lifecycle/dead-letter.ts";
@@ -59,6 +61,7 @@ export interface WorkerServices {
   log: Logger;
   /** One for the process: a death takes all its workers. */
   suspects: Suspects;
+  guards: GuardRegistry;
 }
 
 export interface WorkerStats {
@@ -70,6 +73,7 @@ export interface WorkerStats {
 interface RunningActor extends RegisteredActor {
   intake: Intake;
   reporter: Reporter;
+  guards: Guards | undefined;
 }
 
 const defaultGraceMs = 30_000;
@@ -122,6 +126,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#startEnded = starting.catch(() => undefined);
     try {
       await starting;
+      // What the fleet knows of a dependency is learnt before the first pull.
+      await Promise.all(this.#running.map(async ({ guards, intake }) => guards?.start(() => intake.replenish())));
       if (this.#stopped !== undefined) throw new ClosedError("worker");
     } catch (error) {
       await this.stop({ grace: 0 });
@@ -175,6 +181,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const { names, connection, acknowledger, bus, sender, objects, runs, results, deadLetters, log } = this.#services;
     const { config, instance } = actor;
     const reporter = new Reporter(this, config.name, log);
+    const registry = this.#services.guards;
+    const guards = registry.guardsOf(config, (error) => reporter.problem(error));
     const settler = new Settler({
       names,
       config,
@@ -201,6 +209,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       lifecycle: this.#lifecycle,
       budget: this.#budget,
       suspects: this.#services.suspects,
+      guards,
       settler,
       reporter,
       onFree: () => intake.freed(),
@@ -214,17 +223,19 @@ export class Worker extends EventEmitter<WorkerEvents> {
       ceiling: this.#ceiling,
       arrivals: this.#arrivals,
       executor,
+      guards,
       reporter,
       services: {
         actor: config.name,
         sender,
         log,
         onProgress: (run, value) => reporter.progress(run, value),
+        tools: registry,
         isTask: (stream) => stream === names.tasks || stream === names.schedule,
       },
       onFree: () => this.#replenish(intake),
     });
-    return { ...actor, intake, reporter };
+    return { ...actor, intake, reporter, guards };
   }
 
   /** A slot came free: its own actor first; when the whole worker had been full, the others in turn. */

@@ -1,0 +1,75 @@
+/**
+ * Server clock: the server's time, told from the monotonic clock of this process, so that hosts whose wall clocks differ agree.
+ * A sample is the `ts` of an API answer, taken as the middle of its round trip (Cristian's algorithm); the one with the shortest round
+ * trip of the last few counts.
+ */
+import { monotonicMs } from "../kernel/clock.ts";
+import type { Pipeline } from "./pipeline.ts";
+
+const sampleEveryMs = 10_000;
+const keptSamples = 6;
+const timeoutMs = 2_000;
+
+interface Sample {
+  /** Server time minus monotonic time, ms. */
+  offsetMs: number;
+  /** How far off it may be, either way: half the round trip. */
+  errorMs: number;
+}
+
+export class ServerClock {
+  readonly #pipeline: Pipeline;
+  readonly #subject: string;
+  #samples: Sample[] = [];
+  #first: Promise<void> | undefined;
+  #sampledAtMs = 0;
+
+  /** @param stream any stream that is there: its info tells the time. */
+  constructor(pipeline: Pipeline, stream: string) {
+    this.#pipeline = pipeline;
+    this.#subject = `$JS.API.STREAM.INFO.${stream}`;
+  }
+
+  /** Resolves once the time is known. @throws ConnectError when no server answers. */
+  async ready(): Promise<void> {
+    if (this.#samples.length > 0) return;
+    this.#first ??= this.#sample().finally(() => (this.#first = undefined));
+    await this.#first;
+  }
+
+  /**
+   * Wall-clock ms of the server; of this host, while no sample was taken (see `ready`). Samples anew now and then, as it is asked.
+   * @param atMs the monotonic time to translate. Default: now.
+   */
+  nowMs(atMs = monotonicMs()): number {
+    if (monotonicMs() - this.#sampledAtMs > sampleEveryMs) void this.#sample().catch(() => undefined);
+    return atMs + this.#best.offsetMs;
+  }
+
+  /** The monotonic time at which the server's clock shows `serverMs`. */
+  toMonotonicMs(serverMs: number): number {
+    return serverMs - this.#best.offsetMs;
+  }
+
+  /** How far off `nowMs` may be, either way. */
+  get errorMs(): number {
+    return this.#best.errorMs;
+  }
+
+  get #best(): Sample {
+    let best: Sample = { offsetMs: Date.now() - monotonicMs(), errorMs: Infinity };
+    for (const sample of this.#samples) if (sample.errorMs < best.errorMs) best = sample;
+    return best;
+  }
+
+  async #sample(): Promise<void> {
+    const sentMs = (this.#sampledAtMs = monotonicMs());
+    const answer = await this.#pipeline.ask(this.#subject, new Uint8Array(), timeoutMs);
+    const receivedMs = monotonicMs();
+    const serverMs = Date.parse(answer.json<{ ts?: string }>().ts ?? "");
+    if (Number.isNaN(serverMs)) return;
+    // A new sample goes last: clocks drift, and old ones leave.
+    const errorMs = (receivedMs - sentMs) / 2;
+    this.#samples = [...this.#samples, { offsetMs: serverMs - (sentMs + receivedMs) / 2, errorMs }].slice(-keptSamples);
+  }
+}

@@ -1,0 +1,51 @@
+/** Guard registry: every guard of one process, by name, so that all its workers share what they know; and what handlers may ask of them. */
+import type { ResolvedConfig } from "../actor/config.ts";
+import type { BreakerHandle, BreakerSettings, OnceOptions, RateLimitHandle } from "../actor/guard-handles.ts";
+import type { Bucket } from "../broker/bucket.ts";
+import type { ServerClock } from "../broker/server-clock.ts";
+import { Guards } from "./guards.ts";
+import type { Guard, GuardedRun } from "./guard.ts";
+import type { SharedState } from "./shared-state.ts";
+
+export interface GuardServices {
+  /** By the names of breakers. */
+  breakers: SharedState<unknown>;
+  /** By the names of limits, and their keys. */
+  limits: SharedState<unknown>;
+  once: Bucket;
+  clock: ServerClock;
+}
+
+export class GuardRegistry {
+  readonly #services: GuardServices;
+
+  constructor(services: GuardServices) {
+    this.#services = services;
+  }
+
+  /**
+   * The guards of one actor in one worker, undefined where its config has none.
+   * @param onProblem is told what no message can be blamed for, such as a server that is away.
+   * @throws ConfigError where another actor gave a guard of the same name other settings.
+   */
+  guardsOf(config: ResolvedConfig, _onProblem: (error: Error) => void): Guards | undefined {
+    const guards: Guard[] = [];
+    // The order in which a run passes them: breaker, concurrency limit, rate limit.
+    if (config.breaker !== undefined) throw new Error("not built");
+    if (config.concurrencyLimit !== undefined) throw new Error("not built");
+    if (config.rateLimit !== undefined) throw new Error("not built");
+    return guards.length === 0 ? undefined : new Guards(guards);
+  }
+
+  breaker(_run: GuardedRun, name: string, _settings: BreakerSettings | undefined): BreakerHandle {
+    throw new Error(`not built ${name}`);
+  }
+
+  rateLimit(_run: GuardedRun, name: string): RateLimitHandle {
+    throw new Error(`not built ${name}`);
+  }
+
+  once<T>(_run: GuardedRun, key: string, _fn: () => T | Promise<T>, _options: OnceOptions | undefined): Promise<T> {
+    throw new Error(`not built ${key} ${this.#services.once.name}`);
+  }
+}
