@@ -83,7 +83,7 @@ export interface ActorConfig<S extends Schema | undefined = Schema | undefined> 
   lane?: Lane;
   /** How senders of this actor encode. Default: the system's, else `"msgpack"`. */
   codec?: CodecName;
-  /** After this a message is not worth running. Default: never. */
+  /** After this a message is not worth running, and is dead as `expired`; its sender's `expiresIn` goes before it. Default: never. */
   expiresIn?: Duration;
   /** What becomes of a message that does not fit the schema: `"dead"` (default) at once, or `"retry"` for rolling deploys. */
   onInvalid?: "dead" | "retry";

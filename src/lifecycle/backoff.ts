@@ -13,14 +13,21 @@ export interface BackoffState {
  * Whole milliseconds until the next attempt, never above `retry.max`. Full and decorrelated jitter are those of Marc Brooker,
  * "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
  * @param random in [0, 1), such as `Math.random`.
+ * @param stretch at least 1: how far the retry budget is overdrawn. It widens what the dice choose from, and not what they chose:
+ * cut off at `max`, stretched delays would all be `max`, and come back as one herd.
  */
-export function backoffMs(retry: ResolvedConfig["retry"], state: BackoffState, random: () => number): number {
+export function backoffMs(
+  retry: ResolvedConfig["retry"],
+  state: BackoffState,
+  random: () => number,
+  stretch: number,
+): number {
   const { baseMs, maxMs, jitter } = retry;
   if (jitter === "decorrelated" && typeof retry.backoff !== "function") {
-    const ceilingMs = Math.min(maxMs, Math.max(baseMs, state.lastDelayMs * 3));
+    const ceilingMs = Math.min(maxMs, Math.max(baseMs, state.lastDelayMs) * 3 * stretch);
     return Math.min(maxMs, Math.round(baseMs + random() * Math.max(0, ceilingMs - baseMs)));
   }
-  const delayMs = Math.min(maxMs, plainDelayMs(retry, state));
+  const delayMs = Math.min(maxMs, plainDelayMs(retry, state) * stretch);
   return Math.round(jitter === "none" ? delayMs : random() * delayMs);
 }
 

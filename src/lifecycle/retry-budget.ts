@@ -1,5 +1,5 @@
 /**
- * Retry budget: when retries are more than a fifth of the last minute's runs, plus a floor, delays stretch by how far they are over.
+ * Retry budget: when retries are more than a fifth of the last minute's runs, plus a floor, backoff stretches by how far they are over.
  * Per worker. The idea is Finagle's RetryBudget; here it slows retries down and never drops one.
  */
 const share = 0.2;
@@ -17,17 +17,11 @@ export class RetryBudget {
     this.#runs[this.#second % windowS]! += 1;
   }
 
-  /**
-   * Counts a retry and says how long it must wait.
-   * @returns `delayMs`, or more when the budget is used up, but no more than `maxMs`.
-   */
-  stretch(delayMs: number, maxMs: number, nowMs: number): number {
+  /** Counts a retry and says by how much its backoff stretches: 1 within the budget, used / budget beyond it. */
+  retry(nowMs: number): number {
     this.#advance(nowMs);
     this.#retries[this.#second % windowS]! += 1;
-    const used = sum(this.#retries);
-    const budget = share * sum(this.#runs) + floor;
-    if (used <= budget) return delayMs;
-    return Math.max(delayMs, Math.min(maxMs, Math.round((delayMs * used) / budget)));
+    return Math.max(1, sum(this.#retries) / (share * sum(this.#runs) + floor));
   }
 
   #advance(nowMs: number): void {

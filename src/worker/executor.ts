@@ -63,7 +63,8 @@ export class Executor {
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
-    this.#decider = { config: options.config, lifecycle: options.lifecycle, random: options.random ?? Math.random };
+    const { config, lifecycle, budget, random = Math.random } = options;
+    this.#decider = { config, lifecycle, random, stretch: () => budget.retry(monotonicMs()) };
     const handler = compose(options.actor, options.middleware);
     this.#receive = options.guards?.around(handler) ?? handler;
   }
@@ -157,11 +158,18 @@ export class Executor {
     if (!run.open || run.delivery.lost) return { kind: "lost", reason: "deadline" };
     const decided = decideAgain(run.history);
     if (decided !== undefined) return decided;
-    if (!decoded.ok) return this.#stretch(decideInvalid(this.#decider, decoded.reason, decoded.error, run.history));
-    const expires = run.headers.get(header.expires);
-    const outcome = decideAdmission(this.#decider, expires !== undefined && Number(expires) < wallMs(), run.history);
+    if (!decoded.ok) return decideInvalid(this.#decider, decoded.reason, decoded.error, run.history);
+    const outcome = decideAdmission(this.#decider, this.#isExpired(run), run.history);
     if (outcome !== undefined) return outcome;
     return this.#options.suspects.enter(run) ? undefined : { kind: "deferred", reason: "suspect", delayMs: 1_000 };
+  }
+
+  /** By its sender's word; where that says nothing, as of events and of what other programs send, by the config and its age. */
+  #isExpired(run: Run): boolean {
+    const expires = run.headers.get(header.expires);
+    const { expiresInMs } = this.#options.config;
+    if (expires !== undefined) return Number(expires) < wallMs();
+    return expiresInMs !== undefined && run.ageMs > expiresInMs;
   }
 
   /** A redelivery leaves word before it runs, so that the next one knows if this one dies. */
@@ -191,16 +199,7 @@ export class Executor {
 
   #decide(run: Run, result: RunResult): Outcome {
     run.end();
-    return this.#stretch(decideRun(this.#decider, result, run.history));
-  }
-
-  /** A retry beyond the worker's budget waits longer. */
-  #stretch(outcome: Outcome): Outcome {
-    if (outcome.kind === "retry") {
-      const { budget, config } = this.#options;
-      outcome.delayMs = budget.stretch(outcome.delayMs, config.retry.maxMs, monotonicMs());
-    }
-    return outcome;
+    return decideRun(this.#decider, result, run.history);
   }
 }
 

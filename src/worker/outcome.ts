@@ -23,10 +23,16 @@ export interface Decider {
   config: ResolvedConfig;
   lifecycle: Lifecycle;
   random: () => number;
+  /** Counts a retry; by how much its backoff stretches, at least 1. */
+  stretch: () => number;
 }
 
 /** A run ended. A success is decided without the machine. */
-export function decideRun({ config, lifecycle, random }: Decider, result: RunResult, history: RunHistory): Outcome {
+export function decideRun(
+  { config, lifecycle, random, stretch }: Decider,
+  result: RunResult,
+  history: RunHistory,
+): Outcome {
   if (result.ok) return { kind: "completed", value: result.value };
   const { error } = result;
   const signal = signalKind(error);
@@ -38,16 +44,17 @@ export function decideRun({ config, lifecycle, random }: Decider, result: RunRes
   const terminal = signal === "terminal" || (signal === undefined && !mayRetry(config, error));
   const step = lifecycle.next("running", contextOf(config, history), { type: "FAILED", terminal });
   if (typeof step === "object") return { kind: "dead", reason: step.dead, error };
+  const state = { attempt: history.attempt, lastDelayMs: history.lastDelayMs, error };
+  const factor = stretch();
+  // Whoever asked for a certain delay has a reason for it.
   const delayMs =
-    signal === "retry-after"
-      ? spreadMs(signalDelayMs(error), random)
-      : backoffMs(config.retry, { attempt: history.attempt, lastDelayMs: history.lastDelayMs, error }, random);
+    signal === "retry-after" ? spreadMs(signalDelayMs(error), random) : backoffMs(config.retry, state, random, factor);
   return { kind: "retry", error, delayMs };
 }
 
 /** The body could not be turned into an input. */
 export function decideInvalid(
-  { config, lifecycle, random }: Decider,
+  { config, lifecycle, random, stretch }: Decider,
   reason: "invalid" | "undecodable",
   error: Error,
   history: RunHistory,
@@ -56,7 +63,7 @@ export function decideInvalid(
   const step = lifecycle.next("received", contextOf(config, history), { type: "INVALID", reason, retry });
   if (typeof step === "object") return { kind: "dead", reason: step.dead, error };
   const state = { attempt: history.attempt, lastDelayMs: history.lastDelayMs, error };
-  return { kind: "retry", error, delayMs: backoffMs(config.retry, state, random) };
+  return { kind: "retry", error, delayMs: backoffMs(config.retry, state, random, stretch()) };
 }
 
 /** A burial that broke off is repeated, and nothing else: `undefined` for a message whose fate is open. */

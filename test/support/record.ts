@@ -53,8 +53,8 @@ export class Recorder {
       if (found.length >= count) return found;
       const restMs = deadlineMs - performance.now();
       if (restMs <= 0) {
-        const seen = this.all.map((one) => one.event).join(", ");
-        throw new Error(`waited ${timeoutMs} ms in vain for ${count} × ${event}; there were: ${seen || "none"}`);
+        const seen = eventNames.map((name) => `${this.of(name).length} ${name}`).join(", ");
+        throw new Error(`waited ${timeoutMs} ms in vain for ${count} × ${event}; there were ${seen}`);
       }
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, restMs);

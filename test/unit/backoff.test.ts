@@ -13,8 +13,8 @@ const bounds = fc
   .tuple(fc.integer({ min: 0, max: 100_000 }), fc.integer({ min: 0, max: 10_000_000 }))
   .map(([base, more]) => [base, base + more] as const);
 
-function delay(retry: RetryConfig, nth: number, random = 1 - Number.EPSILON, lastDelayMs = 0): number {
-  return backoffMs(resolved({ retry }).retry, { attempt: nth, lastDelayMs, error }, () => random);
+function delay(retry: RetryConfig, nth: number, random = 1 - Number.EPSILON, lastDelayMs = 0, stretch = 1): number {
+  return backoffMs(resolved({ retry }).retry, { attempt: nth, lastDelayMs, error }, () => random, stretch);
 }
 
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n + 1);
@@ -84,7 +84,7 @@ test("full jitter lies between nothing and the delay without jitter, and reaches
   expect(delay({ base: 100 }, 3)).toBe(400);
 });
 
-test("decorrelated jitter lies between the base and three times the last delay", () => {
+test("decorrelated jitter lies between the base and three times the last delay, of which the base is the first", () => {
   fc.assert(
     fc.property(
       bounds,
@@ -93,12 +93,21 @@ test("decorrelated jitter lies between the base and three times the last delay",
       fc.integer({ min: 0, max: 1_000_000 }),
       ([baseMs, maxMs], nth, random, lastDelayMs) => {
         const ms = delay({ jitter: "decorrelated", base: baseMs, max: maxMs }, nth, random, lastDelayMs);
-        return ms >= Math.min(baseMs, maxMs) && ms <= Math.min(maxMs, Math.max(baseMs, 3 * lastDelayMs));
+        return ms >= Math.min(baseMs, maxMs) && ms <= Math.min(maxMs, 3 * Math.max(baseMs, lastDelayMs));
       },
     ),
   );
-  expect(delay({ jitter: "decorrelated", base: 100 }, 1, 0.5, 0)).toBe(100);
+  expect(delay({ jitter: "decorrelated", base: 100 }, 1, 0.5, 0)).toBe(200);
   expect(delay({ jitter: "decorrelated", base: 100 }, 2, 0.5, 100)).toBe(200);
+});
+
+test("an overdrawn budget widens what the dice choose from, so that not even those at the ceiling come back together", () => {
+  const wide = (jitter: "full" | "decorrelated" | "none", random: number): number =>
+    delay({ jitter, base: 100, max: 1_000 }, 1, random, 0, 30);
+  expect([0, 0.25, 0.5, 0.75].map((random) => wide("full", random))).toEqual([0, 250, 500, 750]);
+  expect([0, 0.5].map((random) => wide("decorrelated", random))).toEqual([100, 550]);
+  expect(wide("none", 0.5)).toBe(1_000);
+  expect(delay({ jitter: "none", base: 100, max: 1_000 }, 1, 0, 0, 4)).toBe(400);
 });
 
 test("every delay is a whole number of milliseconds between 0 and max", () => {

@@ -13,7 +13,7 @@ beforeEach(() => {
 });
 
 function decider(more: Partial<ActorConfig> = {}): Decider {
-  return { config: resolved(more), lifecycle, random: () => 0.5 };
+  return { config: resolved(more), lifecycle, random: () => 0.5, stretch: () => 1 };
 }
 
 function failed(error: Error, more: Partial<ActorConfig> = {}, history: Partial<RunHistory> = {}): Outcome {
