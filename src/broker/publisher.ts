@@ -10,6 +10,7 @@ import { PayloadTooLargeError, PublishError, PublishTimeoutError, QueueFullError
 import type { HeaderFields } from "../message/headers.ts";
 import type { Connection } from "./connection.ts";
 import { PipelineRequest, type Pipeline } from "./pipeline.ts";
+import { StreamLimits } from "./stream-limits.ts";
 
 export interface Published {
   stream: string;
@@ -49,6 +50,7 @@ export class Publisher {
   #queue: PublishRequest[] = [];
   #head = 0;
   #roomWaiters: (() => void)[] = [];
+  readonly #limits: StreamLimits;
   #advancing = false;
 
   constructor(connection: Connection, pipeline: Pipeline, window = 1_000, windowBytes = 16 * 1_048_576) {
@@ -56,6 +58,7 @@ export class Publisher {
     this.#pipeline = pipeline;
     this.#window = window;
     this.#windowBytes = windowBytes;
+    this.#limits = new StreamLimits(pipeline);
   }
 
   /** @throws PayloadTooLargeError before anything is sent, QueueFullError, PublishError, PublishTimeoutError. */
@@ -77,7 +80,8 @@ export class Publisher {
     const request = new PublishRequest(message, headers, (result) => {
       this.#inFlight -= 1;
       this.#inFlightBytes -= sizeBytes;
-      onPublished(result);
+      if (result instanceof Refusal) void this.#explain(result).then(onPublished);
+      else onPublished(result);
       this.#advance();
     });
     if (this.#hasRoom && this.#queue.length === this.#head) this.#transmit(request);
@@ -88,6 +92,18 @@ export class Publisher {
   room(): Promise<void> | undefined {
     if (this.#hasRoom && this.#queue.length === this.#head) return undefined;
     return new Promise((resolve) => this.#roomWaiters.push(resolve));
+  }
+
+  /** Names the limit that was reached, which the server's refusal does not. */
+  async #explain({ stream, subject, reason }: Refusal): Promise<QueueFullError> {
+    const limit = await this.#limits.reached(stream, reason).catch(() => undefined);
+    const what =
+      limit === undefined ? "" : `: ${"bytes" in limit ? `${limit.bytes} bytes` : `${limit.messages} messages`}`;
+    return new QueueFullError(
+      stream,
+      `The stream ${stream} takes no more for '${subject}' (${reason}${what}); let its workers catch up, add workers, or raise the limit.`,
+      limit,
+    );
   }
 
   get #hasRoom(): boolean {
@@ -128,9 +144,13 @@ export class Publisher {
 
 class PublishRequest extends PipelineRequest {
   readonly #stream: string;
-  readonly #onPublished: OnPublished;
+  readonly #onPublished: (result: Published | Error | Refusal) => void;
 
-  constructor(message: OutgoingMessage, headers: Uint8Array, onPublished: OnPublished) {
+  constructor(
+    message: OutgoingMessage,
+    headers: Uint8Array,
+    onPublished: (result: Published | Error | Refusal) => void,
+  ) {
     const { timeoutMs = defaultTimeoutMs } = message;
     super(message.subject, message.body, headers, monotonicMs() + timeoutMs, resendMs);
     this.#stream = message.stream;
@@ -153,6 +173,19 @@ class PublishRequest extends PipelineRequest {
   }
 }
 
+/** The stream is full; which of its limits was reached is to be found out. */
+class Refusal {
+  readonly stream: string;
+  readonly subject: string;
+  readonly reason: string;
+
+  constructor(stream: string, subject: string, reason: string) {
+    this.stream = stream;
+    this.subject = subject;
+    this.reason = reason;
+  }
+}
+
 function timedOut(subject: string): PublishTimeoutError {
   return new PublishTimeoutError(
     `The server did not confirm the message for '${subject}' in time, so it may or may not be stored; send it again with the same id.`,
@@ -166,7 +199,7 @@ interface Answer {
   error?: { code: number; err_code?: number; description: string };
 }
 
-function readAnswer(reply: Msg, request: PublishRequest, stream: string): Published | Error | "again" {
+function readAnswer(reply: Msg, request: PublishRequest, stream: string): Published | Error | Refusal | "again" {
   const answer = reply.json<Answer>();
   const { error } = answer;
   if (error === undefined) {
@@ -180,10 +213,7 @@ function readAnswer(reply: Msg, request: PublishRequest, stream: string): Publis
   const apiCode = error.err_code ?? 0;
   const { subject } = request;
   if (apiCode === apiError.storeFailed || /maximum (messages|bytes)|insufficient/.test(error.description)) {
-    return new QueueFullError(
-      stream,
-      `The stream ${stream} takes no more for '${subject}' (${error.description}); let its workers catch up, add workers, or raise the limit.`,
-    );
+    return new Refusal(stream, subject, error.description);
   }
   if (apiCode === apiError.tooLarge) {
     return new PayloadTooLargeError(subject, request.sizeBytes, 0);

@@ -14,6 +14,7 @@ import { count } from "./table.ts";
 interface TellFlags extends ConnectFlags, SendFlags {
   many?: boolean;
   idField?: string;
+  wait?: boolean;
   json?: boolean;
 }
 
@@ -32,7 +33,8 @@ export function tellCommand(program: Command): void {
     .argument("[body]", "JSON, @FILE, or - for standard input");
   sendOptions(command, "task")
     .option("--many", "a task for each line of standard input, each line one JSON document")
-    .option("--id-field <name>", "with --many: the field of each body that is its id");
+    .option("--id-field <name>", "with --many: the field of each body that is its id")
+    .option("--wait", "with --many: while the actor's queue is full, wait for room");
   connectOptions(jsonOption(command))
     .summary("send a task to an actor")
     .description(
@@ -50,6 +52,7 @@ Examples:
     .action(async (actor: string, body: string | undefined, flags: TellFlags) => {
       if (flags.many) return tellMany(actor, body, flags);
       if (body === undefined) throw new UsageError("tell needs a body: JSON, @FILE, or - for standard input.");
+      if (flags.wait) throw new UsageError("--wait is for --many; a single task that finds no room fails.");
       if (flags.idField !== undefined) throw new UsageError("--id-field is for --many; a single task takes --id.");
       const value = await readBody(body);
       await withSystem(flags, async (system) => {
@@ -109,6 +112,7 @@ async function sendLines(
   const { id: _none, ...shared } = tellOptions(flags);
   const sent = await system.tellMany(actor, bodies(), {
     ...shared,
+    ...(flags.wait && { whenFull: "wait" }),
     ...(idField !== undefined && { id: (body: unknown) => idIn(body, idField) }),
   });
   for (const { index, error } of sent.failures) fail(lines[index] ?? 0, error);

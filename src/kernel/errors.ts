@@ -93,10 +93,13 @@ export class TopologyMismatchError extends GodwitError {
 /** The stream, or one actor's share of it, is full. Nothing was stored; send again later. */
 export class QueueFullError extends GodwitError {
   readonly stream: string;
+  /** What the stream takes: messages of one actor in one lane, or bytes in all. Undefined where the server's own room is short. */
+  readonly limit: { messages: number } | { bytes: number } | undefined;
 
-  constructor(stream: string, message: string) {
+  constructor(stream: string, message: string, limit?: { messages: number } | { bytes: number }) {
     super("QUEUE_FULL", message);
     this.stream = stream;
+    this.limit = limit;
   }
 }
 

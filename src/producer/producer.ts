@@ -9,11 +9,12 @@ import type { PublishOptions, Sent, TellOptions } from "../actor/context.ts";
 import type { EventType } from "../actor/event.ts";
 import { applySchema, type Schema } from "../actor/schema.ts";
 import type { OutgoingMessage, Publisher } from "../broker/publisher.ts";
-import { ConfigError, toError } from "../kernel/errors.ts";
+import { ConfigError, QueueFullError, toError } from "../kernel/errors.ts";
 import { contentTypes, encode } from "../message/codec.ts";
 import { header } from "../message/headers.ts";
 import { checkActorName, checkEventSubject } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
+import { FullQueue } from "./full-queue.ts";
 import { composeEvent, composeTask, type Envelope, type SendDefaults } from "./compose.ts";
 
 export interface ProducerOptions {
@@ -29,6 +30,11 @@ export interface ProducerOptions {
 export interface ManyOptions<Body = never> extends Omit<TellOptions, "id"> {
   /** The id of each body. Default: new ones. */
   id?: (body: Body, index: number) => string;
+  /**
+   * What to do when the actor's queue is full: `"fail"` (default) lists the body as a failure; `"wait"` takes no more bodies, offers
+   * those that were refused again, and goes on by itself as the workers catch up.
+   */
+  whenFull?: "fail" | "wait";
 }
 
 export interface ManySent {
@@ -68,10 +74,13 @@ export class Producer {
     options: ManyOptions = {},
   ): Promise<ManySent> {
     const { name, config } = target(actor);
-    const { id: idOf, ...shared } = options;
+    const { id: idOf, whenFull = "fail", ...shared } = options;
     const { names, defaults, publisher } = this.#options;
     if (idOf !== undefined && typeof idOf !== "function") {
       throw new ConfigError('The option "id" of tellMany() must be a function: (body, index) => id.');
+    }
+    if (whenFull !== "fail" && whenFull !== "wait") {
+      throw new ConfigError('The option "whenFull" of tellMany() must be "fail" or "wait".');
     }
     if (!isIterable(bodies))
       throw new ConfigError("tellMany() takes an iterable of bodies, such as an array or a generator.");
@@ -79,6 +88,7 @@ export class Producer {
     composeTask(names, name, config, shared, defaults);
     const outcome: ManySent = { accepted: 0, duplicates: 0, failures: [] };
     const open = new OpenSends();
+    const full = new FullQueue();
     let index = 0;
     const accept = (body: unknown): void => {
       const at = index++;
@@ -90,8 +100,11 @@ export class Producer {
       try {
         const own = idOf === undefined ? shared : { ...shared, id: idOf(body as never, at) };
         const envelope = composeTask(names, name, config, own, defaults);
-        const send = (): void =>
-          publisher.send(this.#encode(envelope, body), (result) => {
+        const send = (): void => offer(this.#encode(envelope, body));
+        const offer = (message: OutgoingMessage): void =>
+          publisher.send(message, (result) => {
+            if (whenFull === "wait" && result instanceof QueueFullError) return full.refused(() => offer(message));
+            full.answered();
             if (result instanceof Error) return fail(result);
             if (result.duplicate) outcome.duplicates += 1;
             else outcome.accepted += 1;
@@ -107,12 +120,12 @@ export class Producer {
     };
     if (Symbol.asyncIterator in bodies) {
       for await (const body of bodies) {
-        await (publisher.room() ?? open.room());
+        await (publisher.room() ?? open.room() ?? full.room());
         accept(body);
       }
     } else {
       for (const body of bodies) {
-        const room = publisher.room() ?? open.room();
+        const room = publisher.room() ?? open.room() ?? full.room();
         if (room) await room;
         accept(body);
       }

@@ -11,6 +11,7 @@ import { decode } from "../../src/message/codec.ts";
 import { header } from "../../src/message/headers.ts";
 import { ActorSystem } from "../../src/system/actor-system.ts";
 import { godwit, type Ended } from "../support/cli/run.ts";
+import { patient } from "../support/stage.ts";
 
 const maxPayloadBytes = 50_000;
 
@@ -136,6 +137,19 @@ describe("tell --many", () => {
     expect({ code, stdout }).toEqual({ code: 0, stdout: "accepted 1,500, duplicates 0, failed 0\n" });
     expect((await stored("TASKS", 1)).headers.get(header.id)).toBe("0");
     expect(await system.parts.reader.state(`${namespace}_TASKS`)).toMatchObject({ messages: 1_500 });
+  });
+
+  test("--wait waits for room while the queue is full", async () => {
+    const { servers } = system;
+    const small = await ActorSystem.connect({ servers, namespace, limits: { maxPerActor: 2 }, log: "silent" });
+    try {
+      const sending = run(["tell", "echo", "--many", "--wait"], "1\n2\n3\n4\n5\n");
+      await expect.poll(async () => (await small.parts.reader.state(`${namespace}_TASKS`))?.messages, patient).toBe(2);
+      await small.work([Echo]);
+      expect(await sending).toMatchObject({ code: 0, stdout: "accepted 5, duplicates 0, failed 0\n" });
+    } finally {
+      await small.close();
+    }
   });
 
   test("one bad line is one failure, named by its line, and the others are sent: exit code 1", async () => {

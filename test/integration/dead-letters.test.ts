@@ -6,7 +6,7 @@ import { Terminal, type ActorSystem, type Context } from "../../src/index.ts";
 import { actorOf } from "../support/actors.ts";
 import { listDead, onlyDead } from "../support/dead.ts";
 import { record } from "../support/record.ts";
-import { useStage, type PlainClient } from "../support/stage.ts";
+import { patient, useStage, type PlainClient } from "../support/stage.ts";
 
 const stage = useStage({ maxPayloadBytes: 256 * 1_024 });
 
@@ -185,6 +185,29 @@ describe("a dead letter", () => {
     const dead = await recorder.until("dead", 2);
     const byId = Object.fromEntries(dead.map(({ data }) => [data.id, [data.reason, data.deliveries]]));
     expect(byId).toEqual({ shape: ["invalid", 3], bytes: ["undecodable", 1] });
+  });
+
+  test("is what a message becomes that is older than its actor's expiresIn, whoever sent it", async () => {
+    const system = await stage.connect();
+    const ages: number[] = [];
+    const config = { name: "late", expiresIn: 1_000, subscribe: ["orders.placed"] };
+    const Late = actorOf(config, (_input, ctx) => void ages.push(ctx.ageMs));
+    await (await system.work([Late])).stop();
+    const client = await stage.client();
+    await client.publish(stage.names.taskSubject("late"), '"by another program"');
+    await system.publish("orders.placed", "an event");
+    await system.tell("late", "its sender gives it longer", { expiresIn: "1h" });
+    const stored = await client.last(stage.names.tasks, stage.names.taskSubject("late"));
+    await expect.poll(() => Date.now() - (stored?.time.getTime() ?? Infinity), patient).toBeGreaterThan(1_000);
+    const recorder = record(await system.work([Late]));
+    await recorder.until("completed", 1);
+    const dead = await recorder.until("dead", 2);
+    expect(dead.map(({ data }) => [data.reason, data.attempt])).toEqual([
+      ["expired", 0],
+      ["expired", 0],
+    ]);
+    expect(ages).toHaveLength(1);
+    expect(ages[0]).toBeGreaterThan(1_000);
   });
 
   test("is what an expired message becomes, without a run", async () => {

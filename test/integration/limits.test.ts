@@ -4,7 +4,7 @@ import { Terminal } from "../../src/index.ts";
 import { actorOf, gate } from "../support/actors.ts";
 import { onlyDead } from "../support/dead.ts";
 import { record } from "../support/record.ts";
-import { useStage } from "../support/stage.ts";
+import { patient, useStage } from "../support/stage.ts";
 
 const stage = useStage({ maxPayloadBytes: 32 * 1_024 });
 
@@ -56,6 +56,62 @@ describe("one actor's full queue", () => {
     expect(failures.map(({ index }) => index)).toEqual(upTo(25).slice(10));
     for (const { error } of failures) expect(error).toMatchObject(full(stage.namespace, "normal\\.busy"));
     expect(await client.count(stage.names.tasks)).toBe(10);
+  });
+
+  test("names the limit that was reached", async () => {
+    const system = await stage.connect({ limits: { maxPerActor: 2, maxBytes: 50_000 } });
+    await system.tellMany("busy", upTo(2));
+    await expect(system.tell("busy", 3)).rejects.toMatchObject({
+      limit: { messages: 2 },
+      message: expect.stringContaining("2 messages"),
+    });
+    const large = "x".repeat(30_000);
+    await system.tell("large", large, { codec: "json" });
+    await expect(system.tell("large", large, { codec: "json" })).rejects.toMatchObject({
+      code: "QUEUE_FULL",
+      limit: { bytes: 50_000 },
+      message: expect.stringContaining("50000 bytes"),
+    });
+  });
+
+  test("slows a tellMany that was told to wait, which goes on by itself, loses nothing and holds little", async () => {
+    const system = await stage.connect({ limits: { maxPerActor: 100 } });
+    const seen: number[] = [];
+    const Busy = actorOf({ name: "busy", concurrency: 50 }, (n: number) => void seen.push(n));
+    let taken = 0;
+    function* bodies(): Generator<number> {
+      for (const n of upTo(5_000)) {
+        taken += 1;
+        yield n;
+      }
+    }
+    const sending = system.tellMany(Busy, bodies(), { id: (n) => `n${n}`, whenFull: "wait" });
+    const client = await stage.client();
+    await expect.poll(() => client.count(stage.names.tasks), patient).toBe(100);
+    expect(taken, "no more bodies are taken than a window holds").toBeLessThan(5_000);
+    const recorder = record(await system.work([Busy]));
+    expect(await sending).toEqual({ accepted: 5_000, duplicates: 0, failures: [] });
+    await recorder.until("completed", 5_000);
+    expect(seen.toSorted((a, b) => a - b)).toEqual(upTo(5_000));
+  });
+
+  test("lets a tellMany that waits end with its system", async () => {
+    const system = await stage.connect({ limits: { maxPerActor: 1 } });
+    const sending = system.tellMany("busy", upTo(3), { whenFull: "wait" });
+    const client = await stage.client();
+    await expect.poll(() => client.count(stage.names.tasks), patient).toBe(1);
+    await system.close();
+    const { accepted, failures } = await sending;
+    expect(accepted).toBe(1);
+    expect(failures.map(({ error }) => (error as { code?: string }).code)).toEqual(["CLOSED", "CLOSED"]);
+  });
+
+  test("refuses an unknown way to meet it", async () => {
+    const system = await stage.connect();
+    await expect(system.tellMany("busy", [1], { whenFull: "later" as "wait" })).rejects.toMatchObject({
+      code: "INVALID_CONFIG",
+      message: expect.stringContaining('"whenFull"'),
+    });
   });
 
   test("does not make a repeat of what it has an error", async () => {
