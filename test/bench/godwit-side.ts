@@ -2,7 +2,10 @@
 import { ActorSystem } from "godwit";
 import { actorName, actors, onReceive } from "./actors.ts";
 import { orderOf, orders } from "./body.ts";
+import { guarded } from "./guarded.ts";
 import { serveSide, type OpenSettings, type Side } from "./side.ts";
+
+type Variant = (typeof actors)[keyof typeof actors] | (typeof guarded)[keyof typeof guarded]["actor"];
 
 class GodwitSide implements Side {
   #system!: ActorSystem;
@@ -64,8 +67,13 @@ class GodwitSide implements Side {
   }
 }
 
-function actorOf(variant: string): (typeof actors)[keyof typeof actors] {
-  const actor = (actors as Record<string, (typeof actors)[keyof typeof actors] | undefined>)[variant];
+const byVariant = new Map<string, Variant>([
+  ...Object.entries(actors),
+  ...Object.entries(guarded).map(([guard, { actor }]) => [guard, actor] as const),
+]);
+
+function actorOf(variant: string): Variant {
+  const actor = byVariant.get(variant);
   if (actor === undefined) throw new Error(`no actor for the variant ${variant}`);
   return actor;
 }

@@ -7,6 +7,8 @@ export interface BenchOptions {
   rounds: number;
   /** Messages of each unmeasured phase before. */
   warmUp: number;
+  /** Messages of each phase of a guard's pair. */
+  guardMessages: number;
   /** Round trips of each turn, and turns of each side. */
   asks: number;
   askTurns: number;
@@ -42,6 +44,7 @@ export function readOptions(args: string[]): BenchOptions {
   return {
     help,
     messages,
+    guardMessages: Math.ceil(messages / 5),
     rounds: whole("rounds", values.rounds, quick ? 1 : 5),
     warmUp: quick ? 500 : Math.min(messages, 20_000),
     asks: quick ? 50 : 500,

@@ -2,7 +2,8 @@
 import { cpus } from "node:os";
 import { bodyBytes } from "./body.ts";
 import type { BenchOptions } from "./options.ts";
-import type { Pair, Runs } from "./rounds.ts";
+import type { GuardPair, Pair, Runs } from "./rounds.ts";
+import type { Measure } from "./side.ts";
 import { percentile, spread, type Spread } from "./stats.ts";
 
 /** Figures of one variant: messages a second, and Godwit's rate as a share of the bare one of the same pair. */
@@ -15,6 +16,15 @@ export interface Comparison {
   /** Processor time of each side for one message, microseconds, the median; it changes less than rates do when the machine is busy. */
   bareCpuUs: number;
   godwitCpuUs: number;
+}
+
+/** What a guard costs: the rate with it as a share of that without, and processor time of a message, microseconds. */
+export interface GuardCost {
+  guard: string;
+  pairs: number;
+  ratio: Spread;
+  withoutCpuUs: number;
+  withCpuUs: number;
 }
 
 export interface RoundTrips {
@@ -43,6 +53,7 @@ export interface Report {
   settings: { messages: number; rounds: number; bodyBytes: number; bareConsumer: string };
   publish: Comparison[];
   consume: Comparison[];
+  guards: GuardCost[];
   ask: { bare: RoundTrips; godwit: RoundTrips };
   memory: { bare: Memory; godwit: Memory };
   goals: Goal[];
@@ -56,6 +67,7 @@ export function makeReport(runs: Runs, options: BenchOptions, natsServer: string
     settings: { messages: options.messages, rounds: options.rounds, bodyBytes, bareConsumer: runs.bareConsumer },
     publish,
     consume,
+    guards: [...runs.guards].map(([guard, pairs]) => costOf(guard, pairs)),
     ask: { bare: trips(runs.trips.bare), godwit: trips(runs.trips.godwit) },
     memory: { bare: memory(runs, "bare"), godwit: memory(runs, "godwit") },
     goals: [
@@ -67,11 +79,7 @@ export function makeReport(runs: Runs, options: BenchOptions, natsServer: string
 
 function compare(variant: string, pairs: readonly Pair[]): Comparison {
   const rates = (side: keyof Pair): number[] => pairs.map((pair) => (pair[side].messages / pair[side].ms) * 1_000);
-  const cpuUs = (side: keyof Pair): number =>
-    percentile(
-      pairs.map((pair) => (pair[side].cpuMs / pair[side].messages) * 1_000),
-      0.5,
-    );
+  const cpuUs = (side: keyof Pair): number => cpuUsOf(pairs.map((pair) => pair[side]));
   return {
     variant,
     pairs: pairs.length,
@@ -81,6 +89,24 @@ function compare(variant: string, pairs: readonly Pair[]): Comparison {
     bareCpuUs: cpuUs("bare"),
     godwitCpuUs: cpuUs("godwit"),
   };
+}
+
+function costOf(guard: string, pairs: readonly GuardPair[]): GuardCost {
+  return {
+    guard,
+    pairs: pairs.length,
+    ratio: spread(pairs.map((pair) => pair.without.ms / pair.with.ms)),
+    withoutCpuUs: cpuUsOf(pairs.map((pair) => pair.without)),
+    withCpuUs: cpuUsOf(pairs.map((pair) => pair.with)),
+  };
+}
+
+/** Processor time of one message, the median. */
+function cpuUsOf(measures: readonly Measure[]): number {
+  return percentile(
+    measures.map(({ cpuMs, messages }) => (cpuMs / messages) * 1_000),
+    0.5,
+  );
 }
 
 function trips(ms: readonly number[]): RoundTrips {
@@ -111,6 +137,12 @@ export function formatReport(report: Report): string {
     ...table("Publishing", "tellMany", report.publish),
     "",
     ...table("Consuming", `bare: ${settings.bareConsumer}`, report.consume),
+    "",
+    "Guards, each to the actor without it   ratio (min to max)       CPU µs a message, without and with",
+    ...report.guards.map(({ guard, ratio, withoutCpuUs, withCpuUs }) => {
+      const range = `${ratio.min.toFixed(2)} to ${ratio.max.toFixed(2)}`;
+      return `  ${guard.padEnd(36)} ${ratio.median.toFixed(2)} (${range})     ${withoutCpuUs.toFixed(1).padStart(5)} ${withCpuUs.toFixed(1).padStart(5)}`;
+    }),
     "",
     `Round trips, one at a time    p50 ms  p99 ms   (${ask.godwit.count} each)`,
     `  bare publish → answer     ${ask.bare.p50Ms.toFixed(2).padStart(8)}${ask.bare.p99Ms.toFixed(2).padStart(8)}`,

@@ -3,6 +3,7 @@
  * because the machine's speed changes from one second to the next.
  */
 import type { BareConsumer } from "./bare-consume.ts";
+import { guarded } from "./guarded.ts";
 import type { BenchOptions } from "./options.ts";
 import type { Measure, RemoteSide } from "./side.ts";
 
@@ -24,8 +25,15 @@ export interface Runs {
   bareConsumer: BareConsumer;
   publish: Map<string, Pair[]>;
   consume: Map<string, Pair[]>;
+  /** The actor that does nothing without and with a guard, by the guard. */
+  guards: Map<string, GuardPair[]>;
   /** Round trips in ms. */
   trips: { bare: number[]; godwit: number[] };
+}
+
+export interface GuardPair {
+  without: Measure;
+  with: Measure;
 }
 
 export interface Sides {
@@ -38,7 +46,13 @@ export async function runAll(sides: Sides, options: BenchOptions, say: (what: st
   const { bare, godwit } = sides;
   say(`warming up with ${options.warmUp} messages a phase`);
   const bareConsumer = await warmUp(sides, options);
-  const runs: Runs = { bareConsumer, publish: new Map(), consume: new Map(), trips: { bare: [], godwit: [] } };
+  const runs: Runs = {
+    bareConsumer,
+    publish: new Map(),
+    consume: new Map(),
+    guards: new Map(),
+    trips: { bare: [], godwit: [] },
+  };
   for (let round = 1; round <= options.rounds; round++) {
     say(`round ${round} of ${options.rounds}`);
     for (const variant of variants) await onePair(sides, runs, variant, options.messages);
@@ -48,7 +62,23 @@ export async function runAll(sides: Sides, options: BenchOptions, say: (what: st
     runs.trips.bare.push(...(await bare.ask(options.asks)));
     runs.trips.godwit.push(...(await godwit.ask(options.asks)));
   }
+  for (let round = 1; round <= options.rounds; round++) {
+    say(`guards, round ${round} of ${options.rounds}`);
+    for (const [guard, { share }] of Object.entries(guarded)) {
+      await guardPair(godwit, runs, guard, Math.round(options.guardMessages * share));
+    }
+  }
   return runs;
+}
+
+async function guardPair(godwit: RemoteSide, runs: Runs, guard: string, messages: number): Promise<void> {
+  const measures: Measure[] = [];
+  for (const actor of ["concurrency 500", guard]) {
+    await godwit.publish("no schema", messages);
+    measures.push(await godwit.consume(actor, messages));
+  }
+  const [without, withIt] = measures as [Measure, Measure];
+  append(runs.guards, guard, { without, with: withIt });
 }
 
 /** Cold code is several times slower, so both sides run all of theirs unmeasured. @returns the faster bare consumer. */
@@ -87,7 +117,7 @@ async function onePair(
   append(runs.consume, variant.consume, consumed);
 }
 
-function append(pairs: Map<string, Pair[]>, name: string, pair: Pair): void {
+function append<P>(pairs: Map<string, P[]>, name: string, pair: P): void {
   const known = pairs.get(name);
   if (known) known.push(pair);
   else pairs.set(name, [pair]);

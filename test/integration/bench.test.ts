@@ -27,6 +27,17 @@ test(
     ]);
     const compared = [...report.publish, ...report.consume];
     expect(compared.filter((one) => !figuresOf(one).every(positive))).toEqual([]);
+    expect(report.guards.map((one) => one.guard)).toEqual([
+      "breaker around receive",
+      "breaker inside receive",
+      "rate limit",
+      "rate limit by key",
+      "concurrency limit",
+      "concurrency limit by key",
+      "hard time limit",
+      "ctx.once",
+    ]);
+    expect(report.guards.filter(({ ratio, withCpuUs }) => !positive(ratio.median) || !positive(withCpuUs))).toEqual([]);
     for (const trips of [report.ask.bare, report.ask.godwit]) {
       expect(trips.count).toBe(50);
       expect(trips.p50Ms).toBeLessThanOrEqual(trips.p99Ms);
