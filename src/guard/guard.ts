@@ -17,8 +17,8 @@ export interface GuardedRun {
   readonly open: boolean;
 }
 
-/** A handler: takes the input, gives what `receive` gives. */
-export type Handler = (input: unknown, ctx: Context) => unknown;
+/** A handler: takes the input and its run, gives what `receive` gives. */
+export type Handler = (input: unknown, ctx: Context & GuardedRun) => unknown;
 
 /**
  * One guard of one actor in one worker.

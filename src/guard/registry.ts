@@ -3,6 +3,8 @@ import type { ResolvedConfig } from "../actor/config.ts";
 import type { BreakerHandle, BreakerSettings, OnceOptions, RateLimitHandle } from "../actor/guard-handles.ts";
 import type { Bucket } from "../broker/bucket.ts";
 import type { ServerClock } from "../broker/server-clock.ts";
+import { Breakers } from "./breakers.ts";
+import type { BreakerEvent } from "./breaker.ts";
 import { Guards } from "./guards.ts";
 import type { Guard, GuardedRun } from "./guard.ts";
 import type { SharedState } from "./shared-state.ts";
@@ -14,13 +16,18 @@ export interface GuardServices {
   limits: SharedState<unknown>;
   once: Bucket;
   clock: ServerClock;
+  /** Calls the listener when the connection is back. @returns a function that ends it. */
+  onUp: (listener: () => void) => () => void;
 }
 
 export class GuardRegistry {
   readonly #services: GuardServices;
+  readonly #breakers: Breakers;
 
   constructor(services: GuardServices) {
     this.#services = services;
+    const { breakers, clock, onUp } = services;
+    this.#breakers = new Breakers({ state: breakers, clock, onUp });
   }
 
   /**
@@ -28,17 +35,26 @@ export class GuardRegistry {
    * @param onProblem is told what no message can be blamed for, such as a server that is away.
    * @throws ConfigError where another actor gave a guard of the same name other settings.
    */
-  guardsOf(config: ResolvedConfig, _onProblem: (error: Error) => void): Guards | undefined {
+  guardsOf(config: ResolvedConfig, onProblem: (error: Error) => void): Guards | undefined {
     const guards: Guard[] = [];
     // The order in which a run passes them: breaker, concurrency limit, rate limit.
-    if (config.breaker !== undefined) throw new Error("not built");
+    if (config.breaker !== undefined) guards.push(this.#breakers.guard(config, config.breaker, onProblem));
     if (config.concurrencyLimit !== undefined) throw new Error("not built");
     if (config.rateLimit !== undefined) throw new Error("not built");
     return guards.length === 0 ? undefined : new Guards(guards);
   }
 
-  breaker(_run: GuardedRun, name: string, _settings: BreakerSettings | undefined): BreakerHandle {
-    throw new Error(`not built ${name}`);
+  /** Calls the listener with each change of a circuit in this process. @returns a function that ends it. */
+  onBreaker(listener: (event: BreakerEvent) => void): () => void {
+    return this.#breakers.onEvent(listener);
+  }
+
+  breaker(
+    run: GuardedRun & { readonly actor: string },
+    name: string,
+    settings: BreakerSettings | undefined,
+  ): BreakerHandle {
+    return this.#breakers.handle(run, name, settings);
   }
 
   rateLimit(_run: GuardedRun, name: string): RateLimitHandle {
@@ -47,5 +63,10 @@ export class GuardRegistry {
 
   once<T>(_run: GuardedRun, key: string, _fn: () => T | Promise<T>, _options: OnceOptions | undefined): Promise<T> {
     throw new Error(`not built ${key} ${this.#services.once.name}`);
+  }
+
+  /** Ends timers and interest. */
+  close(): void {
+    this.#breakers.close();
   }
 }

@@ -32,6 +32,11 @@ export function logWorker(worker: Worker, log: Logger): void {
     if (e.reason === "in-hand") log.debug(fields(e), "delivered again although in hand; the first delivery goes on");
     else log.warn({ ...fields(e), reason: e.reason }, "no longer this worker's; its result was dropped");
   });
+  worker.on("breaker", ({ name, state, shared, error }) => {
+    const what = { breaker: name, state, shared, ...(error !== undefined && { err: error }) };
+    if (state === "open") log.warn(what, "the circuit is open");
+    else log.info(what, state === "closed" ? "the circuit is closed" : "the circuit is half-open: probing");
+  });
   worker.on("problem", (e) => log.error({ actor: e.actor, error: brief(e.error) }, "problem"));
 }
 

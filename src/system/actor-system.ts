@@ -82,6 +82,7 @@ export class ActorSystem implements Sender {
       limits: new SharedState(bucket(names.limitsBucket), this.#bus, names),
       once: bucket(names.onceBucket),
       clock: new ServerClock(this.#pipeline, `KV_${names.limitsBucket}`),
+      onUp: (listener) => connection.onUp(listener),
     });
     this.parts = { names, connection, reader, results, runs };
     const objects = (this.#objects = new Objects({
@@ -256,6 +257,7 @@ export class ActorSystem implements Sender {
 
   async #closeOnce(): Promise<void> {
     await Promise.all([...this.#workers].map((worker) => worker.stop()));
+    this.#guards.close();
     this.#asker.close();
     this.#pipeline.close();
     await this.#connection.close();

@@ -1,4 +1,5 @@
 /** Worker events: what a worker tells those who listen; metrics, logs and tests are built on it. */
+import type { BreakerEvent } from "../guard/breaker.ts";
 import type { GuardReason } from "../guard/guard.ts";
 import type { DeadReason } from "../message/failure.ts";
 
@@ -49,6 +50,8 @@ export interface WorkerEvents {
   progress: [MessageRef & { value: unknown }];
   /** A result could not be stored although the handler returned; the message was settled as completed. */
   resultLost: [MessageRef & { error: Error }];
+  /** A circuit of this process opened, is probed by this process, closed, or is shared with the fleet no longer or again. */
+  breaker: [BreakerEvent];
   /** Something that no message can be blamed for, such as a durable that is gone. */
   problem: [{ actor: string; error: Error }];
 }

@@ -7,6 +7,7 @@ import type { ResolvedConfig } from "../actor/config.ts";
 import type { Context } from "../actor/context.ts";
 import type { Objects } from "../broker/objects.ts";
 import { monotonicMs, wallMs } from "../kernel/clock.ts";
+import type { Handler } from "../guard/guard.ts";
 import type { Guards } from "../guard/guards.ts";
 import { toError } from "../kernel/errors.ts";
 import type { Lifecycle } from "../lifecycle/machine.ts";
@@ -59,7 +60,7 @@ export interface ExecutorOptions {
 export class Executor {
   readonly #options: ExecutorOptions;
   readonly #decider: Decider;
-  readonly #receive: (input: unknown, ctx: Context) => unknown;
+  readonly #receive: Handler;
 
   constructor(options: ExecutorOptions) {
     this.#options = options;

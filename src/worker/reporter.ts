@@ -1,5 +1,6 @@
 /** Reporter: turns what happens to runs into the worker's events and counts. */
 import type { EventEmitter } from "node:events";
+import type { BreakerEvent } from "../guard/breaker.ts";
 import { toError } from "../kernel/errors.ts";
 import type { Logger } from "../kernel/logger.ts";
 import type { WorkerEvents } from "./events.ts";
@@ -40,6 +41,10 @@ export class Reporter {
 
   problem(error: Error): void {
     if (this.#heard("problem")) this.#emit("problem", { actor: this.#actor, error });
+  }
+
+  breaker(event: BreakerEvent): void {
+    if (this.#heard("breaker")) this.#emit("breaker", event);
   }
 
   /** A delivery ended, its settlement confirmed or lost. */

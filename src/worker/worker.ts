@@ -92,6 +92,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   #startEnded: Promise<unknown> = Promise.resolve();
   #stopped: Promise<void> | undefined;
   #turn = 0;
+  #offBreaker: (() => void) | undefined;
 
   /** @throws ConfigError, InvalidNameError, ActorNotFoundError for what cannot be run. */
   constructor(sources: readonly ActorSource[], options: WorkOptions, services: WorkerServices) {
@@ -126,6 +127,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#startEnded = starting.catch(() => undefined);
     try {
       await starting;
+      this.#offBreaker = this.#services.guards.onBreaker((event) => this.#running[0]?.reporter.breaker(event));
       // What the fleet knows of a dependency is learnt before the first pull.
       await Promise.all(this.#running.map(async ({ guards, intake }) => guards?.start(() => intake.replenish())));
       if (this.#stopped !== undefined) throw new ClosedError("worker");
@@ -167,6 +169,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const grace = AbortSignal.timeout(Math.min(graceMs, maxTimerMs));
     await Promise.all(this.#running.map(({ intake }) => intake.drain(grace)));
     for (const { intake } of this.#running) intake.close();
+    this.#offBreaker?.();
     this.#arrivals.stop();
     for (const { config, instance } of this.#started.toReversed()) {
       try {

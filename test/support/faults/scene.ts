@@ -99,10 +99,13 @@ export class Scene {
     return { system, worker };
   }
 
-  /** A worker in a process of its own, once it pulls. */
-  async spawn(setup: Partial<WorkerSetup>): Promise<WorkerProcess> {
+  /**
+   * A worker in a process of its own, once it pulls.
+   * @param script what runs in it, with the setup as JSON and the journal's path as its arguments.
+   */
+  async spawn<S extends Partial<WorkerSetup>>(setup: S, script = workerScript): Promise<WorkerProcess> {
     const full = this.#complete(setup);
-    const child = spawn(process.execPath, [workerScript, JSON.stringify(full), this.journal.path], {
+    const child = spawn(process.execPath, [script, JSON.stringify(full), this.journal.path], {
       stdio: ["pipe", "inherit", "inherit"],
     });
     this.#children.push(child);
