@@ -31,9 +31,21 @@ export function closedRecord(by: string): BreakerRecord {
   return { v: 1, state: "closed", probeAtMs: 0, by };
 }
 
-/** Also the lease of a probe: nobody else takes one for `resetAfterMs`, whatever becomes of this one. */
 export function openRecord(nowMs: number, resetAfterMs: number, by: string): BreakerRecord {
   return { v: 1, state: "open", probeAtMs: nowMs + resetAfterMs, by };
+}
+
+/**
+ * The lease of a probe: nobody else takes one, whatever becomes of this one, until `resetAfterMs` after the latest time at which its call
+ * may begin.
+ */
+export function leaseRecord(nowMs: number, resetAfterMs: number, by: string): BreakerRecord {
+  return openRecord(nowMs + patienceMs(resetAfterMs), resetAfterMs, by);
+}
+
+/** How long after its lease was asked for a probe may begin. */
+export function patienceMs(resetAfterMs: number): number {
+  return Math.max(100, Math.min(1_000, resetAfterMs / 4));
 }
 
 /** A probe that was not made is anyone's again. */
@@ -53,7 +65,7 @@ export function phaseOf(record: BreakerRecord, nowMs: number): Phase {
 
 /** As told by another host; one whose clock was wrong must not keep it open for longer than anyone would. */
 export function clamped(record: BreakerRecord, nowMs: number, resetAfterMs: number): BreakerRecord {
-  return { ...record, probeAtMs: Math.min(record.probeAtMs, nowMs + resetAfterMs) };
+  return { ...record, probeAtMs: Math.min(record.probeAtMs, nowMs + resetAfterMs + patienceMs(resetAfterMs)) };
 }
 
 /** How long a message is put back for: until about the next probe. */

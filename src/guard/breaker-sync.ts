@@ -84,24 +84,27 @@ export class BreakerSync {
     void this.settle();
   }
 
-  /** Makes the record count if nobody else has written meanwhile; alone, where the server is away. @returns whether it counts. */
-  async take(record: BreakerRecord): Promise<boolean> {
+  /** Makes a record count if nobody else has written meanwhile; alone, where the server is away. @returns it, undefined where it does not count. */
+  async take(make: () => BreakerRecord): Promise<BreakerRecord | undefined> {
     if (this.#shared) {
+      const record = make();
       try {
-        const revision = await this.#write(record);
-        if (typeof revision === "number") {
-          this.#adopt({ value: record, revision });
-          return true;
+        const written = await this.#write(record);
+        if (typeof written !== "number") {
+          this.#adopt(written);
+          return undefined;
         }
-        this.#adopt(revision);
-        return false;
+        this.#adopt({ value: record, revision: written });
+        return record;
       } catch (thrown) {
         this.#setShared(toError(thrown));
       }
     }
+    // Made anew: the server was waited for.
+    const record = make();
     this.#own = { record, decidedMs: monotonicMs() };
     this.#goBy(record);
-    return true;
+    return record;
   }
 
   /** Publishes what is to be published, or reads what the others wrote. Resolves when it is done, or the server is away. Never rejects. */

@@ -10,14 +10,25 @@ import { randomUUID } from "node:crypto";
 import { Deferred } from "../actor/signals.ts";
 import type { ResolvedBreakerSettings } from "../actor/guard-config.ts";
 import type { ServerClock } from "../broker/server-clock.ts";
-import { maxTimerMs } from "../kernel/clock.ts";
+import { maxTimerMs, monotonicMs } from "../kernel/clock.ts";
 import { Circuit } from "./breaker-circuit.ts";
-import { closedRecord, handBackRecord, openRecord, phaseOf, putBackMs } from "./breaker-record.ts";
+import {
+  closedRecord,
+  handBackRecord,
+  leaseRecord,
+  openRecord,
+  patienceMs,
+  phaseOf,
+  putBackMs,
+} from "./breaker-record.ts";
 import type { Phase, Verdict } from "./breaker-record.ts";
 import { BreakerSync } from "./breaker-sync.ts";
 import type { Deferral } from "./guard.ts";
 import { Probe } from "./probe.ts";
 import type { SharedState } from "./shared-state.ts";
+
+/** While no server has told the time, its error is infinite. */
+const maxClockErrorMs = 100;
 
 /** A circuit changed, as this process sees it. */
 export interface BreakerEvent {
@@ -93,7 +104,7 @@ export class Breaker {
 
   get phase(): Phase {
     const { record } = this.#sync;
-    return record.state === "closed" ? "closed" : phaseOf(record, this.#services.clock.nowMs());
+    return record.state === "closed" ? "closed" : phaseOf(record, this.#earliestMs);
   }
 
   /** Calls and counts it, or refuses to unless it is closed. @throws Deferred, and what the call throws. */
@@ -117,15 +128,21 @@ export class Breaker {
   }
 
   async #takeProbe(): Promise<Probe | undefined> {
-    if (this.phase !== "half-open") return undefined;
-    const { clock } = this.#services;
-    const lease = openRecord(clock.nowMs(), this.#settings.resetAfter, randomUUID());
-    if (!(await this.#sync.take(lease))) return undefined;
+    const { phase } = this;
+    if (phase !== "half-open") return undefined;
+    const { resetAfter } = this.#settings;
+    let untilMs = 0;
+    const lease = await this.#sync.take(() => {
+      untilMs = monotonicMs() + patienceMs(resetAfter);
+      return leaseRecord(this.#latestMs, resetAfter, randomUUID());
+    });
+    if (lease === undefined) return undefined;
     this.#probe = new Probe({
       isCurrent: () => this.#sync.record.by === lease.by,
+      untilMs,
       onSuccess: () => this.#sync.decide(closedRecord(randomUUID())),
       onFailure: (error) => this.#open(error),
-      onGivenBack: () => this.#sync.decide(handBackRecord(clock.nowMs(), this.#settings.resetAfter, randomUUID())),
+      onGivenBack: () => this.#sync.decide(handBackRecord(this.#latestMs, this.#settings.resetAfter, randomUUID())),
       refusal: (error) => this.refusal(error),
     });
     this.#tell();
@@ -158,7 +175,19 @@ export class Breaker {
   }
 
   get #putBackMs(): number {
-    return putBackMs(this.#sync.record, this.#services.clock.nowMs(), this.#settings.resetAfter, Math.random);
+    return putBackMs(this.#sync.record, this.#earliestMs, this.#settings.resetAfter, Math.random);
+  }
+
+  /** The server's time, at least: so no host whose clock is a little fast probes too early. */
+  get #earliestMs(): number {
+    const { clock } = this.#services;
+    return clock.nowMs() - Math.min(clock.errorMs, maxClockErrorMs);
+  }
+
+  /** The server's time, at most. */
+  get #latestMs(): number {
+    const { clock } = this.#services;
+    return clock.nowMs() + Math.min(clock.errorMs, maxClockErrorMs);
   }
 
   /** Calls the listener when more may run than before. */
@@ -179,7 +208,7 @@ export class Breaker {
 
   #open(error: Error): void {
     this.#cause = error;
-    this.#sync.decide(openRecord(this.#services.clock.nowMs(), this.#settings.resetAfter, randomUUID()));
+    this.#sync.decide(openRecord(this.#latestMs, this.#settings.resetAfter, randomUUID()));
     this.#cause = undefined;
   }
 
@@ -199,8 +228,7 @@ export class Breaker {
   }
 
   #awaitProbe(): void {
-    const { clock } = this.#services;
-    const waitMs = this.#sync.record.probeAtMs - clock.nowMs();
+    const waitMs = this.#sync.record.probeAtMs - this.#earliestMs;
     if (waitMs <= 0) return;
     const onTime = (): void => {
       if (this.phase === "open") this.#awaitProbe();

@@ -1,17 +1,20 @@
 /** Probe: the one call that finds out whether a dependency is back. */
+import { monotonicMs } from "../kernel/clock.ts";
 import { toError } from "../kernel/errors.ts";
 import type { Verdict } from "./breaker-record.ts";
 
 export interface ProbeOptions {
   /** False once somebody else may probe. */
   isCurrent: () => boolean;
+  /** Not made after this, monotonic: the lease is reckoned from it. */
+  untilMs: number;
   onSuccess: () => void;
   /** Not called where somebody else probes by now: its result counts. */
   onFailure: (error: Error) => void;
   /** It was not made. */
   onGivenBack: () => void;
-  /** What is thrown for a probe that failed. */
-  refusal: (error: Error) => Error;
+  /** What is thrown for a probe that failed, or that came too late to be made. */
+  refusal: (error?: Error) => Error;
 }
 
 export class Probe {
@@ -24,14 +27,16 @@ export class Probe {
     this.#options = options;
   }
 
-  /** False once its result is known, or somebody else may probe. */
+  /** False once its result is known, it is too late to make it, or somebody else may probe. */
   get current(): boolean {
+    if (this.#state === "granted" && monotonicMs() > this.#options.untilMs) return false;
     return this.#state !== "over" && this.#options.isCurrent();
   }
 
   /** Makes the call. An error that says nothing leaves the circuit as it is: the next probe finds out. */
   async run<T>(call: () => T | Promise<T>, judge: (error: unknown) => Verdict): Promise<T> {
     const { onSuccess, onFailure, refusal, isCurrent } = this.#options;
+    if (!this.current) throw refusal();
     this.#state = "made";
     try {
       const value = await call();

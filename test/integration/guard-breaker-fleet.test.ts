@@ -33,7 +33,8 @@ function firstOpening(): number {
 test("four processes, a dependency dead for 8 s: at most one probe per resetAfter, no attempt burned, all completes", async () => {
   const resetAfterMs = 1_000;
   const system = await scene.connect();
-  const setup: BreakerSetup = { downFile, resetAfterMs, attempts: 2, concurrency: 4 };
+  // What fails before the opening comes again after it, and fails no second time.
+  const setup: BreakerSetup = { downFile, resetAfterMs, attempts: 2, retryAfterMs: 3_000, concurrency: 4 };
   await Promise.all(["a", "b", "c", "d"].map((worker) => scene.spawn({ ...setup, worker }, workerScript)));
   const count = 2_000;
   const bodies = Array.from({ length: count }, (_, n) => ({ n }));
@@ -51,8 +52,9 @@ test("four processes, a dependency dead for 8 s: at most one probe per resetAfte
   await untilDrained(system);
 
   const calls = scene.journal.of("call").filter(({ at }) => at > openedMs && at < healedMs);
-  const probes = calls.filter(({ at }) => at > openedMs + 250);
-  const late = calls.filter(({ at }) => at <= openedMs + 250).map(({ at }) => at - openedMs);
+  // The first probe comes resetAfter after the opening; what comes much earlier is none.
+  const probes = calls.filter(({ at }) => at > openedMs + resetAfterMs / 2);
+  const late = calls.filter(({ at }) => at <= openedMs + resetAfterMs / 2).map(({ at }) => at - openedMs);
   const gaps = probes.slice(1).map(({ at }, index) => at - (probes[index]?.at ?? 0));
   const recoveredMs =
     (scene.journal.of("breaker").find((e) => e.reason === "closed" && e.at > openedMs)?.at ?? 0) - healedMs;
@@ -60,10 +62,57 @@ test("four processes, a dependency dead for 8 s: at most one probe per resetAfte
   console.log(
     `dead for 8 s, resetAfter 1 s: ${probes.length} probes, at least ${Math.min(...gaps)} ms apart; attempts that began after the first opening: ${late.length}, the last ${lastMs} ms after it; closed ${recoveredMs} ms after it healed; deferred ${scene.journal.of("deferred").length}`,
   );
-  expect(probes.length).toBeGreaterThanOrEqual(5);
+  expect(probes.length).toBeGreaterThanOrEqual(4);
   expect(probes.length).toBeLessThanOrEqual(8);
+  expect(lastMs).toBeLessThanOrEqual(250);
   expect(Math.min(...gaps)).toBeGreaterThanOrEqual(resetAfterMs);
   expect(scene.journal.of("dead")).toEqual([]);
   expect(scene.journal.of("problem")).toEqual([]);
   expect(scene.journal.count("completed")).toMatchObject({ messages: count });
+});
+
+/** One worker process opens the circuit. @returns when it did. */
+async function trip(setup: Partial<BreakerSetup> & { resetAfterMs: number }): Promise<void> {
+  const system = await scene.connect();
+  down();
+  await scene.spawn({ downFile, attempts: 50, ...setup, worker: "first" }, workerScript);
+  await system.tellMany(breakerWork, [1, 2, 3, 4, 5]);
+  await until("it is open", () => !Number.isNaN(firstOpening()));
+}
+
+test("a prober killed in its probe: another probes after resetAfter, and its message is not lost", async () => {
+  const resetAfterMs = 3_000;
+  await trip({ resetAfterMs, dieInProbe: true, ackWaitMs: 1_000 });
+  const opened = scene.journal.of("call").length;
+  await scene.spawn({ downFile, resetAfterMs, worker: "second", dieInProbe: true, ackWaitMs: 1_000 }, workerScript);
+  await until("one has died in its probe", () => scene.journal.of("call").length > opened, 20_000);
+  const died = scene.journal.of("call")[opened];
+  up();
+  await scene.spawn({ downFile, resetAfterMs, worker: "third", ackWaitMs: 1_000, attempts: 50 }, workerScript);
+  const survivors = scene.journal.of("ready").filter(({ worker }) => worker !== died?.worker);
+  expect(survivors.length).toBeGreaterThan(0);
+  await until("the next probes", () => scene.journal.of("call").length > opened + 1, 20_000);
+  const next = scene.journal.of("call")[opened + 1];
+  const gapMs = (next?.at ?? 0) - (died?.at ?? 0);
+  console.log(`killed in its probe: the next probe ${gapMs} ms later, resetAfter ${resetAfterMs} ms`);
+  expect(gapMs).toBeGreaterThanOrEqual(resetAfterMs);
+  expect(next?.pid).not.toBe(died?.pid);
+  await until("all is completed", () => scene.journal.count("completed").messages === 5, 30_000);
+  expect(scene.journal.of("dead")).toEqual([]);
+});
+
+test("a server that is killed and comes back while the circuit is open: it stays open, its probe closes it, all completes", async () => {
+  const resetAfterMs = 2_000;
+  await trip({ resetAfterMs });
+  const opened = scene.journal.of("call").length;
+  await scene.killServer();
+  await scene.restartServer();
+  await scene.spawn({ downFile, resetAfterMs, worker: "second", attempts: 50 }, workerScript);
+  await until("two probes", () => scene.journal.of("call").length === opened + 2, 30_000);
+  const probes = scene.journal.of("call").slice(opened);
+  expect((probes[1]?.at ?? 0) - (probes[0]?.at ?? 0)).toBeGreaterThanOrEqual(resetAfterMs);
+  expect((probes[0]?.at ?? 0) - firstOpening()).toBeGreaterThanOrEqual(resetAfterMs - 5);
+  up();
+  await until("all is completed", () => scene.journal.count("completed").messages === 5, 30_000);
+  expect(scene.journal.of("dead")).toEqual([]);
 });

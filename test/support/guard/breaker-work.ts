@@ -11,10 +11,12 @@ export interface BreakerSetup extends Partial<WorkerSetup> {
   downFile: string;
   volume?: number;
   resetAfterMs: number;
+  /** Between attempts. Default 100. */
+  retryAfterMs?: number;
   /** How long a call takes. */
   callMs?: number;
-  /** The dependency does not answer for this long while it is down, then fails. */
-  hangMs?: number;
+  /** Its process is killed by its first probe. */
+  dieInProbe?: boolean;
   /** Asks the breaker inside the handler, and has none in the config. */
   inside?: boolean;
   withFallback?: boolean;
@@ -24,7 +26,7 @@ export const breakerWork = "guard.breaker";
 
 /** Starts a worker of the actor in this process. `call` in the journal is the start of a call, `ok` and `failed` its end. */
 export async function startBreakerWork(system: ActorSystem, setup: BreakerSetup, journal: Journal): Promise<Worker> {
-  const { downFile, resetAfterMs, callMs = 20, hangMs } = setup;
+  const { downFile, resetAfterMs, callMs = 20 } = setup;
   const settings = { errorThreshold: 0.5, volume: setup.volume ?? 5, window: "10s", resetAfter: resetAfterMs } as const;
   const write = (what: string, ref: Partial<MessageRef>, more: Partial<Entry> = {}): void => {
     const { id = "", attempt = 0, deliveries = 0 } = ref;
@@ -32,10 +34,13 @@ export async function startBreakerWork(system: ActorSystem, setup: BreakerSetup,
     journal.write({ what, at: Date.now(), pid: process.pid, worker, id, attempt, deliveries, ...more });
   };
 
+  let probing = false;
+
   async function dependency(ctx: Context): Promise<void> {
     write("call", ctx);
     const down = existsSync(downFile);
-    await wait(down ? (hangMs ?? callMs) : callMs);
+    if (probing && setup.dieInProbe === true) process.kill(process.pid, "SIGKILL");
+    await wait(callMs);
     write(down ? "failed" : "ok", ctx);
     if (down) throw new Error("the dependency is down");
   }
@@ -45,7 +50,7 @@ export async function startBreakerWork(system: ActorSystem, setup: BreakerSetup,
       name: breakerWork,
       concurrency: setup.concurrency ?? 10,
       ackWait: setup.ackWaitMs ?? 5_000,
-      retry: { attempts: setup.attempts ?? 2, base: 100, backoff: "fixed", jitter: "none" },
+      retry: { attempts: setup.attempts ?? 2, base: setup.retryAfterMs ?? 100, backoff: "fixed", jitter: "none" },
       ...(setup.inside !== true && {
         breaker: {
           name: "api",
@@ -69,6 +74,9 @@ export async function startBreakerWork(system: ActorSystem, setup: BreakerSetup,
   worker.on("dead", (e) => write("dead", e, { reason: e.reason, error: e.error.message }));
   worker.on("lost", (e) => write("lost", e, { reason: e.reason }));
   worker.on("problem", (e) => write("problem", {}, { error: e.error.message }));
-  worker.on("breaker", (e) => write("breaker", {}, { reason: `${e.state}${e.shared ? "" : ", alone"}` }));
+  worker.on("breaker", (e) => {
+    probing = e.state === "half-open";
+    write("breaker", {}, { reason: `${e.state}${e.shared ? "" : ", alone"}` });
+  });
   return worker;
 }

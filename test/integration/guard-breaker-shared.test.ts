@@ -1,0 +1,159 @@
+/** The state that a fleet's circuit breakers share: leases, notices, and a bucket that is away. */
+import { afterEach, expect, test } from "vitest";
+import { breakerShape } from "../../src/actor/guard-config.ts";
+import { Bucket } from "../../src/broker/bucket.ts";
+import { Bus } from "../../src/broker/bus.ts";
+import { Connection } from "../../src/broker/connection.ts";
+import { Pipeline } from "../../src/broker/pipeline.ts";
+import { Publisher } from "../../src/broker/publisher.ts";
+import { ServerClock } from "../../src/broker/server-clock.ts";
+import { Breaker, type BreakerEvent } from "../../src/guard/breaker.ts";
+import { SharedState } from "../../src/guard/shared-state.ts";
+import { callerOf, Dependency, historyOf } from "../support/guard/dependency.ts";
+import { patient, useStage } from "../support/stage.ts";
+
+const stage = useStage();
+const endings: (() => Promise<void> | void)[] = [];
+
+afterEach(async () => {
+  for (const end of endings.splice(0).toReversed()) await end();
+});
+
+/** A breaker on a connection of its own, as in a process of its own. */
+async function breaker(resetAfter: number): Promise<{ breaker: Breaker; events: BreakerEvent[] }> {
+  const connection = await Connection.open({ servers: [stage.url], name: "test" });
+  const pipeline = new Pipeline(connection);
+  const { names } = stage;
+  const bucket = new Bucket(names.breakersBucket, pipeline, new Publisher(connection, pipeline));
+  const events: BreakerEvent[] = [];
+  const settings = breakerShape.parse({ name: "api", volume: 1, resetAfter });
+  const one = new Breaker("api", settings, {
+    state: new SharedState(bucket, new Bus(connection), names),
+    clock: new ServerClock(pipeline, `KV_${names.limitsBucket}`),
+    onUp: (listener) => connection.onUp(listener),
+    onEvent: (event) => events.push(event),
+  });
+  endings.push(async () => {
+    one.close();
+    pipeline.close();
+    await connection.close();
+  });
+  await one.start();
+  return { breaker: one, events };
+}
+
+const fail = (): never => {
+  throw new Error("down");
+};
+
+async function open(one: Breaker): Promise<void> {
+  await one.run(fail, () => "failed").catch(() => undefined);
+  expect(one.phase).not.toBe("closed");
+}
+
+test("of ten that want to probe at once one may, and the next only resetAfter later", async () => {
+  await stage.connect();
+  const all = await Promise.all(Array.from({ length: 10 }, () => breaker(300)));
+  await open((all[0] as (typeof all)[0]).breaker);
+  for (let round = 0; round < 3; round++) {
+    for (const one of all) await expect.poll(() => one.breaker.phase, patient).toBe("half-open");
+    const probes = await Promise.all(all.map((one) => one.breaker.probe()));
+    expect(probes.filter((probe) => probe !== undefined)).toHaveLength(1);
+    for (const one of all) await expect.poll(() => one.breaker.phase, patient).toBe("open");
+  }
+});
+
+test("a probe that was not made is given back, and another may try at once rather than after resetAfter", async () => {
+  await stage.connect();
+  const [a, b] = [await breaker(1_000), await breaker(1_000)];
+  await open(a.breaker);
+  await expect.poll(() => a.breaker.phase, patient).toBe("half-open");
+  const probe = await a.breaker.probe();
+  await expect.poll(() => b.breaker.phase, patient).toBe("open");
+  const beganMs = performance.now();
+  probe?.giveBack();
+  await expect.poll(() => b.breaker.phase, patient).toBe("half-open");
+  expect(performance.now() - beganMs).toBeLessThan(900);
+  await expect(b.breaker.probe()).resolves.toBeDefined();
+});
+
+test("a probe overtaken by another: its failure changes nothing, its success closes", async () => {
+  await stage.connect();
+  const [a, b] = [await breaker(200), await breaker(200)];
+  await open(a.breaker);
+  await expect.poll(() => a.breaker.phase, patient).toBe("half-open");
+  const first = await a.breaker.probe();
+  await expect.poll(() => b.breaker.phase, patient).toBe("open");
+  await expect.poll(() => b.breaker.phase, patient).toBe("half-open");
+  const second = await b.breaker.probe();
+  await expect.poll(() => first?.current, patient).toBe(false);
+  const client = await stage.client();
+  const sequence = await client.lastSequence(`KV_${stage.names.breakersBucket}`);
+  await expect(first?.run(fail, () => "failed")).rejects.toMatchObject({ reason: "breaker-open" });
+  await second?.run(
+    () => undefined,
+    () => "failed",
+  );
+  await expect.poll(() => a.breaker.phase, patient).toBe("closed");
+  // The success alone was written.
+  expect(await client.lastSequence(`KV_${stage.names.breakersBucket}`)).toBe(sequence + 1);
+});
+
+test("a notice of an older revision, or of what is no record, changes nothing", async () => {
+  await stage.connect();
+  const { breaker: one, events } = await breaker(60_000);
+  await open(one);
+  const client = await stage.client();
+  const subject = stage.names.noticeSubject(stage.names.breakersBucket, "api");
+  const tell = async (record: unknown, revision: number): Promise<void> => {
+    const { headers } = await import("@nats-io/transport-node");
+    const fields = headers();
+    fields.set("Godwit-Revision", String(revision));
+    client.nc.publish(subject, JSON.stringify(record), { headers: fields });
+    await client.nc.flush();
+  };
+  const kv = `KV_${stage.names.breakersBucket}`;
+  await expect.poll(() => client.count(kv), patient).toBe(1);
+  const known = await client.lastSequence(kv);
+  const closed = { v: 1, state: "closed", probeAtMs: 0, by: "x" };
+  await tell(closed, known);
+  await tell({ v: 9 }, known + 1);
+  await tell("rubbish", known + 2);
+  await tell({ ...closed, by: "marker" }, known + 3);
+  await expect.poll(() => one.phase, patient).toBe("closed");
+  // The last one alone was believed: the circuit was told open once and closed once.
+  expect(events.map(({ state }) => state)).toEqual(["open", "closed"]);
+});
+
+test(
+  "without the bucket it works alone and says so once; shared again once the bucket is back",
+  { timeout: 90_000 },
+  async () => {
+    const dependency = new Dependency();
+    const system = await stage.connect();
+    const worker = await system.work([callerOf(dependency, { attempts: 50, resetAfter: 500 })]);
+    const history = historyOf(worker);
+    const client = await stage.client();
+    const kv = `KV_${stage.names.breakersBucket}`;
+    await client.jsm.streams.delete(kv);
+    dependency.up = false;
+    await system.tellMany("caller", [1, 2, 3, 4, 5], { id: (n) => `m${n}` });
+    await expect.poll(() => history, patient).toContain("api open, alone");
+    const opened = dependency.calls.length;
+    await expect.poll(() => dependency.calls.length, patient).toBeGreaterThanOrEqual(opened + 4);
+    const times = dependency.calls.slice(opened).map(({ atMs }) => atMs);
+    for (const [index, atMs] of times.slice(1).entries())
+      expect(atMs - (times[index] ?? 0)).toBeGreaterThanOrEqual(490);
+    const problems = history.filter((line) => line.startsWith("problem"));
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toMatch(/circuit of api cannot be shared .*goes by its own calls until it can/);
+    // Another system makes the bucket anew.
+    await stage.connect();
+    await expect.poll(() => client.count(kv), patient).toBe(1);
+    dependency.up = true;
+    await expect.poll(() => history, patient).toContain("api closed");
+    for (const n of [1, 2, 3, 4, 5])
+      await expect.poll(() => history.some((line) => line.startsWith(`completed m${n}`)), patient).toBe(true);
+    expect(history.filter((line) => line.startsWith("dead"))).toEqual([]);
+  },
+);
