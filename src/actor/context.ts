@@ -66,7 +66,7 @@ export interface Context extends Sender {
   readonly storedAtMs: number;
   /** How long ago the stream stored the message, ms; by this host's clock. */
   readonly ageMs: number;
-  /** The circuit breaker of this name, shared by the fleet. @param settings where no actor's config has them. @throws ConfigError where they differ. */
+  /** The circuit breaker of this name, shared by the fleet. @param settings used where no actor's config declares the name. @throws ConfigError where two calls give different ones. */
   breaker(name: string, settings?: BreakerSettings): BreakerHandle;
   /** The rate limit of this name, which an actor's config of this worker declares. @throws ConfigError where none does. */
   rateLimit(name: string): RateLimitHandle;

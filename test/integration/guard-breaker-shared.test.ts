@@ -1,4 +1,5 @@
 /** The state that a fleet's circuit breakers share: leases, notices, and a bucket that is away. */
+import { headers } from "@nats-io/transport-node";
 import { afterEach, expect, test } from "vitest";
 import { breakerShape } from "../../src/actor/guard-config.ts";
 import { Bucket } from "../../src/broker/bucket.ts";
@@ -83,20 +84,47 @@ test("a probe overtaken by another: its failure changes nothing, its success clo
   await open(a.breaker);
   await expect.poll(() => a.breaker.phase, patient).toBe("half-open");
   const first = await a.breaker.probe();
+  let end = (): void => undefined;
+  const hanging = first?.run(
+    () => new Promise((_resolve, reject) => (end = () => reject(new Error("at last")))),
+    () => "failed",
+  );
   await expect.poll(() => b.breaker.phase, patient).toBe("open");
   await expect.poll(() => b.breaker.phase, patient).toBe("half-open");
   const second = await b.breaker.probe();
   await expect.poll(() => first?.current, patient).toBe(false);
   const client = await stage.client();
   const sequence = await client.lastSequence(`KV_${stage.names.breakersBucket}`);
-  await expect(first?.run(fail, () => "failed")).rejects.toMatchObject({ reason: "breaker-open" });
-  await second?.run(
-    () => undefined,
+  end();
+  await expect(hanging).rejects.toMatchObject({ reason: "breaker-open" });
+  const value = await second?.run(
+    () => "well",
     () => "failed",
   );
+  expect(value).toBe("well");
   await expect.poll(() => a.breaker.phase, patient).toBe("closed");
   // The success alone was written.
   expect(await client.lastSequence(`KV_${stage.names.breakersBucket}`)).toBe(sequence + 1);
+});
+
+test("a probe that hangs for longer than another's failure, and then succeeds, closes the circuit", async () => {
+  await stage.connect();
+  const [a, b] = [await breaker(200), await breaker(200)];
+  await open(a.breaker);
+  await expect.poll(() => a.breaker.phase, patient).toBe("half-open");
+  const first = await a.breaker.probe();
+  let end = (): void => undefined;
+  const hanging = first?.run(
+    () => new Promise<void>((resolve) => (end = resolve)),
+    () => "failed",
+  );
+  await expect.poll(() => b.breaker.phase, patient).toBe("open");
+  await expect.poll(() => b.breaker.phase, patient).toBe("half-open");
+  const second = await b.breaker.probe();
+  await expect(second?.run(fail, () => "failed")).rejects.toMatchObject({ reason: "breaker-open" });
+  end();
+  await hanging;
+  await expect.poll(() => b.breaker.phase, patient).toBe("closed");
 });
 
 test("a notice of an older revision, or of what is no record, changes nothing", async () => {
@@ -106,7 +134,6 @@ test("a notice of an older revision, or of what is no record, changes nothing", 
   const client = await stage.client();
   const subject = stage.names.noticeSubject(stage.names.breakersBucket, "api");
   const tell = async (record: unknown, revision: number): Promise<void> => {
-    const { headers } = await import("@nats-io/transport-node");
     const fields = headers();
     fields.set("Godwit-Revision", String(revision));
     client.nc.publish(subject, JSON.stringify(record), { headers: fields });
@@ -119,10 +146,10 @@ test("a notice of an older revision, or of what is no record, changes nothing", 
   await tell(closed, known);
   await tell({ v: 9 }, known + 1);
   await tell("rubbish", known + 2);
-  await tell({ ...closed, by: "marker" }, known + 3);
-  await expect.poll(() => one.phase, patient).toBe("closed");
-  // The last one alone was believed: the circuit was told open once and closed once.
-  expect(events.map(({ state }) => state)).toEqual(["open", "closed"]);
+  // The last one alone is believed: its probe is due.
+  await tell({ ...closed, state: "open" }, known + 3);
+  await expect.poll(() => one.phase, patient).toBe("half-open");
+  expect(events.map(({ state }) => state)).toEqual(["open"]);
 });
 
 test(
@@ -157,3 +184,30 @@ test(
     expect(history.filter((line) => line.startsWith("dead"))).toEqual([]);
   },
 );
+
+test("alone, too, one may probe and the next only resetAfter later", async () => {
+  await stage.connect();
+  const { breaker: one } = await breaker(400);
+  const client = await stage.client();
+  await client.jsm.streams.delete(`KV_${stage.names.breakersBucket}`);
+  await open(one);
+  await expect.poll(() => one.phase, patient).toBe("half-open");
+  const [first, second] = await Promise.all([one.probe(), one.probe()]);
+  expect([first, second, await one.probe()].filter((probe) => probe !== undefined)).toHaveLength(1);
+  await expect.poll(() => one.phase, patient).toBe("half-open");
+  await expect(one.probe()).resolves.toBeDefined();
+});
+
+test("a bucket that is deleted and made anew closes no open circuit", async () => {
+  await stage.connect();
+  const { breaker: one, events } = await breaker(60_000);
+  const client = await stage.client();
+  const kv = `KV_${stage.names.breakersBucket}`;
+  await open(one);
+  await expect.poll(() => client.count(kv), patient).toBe(1);
+  await client.jsm.streams.delete(kv);
+  await stage.connect();
+  await expect.poll(() => client.count(kv), patient).toBe(1);
+  expect(one.phase).toBe("open");
+  expect(new Set(events.map(({ state }) => state))).toEqual(new Set(["open"]));
+});

@@ -121,6 +121,27 @@ describe("while the circuit is open", () => {
     expect(history.filter((line) => line.startsWith("deferred"))).toEqual([]);
   });
 
+  test("with a fallback a failed probe falls back too", async () => {
+    const dependency = new Dependency();
+    dependency.up = false;
+    const system = await stage.connect();
+    const fallback = (): void => undefined;
+    const worker = await system.work([callerOf(dependency, { fallback, attempts: 50, resetAfter: 300 })]);
+    const history = historyOf(worker);
+    await system.tellMany("caller", [1, 2, 3]);
+    await expect.poll(() => history, patient).toContain("api open");
+    let sent = 3;
+    const probed = async (): Promise<number> => {
+      sent += 1;
+      await system.tell("caller", {});
+      return dependency.refused;
+    };
+    await expect.poll(probed, patient).toBeGreaterThanOrEqual(5);
+    const completed = (): number => history.filter((line) => line.startsWith("completed")).length;
+    await expect.poll(completed, patient).toBe(sent);
+    expect(history.filter((line) => line.startsWith("deferred"))).toEqual([]);
+  });
+
   test("Terminal, Snooze and what `when` excepts open nothing", async () => {
     const system = await stage.connect();
     class Declined extends Error {}
