@@ -8,8 +8,10 @@ import { Connection } from "../../src/broker/connection.ts";
 import { Pipeline } from "../../src/broker/pipeline.ts";
 import { Publisher } from "../../src/broker/publisher.ts";
 import { ServerClock } from "../../src/broker/server-clock.ts";
+import { BreakerGuard } from "../../src/guard/breaker-guard.ts";
 import { Breaker, type BreakerEvent } from "../../src/guard/breaker.ts";
 import { SharedState } from "../../src/guard/shared-state.ts";
+import { Proxy } from "../support/faults/proxy.ts";
 import { callerOf, Dependency, historyOf } from "../support/guard/dependency.ts";
 import { patient, useStage } from "../support/stage.ts";
 
@@ -21,8 +23,8 @@ afterEach(async () => {
 });
 
 /** A breaker on a connection of its own, as in a process of its own. */
-async function breaker(resetAfter: number): Promise<{ breaker: Breaker; events: BreakerEvent[] }> {
-  const connection = await Connection.open({ servers: [stage.url], name: "test" });
+async function breaker(resetAfter: number, url = stage.url): Promise<{ breaker: Breaker; events: BreakerEvent[] }> {
+  const connection = await Connection.open({ servers: [url], name: "test" });
   const pipeline = new Pipeline(connection);
   const { names } = stage;
   const bucket = new Bucket(names.breakersBucket, pipeline, new Publisher(connection, pipeline));
@@ -78,6 +80,45 @@ test("a probe that was not made is given back, and another may try at once rathe
   await expect(b.breaker.probe()).resolves.toBeDefined();
 });
 
+test("a run that was to probe and leaves without having run gives the probe back", async () => {
+  await stage.connect();
+  const [a, b] = [await breaker(1_000), await breaker(1_000)];
+  await open(a.breaker);
+  const none = (): void => undefined;
+  const guard = new BreakerGuard({
+    breaker: a.breaker,
+    counts: () => true,
+    fallback: undefined,
+    onProblem: none,
+    onClose: none,
+  });
+  const run = { id: "m", open: true };
+  await expect.poll(() => a.breaker.phase, patient).toBe("half-open");
+  await expect(guard.enter(run)).resolves.toBeUndefined();
+  // Again after something was waited for in between.
+  expect(await guard.enter(run)).toBeUndefined();
+  expect(await guard.enter({ id: "other", open: true })).toMatchObject({ reason: "breaker-open" });
+  await expect.poll(() => b.breaker.phase, patient).toBe("open");
+  const beganMs = performance.now();
+  guard.leave(run);
+  await expect.poll(() => b.breaker.phase, patient).toBe("half-open");
+  expect(performance.now() - beganMs).toBeLessThan(900);
+});
+
+test("what was written while the connection was down is read when it is back", async () => {
+  await stage.connect();
+  const proxy = await Proxy.start(stage.url);
+  endings.push(() => proxy.stop());
+  const [near, far] = [await breaker(60_000), await breaker(60_000, proxy.url)];
+  proxy.cut();
+  await open(near.breaker);
+  const client = await stage.client();
+  await expect.poll(() => client.count(`KV_${stage.names.breakersBucket}`), patient).toBe(1);
+  expect(far.breaker.phase).toBe("closed");
+  proxy.mend();
+  await expect.poll(() => far.breaker.phase, patient).toBe("open");
+});
+
 test("a probe overtaken by another: its failure changes nothing, its success closes", async () => {
   await stage.connect();
   const [a, b] = [await breaker(200), await breaker(200)];
@@ -130,8 +171,9 @@ test("a probe that hangs for longer than another's failure, and then succeeds, c
 test("a notice of an older revision, or of what is no record, changes nothing", async () => {
   await stage.connect();
   const { breaker: one, events } = await breaker(60_000);
-  await open(one);
   const client = await stage.client();
+  await client.publish(`$KV.${stage.names.breakersBucket}.other`, "so that there is an older revision");
+  await open(one);
   const subject = stage.names.noticeSubject(stage.names.breakersBucket, "api");
   const tell = async (record: unknown, revision: number): Promise<void> => {
     const fields = headers();
@@ -140,9 +182,10 @@ test("a notice of an older revision, or of what is no record, changes nothing", 
     await client.nc.flush();
   };
   const kv = `KV_${stage.names.breakersBucket}`;
-  await expect.poll(() => client.count(kv), patient).toBe(1);
+  await expect.poll(() => client.count(kv), patient).toBe(2);
   const known = await client.lastSequence(kv);
   const closed = { v: 1, state: "closed", probeAtMs: 0, by: "x" };
+  await tell(closed, known - 1);
   await tell(closed, known);
   await tell({ v: 9 }, known + 1);
   await tell("rubbish", known + 2);
