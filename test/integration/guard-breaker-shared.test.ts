@@ -71,6 +71,7 @@ test("a probe that was not made is given back, and another may try at once rathe
   const [a, b] = [await breaker(1_000), await breaker(1_000)];
   await open(a.breaker);
   await expect.poll(() => a.breaker.phase, patient).toBe("half-open");
+  await expect.poll(() => b.breaker.phase, patient).toBe("half-open");
   const probe = await a.breaker.probe();
   await expect.poll(() => b.breaker.phase, patient).toBe("open");
   const beganMs = performance.now();
@@ -94,6 +95,7 @@ test("a run that was to probe and leaves without having run gives the probe back
   });
   const run = { id: "m", open: true };
   await expect.poll(() => a.breaker.phase, patient).toBe("half-open");
+  await expect.poll(() => b.breaker.phase, patient).toBe("half-open");
   await expect(guard.enter(run)).resolves.toBeUndefined();
   // Again after something was waited for in between.
   expect(await guard.enter(run)).toBeUndefined();
@@ -124,6 +126,7 @@ test("a probe overtaken by another: its failure changes nothing, its success clo
   const [a, b] = [await breaker(200), await breaker(200)];
   await open(a.breaker);
   await expect.poll(() => a.breaker.phase, patient).toBe("half-open");
+  await expect.poll(() => b.breaker.phase, patient).toBe("half-open");
   const first = await a.breaker.probe();
   let end = (): void => undefined;
   const hanging = first?.run(
@@ -153,6 +156,7 @@ test("a probe that hangs for longer than another's failure, and then succeeds, c
   const [a, b] = [await breaker(200), await breaker(200)];
   await open(a.breaker);
   await expect.poll(() => a.breaker.phase, patient).toBe("half-open");
+  await expect.poll(() => b.breaker.phase, patient).toBe("half-open");
   const first = await a.breaker.probe();
   let end = (): void => undefined;
   const hanging = first?.run(
