@@ -6,6 +6,7 @@ import { callable, durationMs, resolveOptions } from "../kernel/options.ts";
 import type { CodecName } from "../message/codec.ts";
 import { checkActorName, lanes, subjectsOverlap, type Lane } from "../message/names.ts";
 import { on, type Subscription } from "./event.ts";
+import { acceptShape, payloadShape, type PayloadConfig } from "./payload-config.ts";
 import {
   breakerShape,
   concurrencyLimitShape,
@@ -81,8 +82,12 @@ export interface ActorConfig<S extends Schema | undefined = Schema | undefined> 
   lanes?: readonly Lane[];
   /** The lane that senders use unless they say otherwise. Default `"normal"`. */
   lane?: Lane;
-  /** How senders of this actor encode. Default: the system's, else `"msgpack"`. */
+  /** How senders of this actor encode. Default: the first of `accept`, else the system's, else `"msgpack"`. */
   codec?: CodecName;
+  /** Content types that it takes; a body of another is a dead letter. Default: `application/msgpack` and `application/json`. */
+  accept?: readonly string[];
+  /** How bodies for it travel, and their limits. Default: the system's. */
+  payload?: PayloadConfig;
   /** After this a message is not worth running, and is dead as `expired`; its sender's `expiresIn` goes before it. Default: never. */
   expiresIn?: Duration;
   /** What becomes of a message that does not fit the schema: `"dead"` (default) at once, or `"retry"` for rolling deploys. */
@@ -129,6 +134,9 @@ export interface ResolvedConfig {
   readonly lanes: readonly Lane[];
   readonly lane: Lane;
   readonly codec: CodecName | undefined;
+  readonly accept: ReadonlySet<CodecName> | undefined;
+  /** What it says of its own; the system says the rest. */
+  readonly payload: z.output<typeof payloadShape>;
   readonly expiresInMs: number | undefined;
   readonly onInvalid: "dead" | "retry";
 }
@@ -184,6 +192,8 @@ const shape = z.strictObject({
   lanes: z.array(lane).default([]),
   lane: lane.default("normal"),
   codec: z.enum(["msgpack", "json"]).optional(),
+  accept: acceptShape.optional(),
+  payload: payloadShape.default({}),
   expiresIn: durationMs(1).optional(),
   onInvalid: z.enum(["dead", "retry"]).default("dead"),
 });
@@ -203,6 +213,10 @@ export function resolveConfig(definition: unknown, owner: string): ResolvedConfi
   const subscriptions = given.subscribe.map((entry) => (typeof entry === "string" ? on(entry) : entry));
   const name = checkActorName(given.name);
   refuseOverlaps(name, subscriptions);
+  const codec = given.codec ?? given.accept?.[0];
+  if (codec !== undefined && given.accept?.includes(codec) === false) {
+    throw new ConfigError(`The actor ${name} has the codec ${codec}, which its "accept" does not list; add it there.`);
+  }
   return Object.freeze({
     name,
     input: given.input,
@@ -230,7 +244,9 @@ export function resolveConfig(definition: unknown, owner: string): ResolvedConfi
     from: given.from,
     lanes: Object.freeze([...new Set(given.lanes)]),
     lane: given.lane,
-    codec: given.codec,
+    codec,
+    accept: given.accept && new Set(given.accept),
+    payload: Object.freeze(given.payload),
     expiresInMs: given.expiresIn,
     onInvalid: given.onInvalid,
   });

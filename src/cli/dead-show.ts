@@ -1,8 +1,7 @@
 /** `godwit dead show`: one dead letter, whole. */
 import type { Command } from "commander";
 import type { DeadMessage } from "../lifecycle/dead-letter.ts";
-import { contentTypes, decode } from "../message/codec.ts";
-import { header } from "../message/headers.ts";
+import { decodeBody } from "../message/body.ts";
 import { connectOptions, jsonOption, withExisting, type ConnectFlags } from "./connect.ts";
 import { print, printJson, toJson } from "./io.ts";
 import { whole } from "./parse.ts";
@@ -20,7 +19,7 @@ export function deadShowCommand(dead: Command): void {
     .action(async (sequence: number, flags: ConnectFlags & { json?: boolean }) => {
       await withExisting(flags, async (system) => {
         const letter = await system.dead.show(sequence);
-        const body = bodyOf(letter);
+        const body = await bodyOf(letter);
         if (flags.json) {
           const { info, headers } = letter;
           return printJson({
@@ -36,10 +35,11 @@ export function deadShowCommand(dead: Command): void {
     });
 }
 
-function bodyOf({ headers, body }: DeadMessage): Body {
-  const contentType = headers.find(([name]) => name.toLowerCase() === header.contentType.toLowerCase())?.[1][0];
+async function bodyOf({ headers, body }: DeadMessage): Promise<Body> {
+  const get = (wanted: string): string | undefined =>
+    headers.find(([name]) => name.toLowerCase() === wanted.toLowerCase())?.[1][0];
   try {
-    return { value: decode(body, contentType ?? contentTypes.json) };
+    return { value: await decodeBody(body, { get }) };
   } catch {
     return { base64: Buffer.from(body).toString("base64") };
   }

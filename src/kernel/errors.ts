@@ -103,16 +103,20 @@ export class QueueFullError extends GodwitError {
   }
 }
 
-/** The message is larger than the server takes. Nothing was sent. */
+/** The message is larger than the server, or `payload.maxBytes`, takes, and cannot travel otherwise. Nothing was sent. */
 export class PayloadTooLargeError extends GodwitError {
   readonly sizeBytes: number;
   readonly limitBytes: number;
 
-  constructor(subject: string, sizeBytes: number, limitBytes: number) {
-    super(
-      "PAYLOAD_TOO_LARGE",
-      `The message for '${subject}' has ${sizeBytes} bytes with its headers and the server takes ${limitBytes}; send a reference to the data, or raise max_payload on the server.`,
-    );
+  /** @param message where it is not the server's limit that is in the way. */
+  constructor(
+    subject: string,
+    sizeBytes: number,
+    limitBytes: number,
+    message = `The message for '${subject}' has ${sizeBytes} bytes with its headers and the server takes ${limitBytes}; send a reference to the data, or raise max_payload on the server.`,
+    options?: { cause?: unknown },
+  ) {
+    super("PAYLOAD_TOO_LARGE", message, options);
     this.sizeBytes = sizeBytes;
     this.limitBytes = limitBytes;
   }

@@ -3,11 +3,11 @@
  * A redriven message keeps its id, because handlers hand it to others as an idempotency key; it goes to the actor that had failed and
  * to no other, also when it was an event. It is removed from the dead letters only once JetStream has it.
  */
-import type { Objects } from "../broker/objects.ts";
+import type { Payloads } from "../broker/payloads.ts";
 import type { OutgoingMessage, Published, Publisher } from "../broker/publisher.ts";
 import type { StoredMessage, StreamReader } from "../broker/stream-reader.ts";
 import { NotFoundError, PayloadTooLargeError } from "../kernel/errors.ts";
-import { header, isControlHeader, redrivenBody, type HeaderFields } from "../message/headers.ts";
+import { header, isControlHeader, type HeaderFields } from "../message/headers.ts";
 import type { DeadReason } from "../message/failure.ts";
 import type { Names } from "../message/subjects.ts";
 import { readInfo, type DeadInfo, type DeadLetters, type DeadMessage } from "./dead-letter.ts";
@@ -29,7 +29,7 @@ export interface RedriveOptions {
   names: Names;
   reader: StreamReader;
   publisher: Publisher;
-  objects: Objects;
+  payloads: Payloads;
   deadLetters: DeadLetters;
 }
 
@@ -62,7 +62,7 @@ export class Redrive {
     const origin = names.origin(info.origin.stream, info.origin.subject);
     const lane = origin.kind === "task" || origin.kind === "due" ? origin.lane : "normal";
     const fields: HeaderFields = {
-      ...keptHeaders(headers),
+      ...keptHeaders(headers, body),
       [header.id]: info.id,
       // The replay's own dedup key: repeating a requeue that broke off half-way sends nothing twice inside the dedup window.
       [header.msgId]: `replay|${sequence}`,
@@ -72,27 +72,21 @@ export class Redrive {
       fields[header.event] = `${info.origin.stream} ${info.origin.subject}`;
     }
     const message = { stream: names.tasks, subject: names.taskSubject(info.actor, lane), headers: fields, body };
-    const published = await this.#publish(message, sequence);
+    const published = await this.#publish(message);
     // The letter first: one whose body is gone could not be opened any more.
     await reader.deleteMessage(names.dead, sequence);
     await this.#options.deadLetters.forgetBody(stored);
     return { id: info.id, sequence: published.sequence };
   }
 
-  /**
-   * A message that had the size of the server's limit has no room for the headers of its second life: its body travels through the
-   * object store. It stays there until the bucket's time to live is over, since it must outlast every delivery.
-   */
-  async #publish(message: OutgoingMessage, sequence: number): Promise<Published> {
-    const { publisher, objects } = this.#options;
+  /** A body that was too large for a message still is; one that had the size of the limit has no room for its second life's headers. */
+  async #publish(message: OutgoingMessage): Promise<Published> {
+    const { publisher, payloads } = this.#options;
     try {
       return await publisher.publish(message);
     } catch (error) {
       if (!(error instanceof PayloadTooLargeError)) throw error;
-      const object = redrivenBody(sequence);
-      await objects.put(object, message.body);
-      const headers = { ...message.headers, [header.bodyObject]: object };
-      return publisher.publish({ ...message, headers, body: new Uint8Array() });
+      return payloads.publish(message, error);
     }
   }
 
@@ -131,8 +125,10 @@ function summarise(stored: StoredMessage): DeadSummary {
 }
 
 /** What the server acts on, the asker's address and the expiry belong to the first life. */
-function keptHeaders(headers: [string, string[]][]): HeaderFields {
-  const dropped = new Set<string>([header.reply, header.expires, header.bodyObject]);
+function keptHeaders(headers: [string, string[]][], body: Uint8Array): HeaderFields {
+  const dropped = new Set<string>([header.reply, header.expires]);
+  // A letter without a body is of one that could not be fetched, and may be now; any other has a copy.
+  if (body.length > 0) dropped.add(header.bodyObject);
   const kept: HeaderFields = {};
   for (const [name, values] of headers) {
     if (!isControlHeader(name) && !dropped.has(name) && values[0] !== undefined) kept[name] = values[0];

@@ -1,6 +1,12 @@
-/** Values to bytes and back: MessagePack by default, JSON by content type; a body without a content type is JSON. */
+/**
+ * Values to bytes and back: MessagePack by default, JSON by content type; a body without a content type is JSON.
+ * Bytes are checked before they are decoded, since anyone can have sent them.
+ */
 import { Packr } from "msgpackr";
 import { DecodeError, EncodeError, toError } from "../kernel/errors.ts";
+import { checkJson, parseJson } from "./json-check.ts";
+import { defaultPayload, type BodyLimits } from "./limits.ts";
+import { checkMsgpack } from "./msgpack-check.ts";
 
 export type CodecName = "msgpack" | "json";
 
@@ -38,20 +44,52 @@ export function encode(value: unknown, codec: CodecName): Uint8Array {
   }
 }
 
-/** @throws DecodeError for bytes that are not one whole value of the content type, or for an unknown content type. */
-export function decode(bytes: Uint8Array, contentType: string | undefined): unknown {
-  const codec = codecOf(contentType);
+/** What a receiver takes. */
+export interface DecodeRules extends BodyLimits {
+  /** Default: both. */
+  readonly accept?: ReadonlySet<CodecName> | undefined;
+}
+
+/**
+ * @throws DecodeError for bytes that are not one whole value of the content type, or are beyond the limits, or not plain data; for a
+ * content type that is unknown or not accepted.
+ */
+export function decode(
+  bytes: Uint8Array,
+  contentType: string | undefined,
+  rules: DecodeRules = defaultPayload,
+): unknown {
+  const codec = checkType(contentType, rules);
+  if (bytes.length > rules.maxBytes) throw tooLarge(bytes.length, rules.maxBytes);
+  let wrong: string | undefined;
+  let cause: unknown;
   try {
-    if (codec === "msgpack") return packr.unpack(bytes);
-    return JSON.parse(utf8.decode(bytes));
-  } catch (cause) {
-    throw new DecodeError(`The body is not valid ${codec}: ${oneLine(cause)}`, { cause });
+    wrong = codec === "msgpack" ? checkMsgpack(bytes, rules) : checkJson(bytes, rules);
+    if (wrong === undefined) return codec === "msgpack" ? packr.unpack(bytes) : parseJson(utf8.decode(bytes));
+  } catch (thrown) {
+    wrong = oneLine(thrown);
+    cause = thrown;
   }
+  throw new DecodeError(`The body is not valid ${codec}: ${wrong}`, { cause });
+}
+
+/** The codec of a content type. @throws DecodeError for one that is unknown or not accepted. */
+export function checkType(contentType: string | undefined, { accept }: DecodeRules): CodecName {
+  const codec = codecOf(contentType);
+  if (accept !== undefined && !accept.has(codec)) refuseType(contentType, accept);
+  return codec;
+}
+
+function tooLarge(sizeBytes: number, maxBytes: number): DecodeError {
+  return new DecodeError(
+    `The body has ${sizeBytes} bytes and ${maxBytes} are taken here; send less, or raise payload.maxBytes.`,
+  );
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-function codecOf(contentType: string | undefined): CodecName {
+/** The codec of a content type, JSON where there is none. @throws DecodeError for one that is not known. */
+export function codecOf(contentType: string | undefined): CodecName {
   if (contentType === contentTypes.msgpack) return "msgpack";
   if (contentType === undefined || contentType === contentTypes.json) return "json";
   const plain = contentType.split(";", 1)[0]?.trim().toLowerCase();
@@ -59,8 +97,19 @@ function codecOf(contentType: string | undefined): CodecName {
   if (plain === contentTypes.msgpack || plain === "application/x-msgpack" || plain === "application/vnd.msgpack")
     return "msgpack";
   throw new DecodeError(
-    `The content type ${JSON.stringify(contentType)} is not known; send application/msgpack or application/json.`,
+    `The content type ${shown(contentType)} is not known; send application/msgpack or application/json.`,
   );
+}
+
+function refuseType(contentType: string | undefined, accept: ReadonlySet<CodecName>): never {
+  const wanted = [...accept].map((codec) => contentTypes[codec]).join(" or ");
+  const what = contentType === undefined ? "without a content type, which stands for JSON," : shown(contentType);
+  throw new DecodeError(`A body ${what} is not accepted here; send ${wanted}.`);
+}
+
+/** A header may hold 64 KB. */
+export function shown(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}…` : text);
 }
 
 function refuse(value: unknown): never {

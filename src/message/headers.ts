@@ -8,6 +8,8 @@ export const header = {
   /** The message's id. */
   id: "Godwit-Id",
   contentType: "Content-Type",
+  /** `gzip` where the body is compressed. */
+  contentEncoding: "Content-Encoding",
   /** Wall-clock milliseconds after which the message is not worth running. */
   expires: "Godwit-Expires",
   /** `<asker>.<n>`: where an answer goes, below `<ns>.reply.` and nowhere else. */
@@ -22,7 +24,7 @@ export const header = {
   deadHeaders: "Godwit-Dead-Headers",
   /** In a dead letter whose body is in the object store: the object's name. */
   deadObject: "Godwit-Dead-Object",
-  /** In a redriven message whose body is in the object store: the object's name. */
+  /** In a message whose body was too large to come along, and is empty: the name of the object that holds it. */
   bodyObject: "Godwit-Body-Object",
   /** In a notice that a shared value was written: its revision. */
   revision: "Godwit-Revision",
@@ -67,9 +69,9 @@ const control = /[\u0000-\u001f\u007f]/;
 /** Checks headers that a user adds. @throws InvalidNameError for a reserved name, a bad name or a value with control characters. */
 export function checkUserHeaders(fields: Readonly<HeaderFields>): HeaderFields {
   for (const [field, value] of Object.entries(fields)) {
-    if (!name.test(field) || reserved.test(field) || field.toLowerCase() === "content-type") {
+    if (!name.test(field) || reserved.test(field) || /^content-(type|encoding)$/i.test(field)) {
       throw new InvalidNameError(
-        `The header name ${JSON.stringify(field)} is not free; choose one that does not begin with "Nats-" or "Godwit-" and is not "Content-Type".`,
+        `The header name ${JSON.stringify(field)} is not free; choose one that does not begin with "Nats-" or "Godwit-" and is neither "Content-Type" nor "Content-Encoding".`,
       );
     }
     if (typeof value !== "string" || control.test(value)) {
@@ -84,13 +86,11 @@ export function isControlHeader(field: string): boolean {
   return /^nats-/i.test(field);
 }
 
-/** The object that holds the body of a redriven message. @param sequence that of its dead letter. */
-export function redrivenBody(sequence: number): string {
-  return `redriven.${sequence}`;
-}
+const objectName = /^[A-Za-z0-9_-]{24}$/;
 
-export function isRedrivenBody(object: string): boolean {
-  return /^redriven\.\d+$/.test(object);
+/** The name of an object that holds a body, as its sender writes it, or `undefined` for anything else. */
+export function parseBodyObject(value: string | undefined): string | undefined {
+  return value !== undefined && objectName.test(value) ? value : undefined;
 }
 
 const replyAddress = /^[A-Za-z0-9_-]{1,64}\.[A-Za-z0-9]{1,16}$/;

@@ -15,6 +15,7 @@ export class Names {
   readonly resultsBucket: string;
   readonly runsBucket: string;
   readonly bodiesBucket: string;
+  readonly payloadsBucket: string;
   readonly limitsBucket: string;
   readonly breakersBucket: string;
   readonly onceBucket: string;
@@ -28,6 +29,7 @@ export class Names {
     this.resultsBucket = `${namespace}_results`;
     this.runsBucket = `${namespace}_runs`;
     this.bodiesBucket = `${namespace}_bodies`;
+    this.payloadsBucket = `${namespace}_payloads`;
     this.limitsBucket = `${namespace}_limits`;
     this.breakersBucket = `${namespace}_breakers`;
     this.onceBucket = `${namespace}_once`;

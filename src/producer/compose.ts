@@ -5,6 +5,7 @@ import { wallMs } from "../kernel/clock.ts";
 import { ConfigError } from "../kernel/errors.ts";
 import { toMs } from "../kernel/duration.ts";
 import type { CodecName } from "../message/codec.ts";
+import type { PayloadSettings } from "../message/limits.ts";
 import { checkUserHeaders, header, type HeaderFields } from "../message/headers.ts";
 import { checkId, checkLane, newId } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
@@ -12,6 +13,7 @@ import type { Names } from "../message/subjects.ts";
 /** What the system says where neither message nor actor does. */
 export interface SendDefaults {
   codec: CodecName;
+  payload: PayloadSettings;
 }
 
 /** A message but for its body. */
@@ -21,6 +23,8 @@ export interface Envelope {
   subject: string;
   headers: HeaderFields;
   codec: CodecName;
+  compressAboveBytes: number;
+  maxBytes: number;
 }
 
 const tellKeys = new Set(["id", "codec", "headers", "delay", "lane", "expiresIn"]);
@@ -47,12 +51,23 @@ export function composeTask(
   const expiresInMs = options.expiresIn === undefined ? config?.expiresInMs : toMs(options.expiresIn, "expiresIn");
   if (expiresInMs !== undefined) headers[header.expires] = String(wallMs() + delayMs + expiresInMs);
   const codec = checkCodec(options.codec) ?? config?.codec ?? defaults.codec;
-  if (delayMs === 0) return { id, stream: names.tasks, subject: names.taskSubject(actor, lane), headers, codec };
+  const compressAboveBytes = compressAbove(config, defaults);
+  const maxBytes = config?.payload.maxBytes ?? defaults.payload.maxBytes;
+  if (delayMs === 0) {
+    const subject = names.taskSubject(actor, lane);
+    return { id, stream: names.tasks, subject, headers, codec, compressAboveBytes, maxBytes };
+  }
   // The delay is part of the dedup key: the same id with another delay moves the task, a mere repeat does nothing.
   headers[header.msgId] += `|${delayMs}`;
   headers[header.schedule] = `@at ${new Date(wallMs() + delayMs).toISOString()}`;
   headers[header.scheduleTarget] = names.dueSubject(actor, lane);
-  return { id, stream: names.schedule, subject: names.scheduleSubject(actor, id), headers, codec };
+  const subject = names.scheduleSubject(actor, id);
+  return { id, stream: names.schedule, subject, headers, codec, compressAboveBytes, maxBytes };
+}
+
+function compressAbove(config: ResolvedConfig | undefined, { payload }: SendDefaults): number {
+  const own = config?.payload.compressAbove;
+  return own === undefined ? payload.compressAboveBytes : own === false ? Infinity : own;
 }
 
 /** @throws ConfigError, InvalidNameError for options that do not hold. */
@@ -66,7 +81,8 @@ export function composeEvent(
   const id = options.id === undefined ? newId() : checkId(options.id);
   const headers = baseHeaders(event, id, options.headers);
   const codec = checkCodec(options.codec) ?? defaults.codec;
-  return { id, stream: names.events, subject: names.eventSubject(event), headers, codec };
+  const { compressAboveBytes, maxBytes } = defaults.payload;
+  return { id, stream: names.events, subject: names.eventSubject(event), headers, codec, compressAboveBytes, maxBytes };
 }
 
 function baseHeaders(target: string, id: string, extra: HeaderFields | undefined): HeaderFields {

@@ -1,5 +1,5 @@
 /**
- * Producer: tell, tellMany and publish: compose → check → encode → publish, in a straight line.
+ * Producer: tell, tellMany and publish: compose → check → encode (and compress) → publish, in a straight line.
  * A message that its schema refuses is refused here, before anything is sent; the worker checks again, since anyone can publish.
  */
 import type { ActorClass } from "../actor/actor-class.ts";
@@ -8,9 +8,11 @@ import type { ResolvedConfig } from "../actor/config.ts";
 import type { PublishOptions, Sent, TellOptions } from "../actor/context.ts";
 import type { EventType } from "../actor/event.ts";
 import { applySchema, type Schema } from "../actor/schema.ts";
-import type { OutgoingMessage, Publisher } from "../broker/publisher.ts";
-import { ConfigError, QueueFullError, toError } from "../kernel/errors.ts";
+import type { Payloads } from "../broker/payloads.ts";
+import type { OnPublished, OutgoingMessage, Published, Publisher } from "../broker/publisher.ts";
+import { ConfigError, PayloadTooLargeError, QueueFullError, toError } from "../kernel/errors.ts";
 import { contentTypes, encode } from "../message/codec.ts";
+import { compress, gzipEncoding } from "../message/compression.ts";
 import { header } from "../message/headers.ts";
 import { checkActorName, checkEventSubject } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
@@ -20,6 +22,8 @@ import { composeEvent, composeTask, type Envelope, type SendDefaults } from "./c
 export interface ProducerOptions {
   names: Names;
   publisher: Pick<Publisher, "publish" | "send" | "room">;
+  /** For what the publisher refuses for its size. */
+  payloads: Pick<Payloads, "publish">;
   defaults: SendDefaults;
   /** Called for each accepted task of an actor class whose results are kept, before `tell` resolves. */
   onAccepted: (actor: string, id: string) => Promise<void>;
@@ -100,17 +104,35 @@ export class Producer {
       try {
         const own = idOf === undefined ? shared : { ...shared, id: idOf(body as never, at) };
         const envelope = composeTask(names, name, config, own, defaults);
-        const send = (): void => offer(this.#encode(envelope, body));
-        const offer = (message: OutgoingMessage): void =>
-          publisher.send(message, (result) => {
+        const offer = (message: OutgoingMessage): void => {
+          const done: OnPublished = (result) => {
             if (whenFull === "wait" && result instanceof QueueFullError) return full.refused(() => offer(message));
+            if (result instanceof PayloadTooLargeError) return offerClaimed(message, result, done);
             full.answered();
             if (result instanceof Error) return fail(result);
             if (result.duplicate) outcome.duplicates += 1;
             else outcome.accepted += 1;
             if (config?.resultTtlMs === undefined || result.duplicate) return open.leave();
             this.#options.onAccepted(name, envelope.id).then(() => open.leave(), fail);
-          });
+          };
+          publisher.send(message, done);
+        };
+        const offerClaimed = (message: OutgoingMessage, refusal: PayloadTooLargeError, done: OnPublished): void => {
+          const failed = (thrown: unknown): void => {
+            if (thrown instanceof QueueFullError) return done(thrown);
+            full.answered();
+            fail(thrown);
+          };
+          open.hold(message.body.length, this.#options.payloads.publish(message, refusal)).then(done, failed);
+        };
+        const send = (): void => {
+          const message = this.#encode(envelope, body);
+          const { length } = message.body;
+          if (length <= envelope.compressAboveBytes) return offer(message);
+          const squeezed = squeeze(message);
+          if (squeezed instanceof Promise) open.hold(length, squeezed).then(offer).catch(fail);
+          else offer(squeezed);
+        };
         const checked = applySchema(config?.input, body, `message for ${name}`);
         if (checked instanceof Promise) checked.then(send).catch(fail);
         else send();
@@ -147,13 +169,27 @@ export class Producer {
   }
 
   async #send(envelope: Envelope, body: unknown): Promise<Sent> {
-    const { stream, sequence, duplicate } = await this.#options.publisher.publish(this.#encode(envelope, body));
+    let message = this.#encode(envelope, body);
+    if (message.body.length > envelope.compressAboveBytes) message = await squeeze(message);
+    const { stream, sequence, duplicate } = await this.#publish(message);
     return { id: envelope.id, stream, sequence, duplicate };
   }
 
-  #encode({ stream, subject, headers, codec }: Envelope, body: unknown): OutgoingMessage {
+  async #publish(message: OutgoingMessage): Promise<Published> {
+    try {
+      return await this.#options.publisher.publish(message);
+    } catch (error) {
+      if (error instanceof PayloadTooLargeError) return this.#options.payloads.publish(message, error);
+      throw error;
+    }
+  }
+
+  /** @throws EncodeError, PayloadTooLargeError. */
+  #encode({ stream, subject, headers, codec, maxBytes }: Envelope, body: unknown): OutgoingMessage {
     headers[header.contentType] = contentTypes[codec];
-    return { stream, subject, body: encode(body, codec), headers };
+    const bytes = encode(body, codec);
+    if (bytes.length > maxBytes) throw refuseSize(subject, bytes.length, maxBytes);
+    return { stream, subject, body: bytes, headers };
   }
 
   #noteTell(actor: string): void {
@@ -161,6 +197,26 @@ export class Producer {
     this.#told.add(actor);
     this.#options.onFirstTell(actor);
   }
+}
+
+/** Compresses a body where that makes it smaller. A promise only for one that would hold up the event loop. */
+function squeeze(message: OutgoingMessage): OutgoingMessage | Promise<OutgoingMessage> {
+  const finish = (body: Uint8Array | undefined): OutgoingMessage => {
+    if (body === undefined) return message;
+    return { ...message, body, headers: { ...message.headers, [header.contentEncoding]: gzipEncoding } };
+  };
+  const packed = compress(message.body);
+  return packed instanceof Promise ? packed.then(finish) : finish(packed);
+}
+
+/** Those that receive it would refuse it too. */
+function refuseSize(subject: string, sizeBytes: number, maxBytes: number): PayloadTooLargeError {
+  return new PayloadTooLargeError(
+    subject,
+    sizeBytes,
+    maxBytes,
+    `The body for '${subject}' has ${sizeBytes} bytes and payload.maxBytes allows ${maxBytes}; send a reference to the data, or raise it here and where it is received.`,
+  );
 }
 
 /** @throws InvalidNameError, ConfigError, ActorNotFoundError. */
@@ -176,12 +232,26 @@ function isIterable(value: unknown): boolean {
 
 /** More than the publisher's window: those that an asynchronous schema still checks are in nobody else's count. */
 const maxOpen = 2_000;
+/** Of bodies that are in hand and not in the publisher's count. */
+const maxHeldBytes = 64 * 1_048_576;
 
 /** Counts sends under way without keeping a promise for each. */
 class OpenSends {
   #open = 0;
+  #heldBytes = 0;
   #wake: (() => void) | undefined;
   #wakeForRoom: (() => void) | undefined;
+
+  /** Counts a body for as long as its promise is open. */
+  async hold<T>(bytes: number, step: Promise<T>): Promise<T> {
+    this.#heldBytes += bytes;
+    try {
+      return await step;
+    } finally {
+      this.#heldBytes -= bytes;
+      if (this.#heldBytes <= maxHeldBytes) this.#wakeForRoom?.();
+    }
+  }
 
   enter(): void {
     this.#open += 1;
@@ -195,7 +265,7 @@ class OpenSends {
 
   /** Undefined while there is room for one more, else a promise for when there is. */
   room(): Promise<void> | undefined {
-    if (this.#open < maxOpen) return undefined;
+    if (this.#open < maxOpen && this.#heldBytes <= maxHeldBytes) return undefined;
     return new Promise((resolve) => (this.#wakeForRoom = resolve));
   }
 

@@ -8,6 +8,7 @@ import { Bus } from "../broker/bus.ts";
 import { Connection } from "../broker/connection.ts";
 import { EmbeddedServer } from "../broker/embedded/server.ts";
 import { Objects } from "../broker/objects.ts";
+import { Payloads } from "../broker/payloads.ts";
 import { Pipeline } from "../broker/pipeline.ts";
 import { Publisher } from "../broker/publisher.ts";
 import { StreamReader } from "../broker/stream-reader.ts";
@@ -56,7 +57,7 @@ export class ActorSystem implements Sender {
   readonly #bus: Bus;
   readonly #producer: Producer;
   readonly #asker: Asker;
-  readonly #objects: Objects;
+  readonly #payloads: Payloads;
   readonly #deadLetters: DeadLetters;
   readonly #workers = new Set<Worker>();
   readonly #suspects = new Suspects();
@@ -85,18 +86,30 @@ export class ActorSystem implements Sender {
       onUp: (listener) => connection.onUp(listener),
     });
     this.parts = { names, connection, reader, results, runs };
-    const objects = (this.#objects = new Objects({
-      connection,
-      bucket: names.bodiesBucket,
-      profile: options.durability,
-      ttlMs: options.limits.deadMaxAgeMs,
+    const objects = (bucketName: string, ttlMs: number): Objects =>
+      new Objects({
+        connection,
+        bucket: bucketName,
+        profile: options.durability,
+        ttlMs,
+        provision: options.provision,
+      });
+    const bodies = objects(names.bodiesBucket, options.limits.deadMaxAgeMs);
+    const { maxAgeMs, maxBytes } = options.payload;
+    const payloads = (this.#payloads = new Payloads({
+      publisher,
+      objects: objects(names.payloadsBucket, maxAgeMs),
+      reader,
+      maxAgeMs,
+      maxBytes,
     }));
-    this.#deadLetters = new DeadLetters(names, publisher, objects);
-    this.dead = new Redrive({ names, reader, publisher, objects, deadLetters: this.#deadLetters });
+    this.#deadLetters = new DeadLetters(names, publisher, bodies);
+    this.dead = new Redrive({ names, reader, publisher, payloads, deadLetters: this.#deadLetters });
     this.#producer = new Producer({
       names,
       publisher,
-      defaults: { codec: options.codec },
+      payloads,
+      defaults: { codec: options.codec, payload: options.payload },
       // A courtesy: the task is stored, and its sender must not think otherwise.
       onAccepted: (actor, id) =>
         results.pending(actor, id).catch((thrown: unknown) => {
@@ -235,7 +248,8 @@ export class ActorSystem implements Sender {
         sender: this.#producer,
         suspects: this.#suspects,
         guards: this.#guards,
-        objects: this.#objects,
+        payloads: this.#payloads,
+        payload: this.#options.payload,
         runs: this.parts.runs,
         results: this.parts.results,
         deadLetters: this.#deadLetters,

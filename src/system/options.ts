@@ -8,12 +8,14 @@ import {
   type Provision,
   type TopologyLimits,
 } from "../broker/topology.ts";
+import { payloadShape, resolvePayload, type PayloadConfig } from "../actor/payload-config.ts";
 import { filled } from "../kernel/environment.ts";
 import { ConfigError } from "../kernel/errors.ts";
 import type { Duration } from "../kernel/duration.ts";
 import type { Logger } from "../kernel/logger.ts";
 import { durationMs, resolveOptions } from "../kernel/options.ts";
 import type { CodecName } from "../message/codec.ts";
+import { defaultPayload, type PayloadSettings } from "../message/limits.ts";
 import { checkNamespace } from "../message/names.ts";
 import type { LogLevel } from "../observe/log.ts";
 
@@ -36,6 +38,8 @@ export interface SystemOptions {
   durability?: DurabilityProfile;
   /** How bodies are encoded unless message or actor says otherwise. Default `"msgpack"`. */
   codec?: CodecName;
+  /** How bodies travel, and their limits, unless an actor says otherwise. */
+  payload?: SystemPayload;
   limits?: SystemLimits;
   /** What the server's connection list shows. Default `"godwit"`. */
   name?: string;
@@ -54,6 +58,14 @@ export interface EmbeddedOptions {
   port?: number;
   /** Largest message, headers included, in bytes. Default 1 MiB. */
   maxPayloadBytes?: number;
+}
+
+export interface SystemPayload extends PayloadConfig {
+  /**
+   * How long a body that is too large for a message is kept in the object store, at most: what waits longer is a dead letter.
+   * Default 30 days.
+   */
+  maxAge?: Duration;
 }
 
 export interface SystemLimits {
@@ -77,6 +89,7 @@ export interface ResolvedSystemOptions {
   readonly provision: Provision;
   readonly durability: DurabilityProfile;
   readonly codec: CodecName;
+  readonly payload: PayloadSettings & { readonly maxAgeMs: number };
   readonly limits: TopologyLimits;
   readonly name: string;
   readonly log: Logger | LogLevel;
@@ -102,6 +115,7 @@ const shape = z.strictObject({
   provision: z.enum(["create", "keep", "check", "use"]).default("create"),
   durability: z.enum(["dev", "single", "replicated", "strict"]).default("single"),
   codec: z.enum(["msgpack", "json"]).default("msgpack"),
+  payload: payloadShape.extend({ maxAge: durationMs(1_000).default(30 * 86_400_000) }).prefault({}),
   limits: z
     .strictObject({
       maxBytes: count.optional(),
@@ -138,6 +152,7 @@ export function resolveSystemOptions(options: SystemOptions, env: NodeJS.Process
     provision: given.provision,
     durability: given.durability,
     codec: given.codec,
+    payload: Object.freeze({ ...resolvePayload(given.payload, defaultPayload), maxAgeMs: given.payload.maxAge }),
     limits: {
       maxBytes: limits.maxBytes ?? (given.durability === "dev" ? defaultMemoryBytes : defaultLimits.maxBytes),
       maxPerActor: limits.maxPerActor,

@@ -6,6 +6,7 @@ import { encodeHeaders, type OutgoingMessage, type Published } from "../broker/p
 import { PayloadTooLargeError } from "../kernel/errors.ts";
 import { decode } from "../message/codec.ts";
 import { header } from "../message/headers.ts";
+import { defaultPayload } from "../message/limits.ts";
 import type { Names } from "../message/subjects.ts";
 import { Producer, target } from "../producer/producer.ts";
 
@@ -68,7 +69,10 @@ export class Recorder implements Sender {
         send: (outgoing, onPublished) => onPublished(store(outgoing)),
         room: () => undefined,
       },
-      defaults: { codec: "msgpack" },
+      // Its body would go through the object store.
+      payloads: { publish: async (outgoing) => this.#store(outgoing, Infinity) },
+      // Nothing is compressed: nobody would see it.
+      defaults: { codec: "msgpack", payload: { ...defaultPayload, compressAboveBytes: Infinity } },
       onAccepted: () => Promise.resolve(),
       onFirstTell: () => undefined,
     });
@@ -76,9 +80,9 @@ export class Recorder implements Sender {
     return { sent, travelled: message && decode(message.body, message.headers[header.contentType]) };
   }
 
-  #store({ stream, subject, headers, body }: OutgoingMessage): Published {
+  #store({ stream, subject, headers, body }: OutgoingMessage, maxBytes = limitBytes): Published {
     const sizeBytes = encodeHeaders(headers).length + body.length;
-    if (sizeBytes > limitBytes) throw new PayloadTooLargeError(subject, sizeBytes, limitBytes);
+    if (sizeBytes > maxBytes) throw new PayloadTooLargeError(subject, sizeBytes, maxBytes);
     const dedupKey = headers[header.msgId];
     const duplicate = dedupKey !== undefined && this.#known.has(`${stream} ${dedupKey}`);
     if (!duplicate) {

@@ -1,11 +1,14 @@
-/** Decoder: bytes to an actor's input: decode, then for an event its schema and mapping, then the actor's schema. */
+/** Decoder: bytes to an actor's input: decompress and decode within its limits, then for an event its schema and mapping, then the actor's schema. */
 import type { ResolvedConfig } from "../actor/config.ts";
+import { resolvePayload } from "../actor/payload-config.ts";
 import type { Subscription } from "../actor/event.ts";
 import { applySchema } from "../actor/schema.ts";
 import type { AnyDelivery } from "../broker/delivery.ts";
 import { DecodeError, InvalidMessageError, toError } from "../kernel/errors.ts";
-import { decode } from "../message/codec.ts";
+import { decodeBody } from "../message/body.ts";
+import type { DecodeRules } from "../message/codec.ts";
 import { header } from "../message/headers.ts";
+import { defaultPayload, type PayloadSettings } from "../message/limits.ts";
 import { subjectMatches } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
 
@@ -15,28 +18,36 @@ export class Decoder {
   readonly #names: Names;
   readonly #config: ResolvedConfig;
   readonly #what: string;
+  readonly #rules: DecodeRules;
 
-  constructor(names: Names, config: ResolvedConfig) {
+  /** @param payload the system's limits; those of the config go before them. */
+  constructor(names: Names, config: ResolvedConfig, payload: PayloadSettings = defaultPayload) {
     this.#names = names;
+    this.#rules = { ...resolvePayload(config.payload, payload), accept: config.accept };
     this.#config = config;
     this.#what = `message for ${config.name}`;
   }
 
-  /** A promise only where a schema or a mapping is asynchronous. Never throws and never rejects. */
+  /** A promise only where a large body is decompressed, or a schema or a mapping is asynchronous. Never throws and never rejects. */
   decode(delivery: AnyDelivery, bytes = delivery.body): Decoded | Promise<Decoded> {
     try {
-      const body = decode(bytes, delivery.headers.get(header.contentType));
-      const subscription = this.#subscriptionOf(delivery);
-      const own = subscription === undefined ? body : applySubscription(subscription, body);
+      const body = decodeBody(bytes, delivery.headers, this.#rules);
       const input =
-        own instanceof Promise
-          ? own.then((value) => applySchema(this.#config.input, value, this.#what))
-          : applySchema(this.#config.input, own, this.#what);
+        body instanceof Promise ? body.then((value) => this.#fit(delivery, value)) : this.#fit(delivery, body);
       if (!(input instanceof Promise)) return { ok: true, input };
       return input.then((value): Decoded => ({ ok: true, input: value }), refused);
     } catch (thrown) {
       return refused(thrown);
     }
+  }
+
+  /** The input that a body stands for; a promise where a schema or a mapping is asynchronous. */
+  #fit(delivery: AnyDelivery, body: unknown): unknown {
+    const subscription = this.#subscriptionOf(delivery);
+    const own = subscription === undefined ? body : applySubscription(subscription, body);
+    return own instanceof Promise
+      ? own.then((value) => applySchema(this.#config.input, value, this.#what))
+      : applySchema(this.#config.input, own, this.#what);
   }
 
   /** Undefined for a task. A redriven event comes as a task that names its event in a header. */

@@ -5,15 +5,15 @@
 import type { AnyActor } from "../actor/actor-class.ts";
 import type { ResolvedConfig } from "../actor/config.ts";
 import type { Context } from "../actor/context.ts";
-import type { Objects } from "../broker/objects.ts";
+import type { Payloads } from "../broker/payloads.ts";
 import { monotonicMs, wallMs } from "../kernel/clock.ts";
 import type { Handler } from "../guard/guard.ts";
 import type { Guards } from "../guard/guards.ts";
-import { toError } from "../kernel/errors.ts";
+import { DecodeError, toError } from "../kernel/errors.ts";
 import type { Lifecycle } from "../lifecycle/machine.ts";
 import type { RetryBudget } from "../lifecycle/retry-budget.ts";
 import { historyOf, type RunsStore } from "../lifecycle/runs.ts";
-import { header, isRedrivenBody } from "../message/headers.ts";
+import { header, parseBodyObject } from "../message/headers.ts";
 import type { Names } from "../message/subjects.ts";
 import type { Decoded, Decoder } from "./decoder.ts";
 import type { Suspects } from "./suspects.ts";
@@ -42,7 +42,7 @@ export interface ExecutorOptions {
   middleware: readonly Middleware[];
   decoder: Decoder;
   /** Where a body is that was too large to come along. */
-  objects?: Pick<Objects, "get">;
+  payloads?: Pick<Payloads, "fetch" | "isStored">;
   runs: Pick<RunsStore, "read" | "note">;
   lifecycle: Lifecycle;
   budget: RetryBudget;
@@ -82,8 +82,7 @@ export class Executor {
     try {
       // A first delivery has no history, and reads none.
       if (run.delivery.count > 1) await this.#recall(run);
-      const object = run.headers.get(header.bodyObject);
-      if (object !== undefined) outcome = await this.#fetchBody(run, object);
+      if (run.delivery.body.length === 0) outcome = await this.#fetchBody(run);
       if (outcome === undefined) {
         const decoding = decoder.decode(run.delivery, run.body);
         const decoded = decoding instanceof Promise ? await decoding : decoding;
@@ -137,13 +136,29 @@ export class Executor {
     return this.#options.settler.settle(run, outcome, input);
   }
 
-  /** Fetches the body of a redriven message. Anyone can publish the header, so it leads to no other object. */
-  async #fetchBody(run: Run, object: string): Promise<Outcome | undefined> {
-    if (!isRedrivenBody(object)) return undefined;
-    run.fetchedBody = await this.#options.objects?.get(object);
-    if (run.fetchedBody !== undefined) return undefined;
-    const error = new Error(`its body, the object ${object}, is gone from the object store`);
-    return decideInvalid(this.#decider, "undecodable", error, run.history);
+  /** Fetches the body that was too large to come along. Anyone can publish the header: what is no name of ours is as none. */
+  async #fetchBody(run: Run): Promise<Outcome | undefined> {
+    const { names, payloads } = this.#options;
+    const object = parseBodyObject(run.headers.get(header.bodyObject));
+    if (object === undefined || payloads === undefined) return undefined;
+    let error: Error;
+    try {
+      run.fetchedBody = await payloads.fetch(object);
+      run.bodyObject = object;
+      if (run.fetchedBody !== undefined) return undefined;
+      error = new DecodeError(
+        `The body, the object ${object}, is gone from the object store: it was there for longer than payload.maxAge.`,
+      );
+    } catch (thrown) {
+      if (!(thrown instanceof DecodeError)) throw thrown;
+      error = thrown;
+    }
+    const { stream, sequence } = run.delivery;
+    const isTask = stream === names.tasks || stream === names.schedule;
+    // Another worker that completed a task took its body away.
+    if (isTask && !(await payloads.isStored(stream, sequence))) return { kind: "lost", reason: "deadline" };
+    const decided = decideAgain(run.history);
+    return decided ?? this.#stretch(decideInvalid(this.#decider, "undecodable", error, run.history));
   }
 
   /** Reads what earlier runs left. */

@@ -50,6 +50,8 @@ export class Run implements Context {
   #softTimer: NodeJS.Timeout | undefined;
   /** The body, where it did not come with the message. */
   fetchedBody: Uint8Array | undefined;
+  /** Where it was. */
+  bodyObject: string | undefined;
   /** Its guards have let it pass, and are to be told when it is over. */
   entered = false;
   /** A `started` of this delivery stands in the runs record. */

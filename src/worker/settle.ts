@@ -7,6 +7,7 @@
 import type { AnyActor } from "../actor/actor-class.ts";
 import type { ResolvedConfig } from "../actor/config.ts";
 import type { Settlement } from "../broker/delivery.ts";
+import type { Payloads } from "../broker/payloads.ts";
 import type { Bus } from "../broker/bus.ts";
 import { monotonicMs, pause, wallMs } from "../kernel/clock.ts";
 import { stackOf, toError } from "../kernel/errors.ts";
@@ -36,6 +37,7 @@ export interface SettlerOptions {
   runs: RunsStore;
   results: Results;
   deadLetters: DeadLetters;
+  payloads: Pick<Payloads, "forget">;
   bus: Bus;
   /** The server confirmed the settlement, or did not before the deadline; with what was done in the end. */
   onSettled: (run: Run, outcome: Outcome) => void;
@@ -172,8 +174,16 @@ export class Settler {
     run.phase = "done";
     run.delivery.settle(settlement, (confirmed) => {
       if (!confirmed && run.noted) this.#noteLost(run);
+      if (confirmed && run.bodyObject !== undefined) this.#forgetBody(run, run.bodyObject, outcome);
       this.#options.onSettled(run, confirmed ? outcome : { kind: "lost", reason: "unconfirmed" });
     });
+  }
+
+  /** A task has one reader, and a dead letter keeps a copy. An event may have other readers: its body expires. */
+  #forgetBody({ delivery }: Run, object: string, { kind }: Outcome): void {
+    const { names, payloads } = this.#options;
+    const isTask = delivery.stream === names.tasks || delivery.stream === names.schedule;
+    if (isTask && (kind === "completed" || kind === "dead")) payloads.forget(object);
   }
 
   #lose(run: Run, reason: LostReason = "deadline"): void {

@@ -6,7 +6,7 @@ import { registerActors, type RegisteredActor } from "../actor/registry.ts";
 import type { Sender } from "../actor/context.ts";
 import type { Bus } from "../broker/bus.ts";
 import type { Connection } from "../broker/connection.ts";
-import type { Objects } from "../broker/objects.ts";
+import type { Payloads } from "../broker/payloads.ts";
 import type { Acknowledger } from "../broker/acknowledger.ts";
 import type { Provision } from "../broker/topology.ts";
 import { maxTimerMs } from "../kernel/clock.ts";
@@ -21,6 +21,7 @@ import type { DeadLetters } from "../lifecycle/dead-letter.ts";
 import { Lifecycle } from "../lifecycle/machine.ts";
 import { RetryBudget } from "../lifecycle/retry-budget.ts";
 import type { RunsStore } from "../lifecycle/runs.ts";
+import type { PayloadSettings } from "../message/limits.ts";
 import type { Names } from "../message/subjects.ts";
 import type { Results } from "../result/results.ts";
 import { Decoder } from "./decoder.ts";
@@ -53,7 +54,9 @@ export interface WorkerServices {
   acknowledger: Acknowledger;
   bus: Bus;
   sender: Sender;
-  objects: Objects;
+  payloads: Payloads;
+  /** Limits of bodies, unless an actor has its own. */
+  payload: PayloadSettings;
   runs: RunsStore;
   results: Results;
   deadLetters: DeadLetters;
@@ -181,7 +184,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   #assemble(actor: RegisteredActor, durables: Awaited<ReturnType<typeof ensureDurables>>): RunningActor {
-    const { names, connection, acknowledger, bus, sender, objects, runs, results, deadLetters, log } = this.#services;
+    const { names, connection, acknowledger, bus, sender, payloads, runs, results, deadLetters, log } = this.#services;
     const { config, instance } = actor;
     const reporter = new Reporter(this, config.name, log);
     const registry = this.#services.guards;
@@ -193,6 +196,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       runs,
       results,
       deadLetters,
+      payloads,
       bus,
       onSettled: (run, outcome) => {
         intake.ended(run);
@@ -206,8 +210,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
       config,
       actor: instance,
       middleware: this.#middleware,
-      decoder: new Decoder(names, config),
-      objects,
+      decoder: new Decoder(names, config, this.#services.payload),
+      payloads,
       runs,
       lifecycle: this.#lifecycle,
       budget: this.#budget,

@@ -162,11 +162,16 @@ describe("runActor", () => {
   });
 
   test("what a handler sends is checked as a sender's is", async () => {
+    class Tiny extends Actor<string> {
+      static override readonly config = config({ name: "tiny", payload: { maxBytes: 100 } });
+      override receive(): void {}
+    }
     class Careless extends Actor<string> {
       static override readonly config = config({ name: "careless", retry: { jitter: "none" } });
       override async receive(what: string, ctx: Context): Promise<void> {
         if (what === "shape") await ctx.tell(SendReceipt, { to: 1 as unknown as string });
-        if (what === "size") await ctx.tell("any", "x".repeat(2_000_000));
+        if (what === "size") await ctx.tell(Tiny, "x".repeat(200));
+        if (what === "large") await ctx.tell("any", "x".repeat(2_000_000));
         if (what === "lane") await ctx.tell("any", 1, { lane: "urgent" as "high" });
       }
     }
@@ -178,6 +183,9 @@ describe("runActor", () => {
     expect(await codeOf("shape")).toBe("INVALID_MESSAGE");
     expect(await codeOf("size")).toBe("PAYLOAD_TOO_LARGE");
     expect(await codeOf("lane")).toBe("INVALID_NAME");
+    // Its body would travel through the object store.
+    const { told } = await runActor(Careless, "large");
+    expect(told.map(({ body }) => String(body).length)).toEqual([2_000_000]);
   });
 
   test("what no worker would start is refused", async () => {

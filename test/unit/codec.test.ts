@@ -153,12 +153,4 @@ describe("bytes", () => {
       expect(decode(Buffer.from([0x40]), contentTypes.msgpack)).toBe(0x40);
     }
   });
-
-  test("with a __proto__ key pollute nothing", () => {
-    decode(Buffer.from('{"__proto__":{"polluted":1}}'), undefined);
-    const bytes = Buffer.from([0x81, 0xa9, ...Buffer.from("__proto__"), 0x81, 0xa8, ...Buffer.from("polluted"), 0x01]);
-    const decoded = decode(bytes, contentTypes.msgpack) as Record<string, unknown>;
-    expect(decoded["polluted"]).toBeUndefined();
-    expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
-  });
 });

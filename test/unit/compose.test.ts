@@ -1,12 +1,14 @@
 /** Compose: options of the message, then of the actor, then of the system, become one envelope. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { defaultPayload } from "../../src/message/limits.ts";
 import { Names } from "../../src/message/subjects.ts";
 import { composeEvent, composeTask } from "../../src/producer/compose.ts";
 import { resolved } from "../support/resolved.ts";
 
 const names = new Names("ns");
-const defaults = { codec: "msgpack" } as const;
+const defaults = { codec: "msgpack", payload: defaultPayload } as const;
+const sizes = { compressAboveBytes: 16_384, maxBytes: 67_108_864 };
 
 describe("a task", () => {
   test("goes to the subject of its lane, with its id as the dedup key of its actor", () => {
@@ -16,6 +18,7 @@ describe("a task", () => {
       subject: "ns.task.normal.pay.charge",
       headers: { "Nats-Msg-Id": "pay.charge|a b", "Godwit-Id": "a b" },
       codec: "msgpack",
+      ...sizes,
     });
     const { id, headers } = composeTask(names, "x", undefined, undefined, defaults);
     expect(headers).toEqual({ "Nats-Msg-Id": `x|${id}`, "Godwit-Id": id });
@@ -29,7 +32,7 @@ describe("a task", () => {
     const own = composeTask(names, "x", actor, { lane: "high", codec: "msgpack", expiresIn: "1m" }, defaults);
     expect(own).toMatchObject({ subject: "ns.task.high.x", codec: "msgpack" });
     expect(Number(own.headers["Godwit-Expires"]) - Date.now()).toBeLessThanOrEqual(60_000);
-    expect(composeTask(names, "x", undefined, {}, { codec: "json" }).codec).toBe("json");
+    expect(composeTask(names, "x", undefined, {}, { ...defaults, codec: "json" }).codec).toBe("json");
     expect(composeTask(names, "x", undefined, {}, defaults).headers["Godwit-Expires"]).toBeUndefined();
   });
 
@@ -97,6 +100,7 @@ describe("an event", () => {
         subject: "ns.event.orders.placed",
         headers: { "Nats-Msg-Id": "orders.placed|e", "Godwit-Id": "e", "X-A": "1" },
         codec: "json",
+        ...sizes,
       },
     );
   });

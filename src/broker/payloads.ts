@@ -1,0 +1,110 @@
+/**
+ * Payloads: the claim check. A body too large for a message waits in an object store, and the message carries the object's name.
+ * 1. The name is random and is no other's: a header leads to a body that its sender put there, or to nothing.
+ * 2. The object is there before the message, and outlasts it: it goes when a task is settled, else by its bucket's time to live.
+ */
+import { randomBytes } from "node:crypto";
+import { JetStreamApiError } from "@nats-io/jetstream";
+import { monotonicMs, pause, wallMs } from "../kernel/clock.ts";
+import { PayloadTooLargeError, PublishTimeoutError, toError } from "../kernel/errors.ts";
+import { header } from "../message/headers.ts";
+import type { Objects } from "./objects.ts";
+import { defaultTimeoutMs, type OutgoingMessage, type Published, type Publisher } from "./publisher.ts";
+import type { StreamReader } from "./stream-reader.ts";
+
+export interface PayloadsOptions {
+  publisher: Pick<Publisher, "publish">;
+  objects: Objects;
+  reader: Pick<StreamReader, "get">;
+  /** The bucket's time to live. */
+  maxAgeMs: number;
+  /** What is larger is not fetched. */
+  maxBytes: number;
+}
+
+const retryMs = 500;
+
+export class Payloads {
+  readonly #options: PayloadsOptions;
+
+  constructor(options: PayloadsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Sends a message that was refused for its size, its body through the object store.
+   * @throws PayloadTooLargeError where that cannot be either, and what the publisher throws.
+   */
+  async publish(message: OutgoingMessage, refusal: PayloadTooLargeError): Promise<Published> {
+    const { publisher } = this.#options;
+    const { subject, body } = message;
+    // Its headers alone are too large.
+    if (body.length === 0) throw refusal;
+    this.#checkDelay(message);
+    const name = randomBytes(18).toString("base64url");
+    await this.#put(name, subject, body, monotonicMs() + (message.timeoutMs ?? defaultTimeoutMs));
+    const headers = { ...message.headers, [header.bodyObject]: name };
+    try {
+      const published = await publisher.publish({ ...message, headers, body: new Uint8Array() });
+      if (published.duplicate) this.forget(name);
+      return published;
+    } catch (error) {
+      // Without an answer it may be stored, and need its body.
+      if (!(error instanceof PublishTimeoutError)) this.forget(name);
+      throw error;
+    }
+  }
+
+  /** A body, or `undefined` where it is gone. @throws DecodeError for one that is too large or damaged, and what NATS throws. */
+  fetch(name: string): Promise<Uint8Array | undefined> {
+    return this.#options.objects.get(name, this.#options.maxBytes);
+  }
+
+  /** True while the message itself is stored. A task whose body is gone may have been completed by another worker. */
+  async isStored(stream: string, sequence: number): Promise<boolean> {
+    return (await this.#options.reader.get(stream, sequence)) !== undefined;
+  }
+
+  /** Removes a body that nobody needs any more. Best effort: what stays expires. */
+  forget(name: string): void {
+    this.#options.objects.delete(name).catch(() => undefined);
+  }
+
+  /** Its body would be gone before its turn. */
+  #checkDelay({ subject, body, headers }: OutgoingMessage): void {
+    const { maxAgeMs } = this.#options;
+    const at = Date.parse(headers[header.schedule]?.slice("@at ".length) ?? "");
+    if (!(at - wallMs() >= maxAgeMs)) return;
+    throw new PayloadTooLargeError(
+      subject,
+      body.length,
+      0,
+      `The body for '${subject}' is too large for a message, and would be gone from the object store after ${maxAgeMs} ms, before its delay is over; send less, delay it less, or raise payload.maxAge.`,
+    );
+  }
+
+  /** Tries for as long as a publish would: the server may be on its way back. */
+  async #put(name: string, subject: string, body: Uint8Array, endMs: number): Promise<void> {
+    const { objects } = this.#options;
+    for (;;) {
+      try {
+        return await objects.put(name, body);
+      } catch (thrown) {
+        // What the server refuses it refuses again.
+        const final = thrown instanceof JetStreamApiError || objects.closed;
+        if (!final && monotonicMs() + retryMs < endMs) {
+          await pause(retryMs);
+          continue;
+        }
+        const cause = toError(thrown);
+        throw new PayloadTooLargeError(
+          subject,
+          body.length,
+          0,
+          `The body for '${subject}' is too large for a message, and the object store ${objects.bucket} did not take its ${body.length} bytes (${cause.message}); send less, or make room there.`,
+          { cause },
+        );
+      }
+    }
+  }
+}
