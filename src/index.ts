@@ -12,8 +12,9 @@ export type { BreakerConfig, ConcurrencyLimitConfig, RateLimitConfig, TimeLimitC
 export type { BreakerHandle, BreakerSettings, OnceOptions, RateLimitHandle } from "./actor/guard-handles.ts";
 export type { BreakerEvent } from "./guard/breaker.ts";
 export type { GuardReason } from "./guard/guard.ts";
+export type { PayloadConfig } from "./actor/payload-config.ts";
 export type { EventType, ForeignSubject, Subscription } from "./actor/event.ts";
-export type { SystemLimits, SystemOptions, EmbeddedOptions } from "./system/options.ts";
+export type { SystemLimits, SystemOptions, SystemPayload, EmbeddedOptions } from "./system/options.ts";
 export type { DurabilityProfile, Provision } from "./broker/topology.ts";
 export type { LogLevel } from "./observe/log.ts";
 export type { AskOptions } from "./producer/asker.ts";

@@ -39,12 +39,14 @@ export function checkJson(bytes: Uint8Array, { maxDepth, maxItems }: BodyLimits)
   return undefined;
 }
 
-/** The key itself, or an escape of one of its characters: whether it is one is then found while parsing, which is slower. */
-const suspicious = /__proto__|\\u00(?:5f|6f|7[024])/i;
+/** An escape of one of its characters. */
+const escaped = /\\u00(?:5f|6f|7[024])/i;
 
 /** @throws SyntaxError, also for a key `__proto__`. */
 export function parseJson(text: string): unknown {
-  if (!suspicious.test(text)) return JSON.parse(text);
+  // Whether it is a key is found while parsing, which is slower then. Not one expression for both: it took a quarter of the parsing.
+  const suspicious = text.includes("__proto__") || (text.includes("\\u00") && escaped.test(text));
+  if (!suspicious) return JSON.parse(text);
   return JSON.parse(text, (key, value: unknown) => {
     if (key === "__proto__") throw new SyntaxError('it has a key "__proto__"');
     return value;

@@ -12,11 +12,12 @@ import type { Payloads } from "../broker/payloads.ts";
 import type { OnPublished, OutgoingMessage, Published, Publisher } from "../broker/publisher.ts";
 import { ConfigError, PayloadTooLargeError, QueueFullError, toError } from "../kernel/errors.ts";
 import { contentTypes, encode } from "../message/codec.ts";
-import { compress, gzipEncoding } from "../message/compression.ts";
 import { header } from "../message/headers.ts";
 import { checkActorName, checkEventSubject } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
 import { FullQueue } from "./full-queue.ts";
+import { OpenSends } from "./open-sends.ts";
+import { refuseSize, squeeze } from "./squeeze.ts";
 import { composeEvent, composeTask, type Envelope, type SendDefaults } from "./compose.ts";
 
 export interface ProducerOptions {
@@ -93,6 +94,19 @@ export class Producer {
     const outcome: ManySent = { accepted: 0, duplicates: 0, failures: [] };
     const open = new OpenSends();
     const full = new FullQueue();
+    const offerClaimed = (
+      message: OutgoingMessage,
+      refusal: PayloadTooLargeError,
+      done: OnPublished,
+      fail: (thrown: unknown) => void,
+    ): void => {
+      const failed = (thrown: unknown): void => {
+        if (thrown instanceof QueueFullError) return done(thrown);
+        full.answered();
+        fail(thrown);
+      };
+      open.hold(message.body.length, this.#options.payloads.publish(message, refusal)).then(done, failed);
+    };
     let index = 0;
     const accept = (body: unknown): void => {
       const at = index++;
@@ -107,7 +121,7 @@ export class Producer {
         const offer = (message: OutgoingMessage): void => {
           const done: OnPublished = (result) => {
             if (whenFull === "wait" && result instanceof QueueFullError) return full.refused(() => offer(message));
-            if (result instanceof PayloadTooLargeError) return offerClaimed(message, result, done);
+            if (result instanceof PayloadTooLargeError) return offerClaimed(message, result, done, fail);
             full.answered();
             if (result instanceof Error) return fail(result);
             if (result.duplicate) outcome.duplicates += 1;
@@ -116,14 +130,6 @@ export class Producer {
             this.#options.onAccepted(name, envelope.id).then(() => open.leave(), fail);
           };
           publisher.send(message, done);
-        };
-        const offerClaimed = (message: OutgoingMessage, refusal: PayloadTooLargeError, done: OnPublished): void => {
-          const failed = (thrown: unknown): void => {
-            if (thrown instanceof QueueFullError) return done(thrown);
-            full.answered();
-            fail(thrown);
-          };
-          open.hold(message.body.length, this.#options.payloads.publish(message, refusal)).then(done, failed);
         };
         const send = (): void => {
           const message = this.#encode(envelope, body);
@@ -199,26 +205,6 @@ export class Producer {
   }
 }
 
-/** Compresses a body where that makes it smaller. A promise only for one that would hold up the event loop. */
-function squeeze(message: OutgoingMessage): OutgoingMessage | Promise<OutgoingMessage> {
-  const finish = (body: Uint8Array | undefined): OutgoingMessage => {
-    if (body === undefined) return message;
-    return { ...message, body, headers: { ...message.headers, [header.contentEncoding]: gzipEncoding } };
-  };
-  const packed = compress(message.body);
-  return packed instanceof Promise ? packed.then(finish) : finish(packed);
-}
-
-/** Those that receive it would refuse it too. */
-function refuseSize(subject: string, sizeBytes: number, maxBytes: number): PayloadTooLargeError {
-  return new PayloadTooLargeError(
-    subject,
-    sizeBytes,
-    maxBytes,
-    `The body for '${subject}' has ${sizeBytes} bytes and payload.maxBytes allows ${maxBytes}; send a reference to the data, or raise it here and where it is received.`,
-  );
-}
-
 /** @throws InvalidNameError, ConfigError, ActorNotFoundError. */
 export function target(actor: ActorClass | string): { name: string; config: ResolvedConfig | undefined } {
   if (typeof actor === "string") return { name: checkActorName(actor), config: undefined };
@@ -228,48 +214,4 @@ export function target(actor: ActorClass | string): { name: string; config: Reso
 
 function isIterable(value: unknown): boolean {
   return value != null && (Symbol.iterator in Object(value) || Symbol.asyncIterator in Object(value));
-}
-
-/** More than the publisher's window: those that an asynchronous schema still checks are in nobody else's count. */
-const maxOpen = 2_000;
-/** Of bodies that are in hand and not in the publisher's count. */
-const maxHeldBytes = 64 * 1_048_576;
-
-/** Counts sends under way without keeping a promise for each. */
-class OpenSends {
-  #open = 0;
-  #heldBytes = 0;
-  #wake: (() => void) | undefined;
-  #wakeForRoom: (() => void) | undefined;
-
-  /** Counts a body for as long as its promise is open. */
-  async hold<T>(bytes: number, step: Promise<T>): Promise<T> {
-    this.#heldBytes += bytes;
-    try {
-      return await step;
-    } finally {
-      this.#heldBytes -= bytes;
-      if (this.#heldBytes <= maxHeldBytes) this.#wakeForRoom?.();
-    }
-  }
-
-  enter(): void {
-    this.#open += 1;
-  }
-
-  leave(): void {
-    this.#open -= 1;
-    if (this.#open === maxOpen / 2) this.#wakeForRoom?.();
-    if (this.#open === 0) this.#wake?.();
-  }
-
-  /** Undefined while there is room for one more, else a promise for when there is. */
-  room(): Promise<void> | undefined {
-    if (this.#open < maxOpen && this.#heldBytes <= maxHeldBytes) return undefined;
-    return new Promise((resolve) => (this.#wakeForRoom = resolve));
-  }
-
-  async allDone(): Promise<void> {
-    if (this.#open > 0) await new Promise<void>((resolve) => (this.#wake = resolve));
-  }
 }

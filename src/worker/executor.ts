@@ -158,7 +158,7 @@ export class Executor {
     // Another worker that completed a task took its body away.
     if (isTask && !(await payloads.isStored(stream, sequence))) return { kind: "lost", reason: "deadline" };
     const decided = decideAgain(run.history);
-    return decided ?? this.#stretch(decideInvalid(this.#decider, "undecodable", error, run.history));
+    return decided ?? decideInvalid(this.#decider, "undecodable", error, run.history);
   }
 
   /** Reads what earlier runs left. */
