@@ -109,7 +109,7 @@ test("100,000 hostile bodies: each completes or is a dead letter with its body, 
     const { kind, body } = hostileMessage(n);
     const letter = await client.last(stage.names.dead, stage.names.deadSubject("target", stage.names.tasks, n + 1));
     if (letter === undefined) continue;
-    expect(Buffer.from(letter.data).equals(body), kind).toBe(true);
+    expect({ kind, same: Buffer.from(letter.data).equals(body) }).toEqual({ kind, same: true });
     looked.set(kind, (looked.get(kind) ?? 0) + 1);
   }
   expect([...looked.keys()].toSorted()).toEqual([

@@ -199,17 +199,22 @@ describe("a body too large for a message", () => {
     await expect.poll(() => bodies(client), patient).toEqual([]);
   });
 
-  test("of 50 MB travels", async () => {
+  test("of 50 MB travels, and its object is gone after the expiry", async () => {
     const system = await stage.connect({ payload: { compressAbove: false } });
+    const client = await stage.client();
     const body = randomBytes(50_000_000);
-    let same = false;
-    const Huge = actorOf<Uint8Array>({ name: "huge" }, (input) => {
-      same = body.equals(input);
-    });
-    const recorder = record(await system.work([Huge]));
-    await system.tell(Huge, body);
-    await recorder.until("completed");
-    expect(same).toBe(true);
+    const equal: boolean[] = [];
+    const reader = (name: string) =>
+      actorOf<Uint8Array>({ name, subscribe: ["huge"] }, (input) => void equal.push(body.equals(input)));
+    const recorder = record(await system.work([reader("a"), reader("b")]));
+    await system.publish("huge", body);
+    await recorder.until("completed", 2, 40_000);
+    expect(equal).toEqual([true, true]);
+    const name = `OBJ_${stage.names.payloadsBucket}`;
+    expect((await client.jsm.streams.info(name)).state.bytes).toBeGreaterThan(50_000_000);
+    const impatient = await stage.connect({ payload: { maxAge: "1s" } });
+    await impatient.tell("other", noise(100_000));
+    await expect.poll(async () => (await client.jsm.streams.info(name)).state.bytes, patient).toBe(0);
   });
 
   test("is gone after its expiry: its task is a dead letter that says so", async () => {

@@ -56,8 +56,8 @@ const oddJson = [
   "",
   " ",
   "0".repeat(2_000),
-  `${"[".repeat(5_000)}`,
-  `${'{"a":'.repeat(3_000)}`,
+  "[".repeat(5_000),
+  '{"a":'.repeat(3_000),
 ];
 /** The first bytes of MessagePack values, of those that declare lengths above all. */
 const tags = [
