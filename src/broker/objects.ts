@@ -2,6 +2,7 @@
  * Objects: what is too large for a message, in one object-store bucket that is made when it is first needed.
  * An object whose bytes have expired is found out before it is read: the client would wait for them for ever.
  */
+import { JetStreamApiError } from "@nats-io/jetstream";
 import { Objm, StorageType, type ObjectInfo, type ObjectStore } from "@nats-io/obj";
 import { ConnectError, DecodeError, toError } from "../kernel/errors.ts";
 import type { Connection } from "./connection.ts";
@@ -16,6 +17,8 @@ export interface ObjectsOptions {
   provision: Provision;
 }
 
+/** JetStream's own error code. */
+const streamNotFound = 10059;
 /** Between two chunks of 128 KiB. */
 const idleMs = 10_000;
 
@@ -38,7 +41,7 @@ export class Objects {
 
   /** Writes an object, over an older one of the same name. Resolves once the server has all of it. */
   async put(name: string, bytes: Uint8Array): Promise<void> {
-    await (await this.#open()).putBlob({ name }, bytes);
+    await this.#with((store) => store.putBlob({ name }, bytes));
   }
 
   /**
@@ -46,8 +49,15 @@ export class Objects {
    * @param maxBytes what is larger is not fetched.
    * @throws DecodeError for one that is larger, or damaged; ConnectError when the server falls silent.
    */
-  async get(name: string, maxBytes = Infinity): Promise<Uint8Array | undefined> {
-    const store = await this.#open();
+  get(name: string, maxBytes = Infinity): Promise<Uint8Array | undefined> {
+    return this.#with((store) => this.#get(store, name, maxBytes));
+  }
+
+  async delete(name: string): Promise<void> {
+    await this.#with((store) => store.delete(name));
+  }
+
+  async #get(store: ObjectStore, name: string, maxBytes: number): Promise<Uint8Array | undefined> {
     const info = await store.info(name);
     // A link leads elsewhere, and Godwit makes none.
     if (info === null || info.deleted || info.options?.link !== undefined) return undefined;
@@ -63,8 +73,16 @@ export class Objects {
     return read(name, object.data, info.size);
   }
 
-  async delete(name: string): Promise<void> {
-    await (await this.#open()).delete(name);
+  /** A bucket that somebody deleted is made again: what it held is gone. */
+  async #with<T>(call: (store: ObjectStore) => Promise<T>): Promise<T> {
+    const store = await this.#open();
+    try {
+      return await call(store);
+    } catch (error) {
+      if (!(error instanceof JetStreamApiError) || error.code !== streamNotFound) throw error;
+      this.#store = undefined;
+      return call(await this.#open());
+    }
   }
 
   /** Chunks are older than the entry that tells of them, and so expire before it. */
@@ -93,8 +111,11 @@ export class Objects {
     });
     // One that was there keeps its time to live, and this system may have been given another.
     const { config } = (await store.status()).streamInfo;
-    if (provision === "create" && config.max_age !== ttl)
-      await connection.jsm.streams.update(config.name, { ...config, max_age: ttl });
+    if (provision === "create" && config.max_age !== ttl) {
+      // The server refuses a window that is longer.
+      const duplicate_window = Math.min(config.duplicate_window, ttl);
+      await connection.jsm.streams.update(config.name, { ...config, max_age: ttl, duplicate_window });
+    }
     return store;
   }
 }

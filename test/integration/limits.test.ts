@@ -59,7 +59,10 @@ describe("one actor's full queue", () => {
   });
 
   test("names the limit that was reached", async () => {
-    const system = await stage.connect({ limits: { maxPerActor: 2, maxBytes: 50_000 } });
+    const system = await stage.connect({
+      limits: { maxPerActor: 2, maxBytes: 50_000 },
+      payload: { compressAbove: false },
+    });
     await system.tellMany("busy", upTo(2));
     await expect(system.tell("busy", 3)).rejects.toMatchObject({
       limit: { messages: 2 },

@@ -232,6 +232,20 @@ describe("a body too large for a message", () => {
     expect(Object.fromEntries(shown.headers)["Godwit-Body-Object"]).toHaveLength(1);
   });
 
+  test("whose bucket somebody deleted is gone; the bucket is made again for others", async () => {
+    const system = await stage.connect();
+    const client = await stage.client();
+    const Large = actorOf<string>({ name: "large", concurrency: 1 }, () => {});
+    await system.tell(Large, noise(100_000), { id: "gone" });
+    await client.jsm.streams.delete(`OBJ_${stage.names.payloadsBucket}`);
+    const recorder = record(await system.work([Large]));
+    const [dead] = await recorder.until("dead");
+    expect(dead?.data).toMatchObject({ id: "gone", reason: "undecodable" });
+    await client.jsm.streams.delete(`OBJ_${stage.names.payloadsBucket}`);
+    await system.tell(Large, noise(100_000));
+    await recorder.until("completed");
+  });
+
   test("is refused where it would be gone before its delay is over, and beyond payload.maxBytes; nothing is stored", async () => {
     const system = await stage.connect({ payload: { maxAge: "1h", maxBytes: 500_000 } });
     const client = await stage.client();
