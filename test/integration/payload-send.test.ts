@@ -232,6 +232,26 @@ describe("a body too large for a message", () => {
     expect(Object.fromEntries(shown.headers)["Godwit-Body-Object"]).toHaveLength(1);
   });
 
+  test("whose bytes are gone, or others, though its entry is there, is a dead letter too", async () => {
+    const system = await stage.connect({ payload: { compressAbove: false } });
+    const client = await stage.client();
+    const stream = `OBJ_${stage.names.payloadsBucket}`;
+    const Large = actorOf<string>({ name: "large", concurrency: 1 }, () => {});
+    await system.tell(Large, "x".repeat(100_000));
+    await client.jsm.streams.purge(stream, { filter: `$O.${stage.names.payloadsBucket}.C.>` });
+    await system.tell(Large, "x".repeat(100_000));
+    const [chunks = ""] = await bodies(client);
+    await client.jsm.streams.purge(stream, { filter: chunks });
+    await client.publish(chunks, "y".repeat(50_005));
+    await client.publish(chunks, "y".repeat(50_000));
+    const recorder = record(await system.work([Large]));
+    const dead = await recorder.until("dead", 2);
+    expect(dead.map(({ data }) => data.error.message)).toEqual([
+      expect.stringMatching(/^The body, the object \S+, is gone from the object store: /),
+      expect.stringMatching(/^The body, the object \S+, is damaged; send it again\.$/),
+    ]);
+  });
+
   test("whose bucket somebody deleted is gone; the bucket is made again for others", async () => {
     const system = await stage.connect();
     const client = await stage.client();
