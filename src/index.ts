@@ -55,6 +55,7 @@ export {
   TaskFailedError,
   ActorNotFoundError,
   ActorStartError,
+  TimeLimitError,
   ClosedError,
   NotFoundError,
   InUseError,

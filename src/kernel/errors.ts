@@ -203,6 +203,21 @@ export class ActorStartError extends GodwitError {
   }
 }
 
+/** The handler ran past its actor's hard time limit: the attempt has failed. */
+export class TimeLimitError extends GodwitError {
+  readonly actor: string;
+  readonly limitMs: number;
+
+  constructor(actor: string, limitMs: number) {
+    super(
+      "TIME_LIMIT",
+      `The handler of ${actor} did not end within its hard time limit of ${limitMs} ms; let it heed ctx.signal, or raise timeLimit.hard.`,
+    );
+    this.actor = actor;
+    this.limitMs = limitMs;
+  }
+}
+
 /** The thing was stopped or closed and takes no more work. */
 export class ClosedError extends GodwitError {
   constructor(what: string) {

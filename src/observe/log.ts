@@ -37,6 +37,15 @@ export function logWorker(worker: Worker, log: Logger): void {
     if (state === "open") log.warn(what, "the circuit is open");
     else log.info(what, state === "closed" ? "the circuit is closed" : "the circuit is half-open: probing");
   });
+  worker.on("overdue", (e) =>
+    log.warn({ ...fields(e), limitMs: e.limitMs }, "past its hard time limit, and its handler has not ended"),
+  );
+  worker.on("abandoned", (e) =>
+    log.error(
+      { ...fields(e), ms: Math.round(e.ms) },
+      'its handler was abandoned and may run on for ever; let it heed ctx.signal, or set isolate: "thread"',
+    ),
+  );
   worker.on("problem", (e) => log.error({ actor: e.actor, error: brief(e.error) }, "problem"));
 }
 

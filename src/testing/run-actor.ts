@@ -7,7 +7,7 @@ import type { ActorClass, ActorInput, ActorOutput, Agreeing, AnyActor } from "..
 import type { ResolvedConfig } from "../actor/config.ts";
 import type { EventInput, EventType, ForeignSubject } from "../actor/event.ts";
 import { registerActors } from "../actor/registry.ts";
-import { monotonicMs, wallMs } from "../kernel/clock.ts";
+import { maxTimerMs, monotonicMs, wallMs } from "../kernel/clock.ts";
 import type { Duration } from "../kernel/duration.ts";
 import { ConfigError, toError } from "../kernel/errors.ts";
 import { silentLogger, type Logger } from "../kernel/logger.ts";
@@ -250,7 +250,14 @@ async function execute({ config, instance, names, delivery, options }: Execution
         }
       },
     },
-    reporter: { started: () => undefined, stalled: () => undefined, problem: (error) => problems.push(error) },
+    reporter: {
+      started: () => undefined,
+      stalled: () => undefined,
+      overdueBy: () => undefined,
+      abandonedAt: () => undefined,
+      lateEnd: () => undefined,
+      problem: (error) => problems.push(error),
+    },
     ...(options.random && { random: options.random }),
     onFree: () => undefined,
   });
@@ -260,9 +267,12 @@ async function execute({ config, instance, names, delivery, options }: Execution
   };
   if (options.stop?.aborted) stop();
   options.stop?.addEventListener("abort", stop, { once: true });
+  // A time limit holds no process, and there may be nothing else that does.
+  const holding = setInterval(() => undefined, maxTimerMs);
   try {
     await executor.execute(run);
   } finally {
+    clearInterval(holding);
     options.stop?.removeEventListener("abort", stop);
   }
   // Nothing that the executor needs can be away here, so this is a bug of ours and not an outcome.

@@ -48,6 +48,10 @@ export interface WorkerEvents {
   /** An earlier run of this message died with its worker. */
   stalled: [MessageRef & { stalls: number }];
   progress: [MessageRef & { value: unknown }];
+  /** The hard time limit has passed, and its handler has not ended. `limitMs`: which. */
+  overdue: [MessageRef & { limitMs: number }];
+  /** An overdue handler was given up: its slot is free, its message is settled as failed, and it may run on beside the next attempt. */
+  abandoned: [MessageRef & { ms: number }];
   /** A result could not be stored although the handler returned; the message was settled as completed. */
   resultLost: [MessageRef & { error: Error }];
   /** A circuit of this process opened, is probed by this process, closed, or is shared with the fleet no longer or again. */

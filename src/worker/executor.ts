@@ -10,6 +10,7 @@ import { monotonicMs, wallMs } from "../kernel/clock.ts";
 import type { Handler } from "../guard/guard.ts";
 import type { Guards } from "../guard/guards.ts";
 import { DecodeError, toError } from "../kernel/errors.ts";
+import { TimeLimit } from "../guard/time-limit.ts";
 import type { Lifecycle } from "../lifecycle/machine.ts";
 import type { RetryBudget } from "../lifecycle/retry-budget.ts";
 import { historyOf, type RunsStore } from "../lifecycle/runs.ts";
@@ -50,7 +51,9 @@ export interface ExecutorOptions {
   /** Undefined where the config has none. */
   guards?: Guards | undefined;
   settler: Pick<Settler, "settle">;
-  reporter: Pick<Reporter, "started" | "stalled" | "problem">;
+  /** The actor keeps its time limits itself, as one in a thread does. */
+  ownLimits?: boolean;
+  reporter: Pick<Reporter, "started" | "stalled" | "problem" | "overdueBy" | "abandonedAt" | "lateEnd">;
   /** In [0, 1), for delays. Default `Math.random`. */
   random?: () => number;
   /** The run's slot is free. */
@@ -66,7 +69,8 @@ export class Executor {
     this.#options = options;
     const { config, lifecycle, budget, random = Math.random } = options;
     this.#decider = { config, lifecycle, random, stretch: () => budget.retry(monotonicMs()) };
-    const handler = compose(options.actor, options.middleware);
+    // Inside the guards: a breaker has to hear of a handler that hangs.
+    const handler = limit(compose(options.actor, options.middleware), options);
     this.#receive = options.guards?.around(handler) ?? handler;
   }
 
@@ -104,6 +108,8 @@ export class Executor {
         } catch (thrown) {
           result = { ok: false, error: toError(thrown) };
         }
+        // The attempt has failed, but its handler still runs, and a second one must not overlap it.
+        if (run.overdue !== undefined) await run.overdue.over;
         outcome = this.#decide(run, result);
       }
       end = outcome;
@@ -208,7 +214,7 @@ export class Executor {
 
   #begin(run: Run): void {
     const { config, budget, reporter } = this.#options;
-    run.begin(config.softLimitMs);
+    run.begin(this.#options.ownLimits === true ? undefined : config.softLimitMs);
     budget.run(run.beganMs);
     reporter.started(run);
   }
@@ -225,4 +231,20 @@ function compose(actor: AnyActor, middleware: readonly Middleware[]): (input: un
     (next, layer) => (input, ctx) => layer(input, ctx, async (passed) => next(passed, ctx)),
     receive,
   );
+}
+
+/** The handler within its actor's hard time limit; as it is where there is none. */
+function limit(handler: Handler, { config, reporter, ownLimits }: ExecutorOptions): Handler {
+  const { name, hardLimitMs, abandonAfterMs } = config;
+  if (ownLimits === true || hardLimitMs === undefined || abandonAfterMs === undefined) return handler;
+  const timeLimit = new TimeLimit<Run>({
+    actor: name,
+    hardMs: hardLimitMs,
+    abandonAfterMs,
+    onOverdue: (run) => reporter.overdueBy(run, hardLimitMs),
+    onAbandoned: (run) => reporter.abandonedAt(run, monotonicMs() - run.beganMs),
+    onLateEnd: () => reporter.lateEnd(),
+  });
+  // Whatever wraps a handler hands on the context that it was given, which is the run.
+  return (input, ctx) => timeLimit.within(ctx as Run, () => handler(input, ctx));
 }

@@ -160,6 +160,11 @@ export class Intake {
     await Promise.all(held.map((run) => this.#giveUp(run, { kind: "interrupted" })));
     await this.#idle(grace);
     for (const run of [...this.#runs].filter((one) => one.open)) {
+      // Its attempt has failed already; only its handler's end is waited for.
+      if (run.overdue !== undefined) {
+        run.overdue.letGo();
+        continue;
+      }
       run.abort(new Error("the worker stops"));
       void this.#giveUp(run, { kind: "interrupted" });
     }

@@ -12,6 +12,11 @@ export type OutcomeCounts = Record<Outcome["kind"], number>;
 
 export class Reporter {
   readonly counts: OutcomeCounts = { completed: 0, retry: 0, deferred: 0, interrupted: 0, dead: 0, lost: 0 };
+  /** How many handlers have passed the hard time limit, and how many of them were abandoned. */
+  overdue = 0;
+  abandoned = 0;
+  /** Of the abandoned ones, those that still run as far as anyone knows. */
+  adrift = 0;
   readonly #emitter: EventEmitter<WorkerEvents>;
   readonly #actor: string;
   readonly #log: Logger;
@@ -32,6 +37,22 @@ export class Reporter {
 
   progress(run: Run, value: unknown): void {
     if (this.#heard("progress")) this.#emit("progress", { ...run.ref, value });
+  }
+
+  overdueBy(run: Run, limitMs: number): void {
+    this.overdue += 1;
+    if (this.#heard("overdue")) this.#emit("overdue", { ...run.ref, limitMs });
+  }
+
+  abandonedAt(run: Run, ms: number): void {
+    this.abandoned += 1;
+    this.adrift += 1;
+    if (this.#heard("abandoned")) this.#emit("abandoned", { ...run.ref, ms });
+  }
+
+  /** An abandoned handler has ended after all. */
+  lateEnd(): void {
+    this.adrift -= 1;
   }
 
   resultLost(run: Run, error: Error): void {

@@ -6,6 +6,7 @@ import type { EventType } from "../actor/event.ts";
 import type { BreakerHandle, BreakerSettings, OnceOptions, RateLimitHandle } from "../actor/guard-handles.ts";
 import type { AnyDelivery } from "../broker/delivery.ts";
 import { maxTimerMs, monotonicMs, wallMs } from "../kernel/clock.ts";
+import type { Overdue } from "../guard/time-limit.ts";
 import type { Logger } from "../kernel/logger.ts";
 import { header, messageId, traceHeaders, type HeaderFields, type ReceivedHeaders } from "../message/headers.ts";
 import { idText } from "../message/names.ts";
@@ -54,6 +55,8 @@ export class Run implements Context {
   bodyObject: string | undefined;
   /** Its guards have let it pass, and are to be told when it is over. */
   entered = false;
+  /** Its attempt has failed, and its handler still runs. */
+  overdue: Overdue | undefined;
   /** A `started` of this delivery stands in the runs record. */
   noted = false;
   readonly #services: RunServices;

@@ -68,9 +68,14 @@ export interface WorkerServices {
 }
 
 export interface WorkerStats {
-  actors: Record<string, OutcomeCounts & { inHand: number }>;
+  /** `overdue`: handlers that passed the hard time limit. `abandoned`: those of them that were given up. */
+  actors: Record<string, OutcomeCounts & { inHand: number; overdue: number; abandoned: number }>;
   /** How often the failure lifecycle was entered; 0 while every message succeeds at once. */
   lifecycleEntries: number;
+  /** False while there is a reason to replace the process. */
+  healthy: boolean;
+  /** One sentence for each. */
+  unhealthyReasons: string[];
 }
 
 interface RunningActor extends RegisteredActor {
@@ -116,9 +121,21 @@ export class Worker extends EventEmitter<WorkerEvents> {
   get stats(): WorkerStats {
     const actors: WorkerStats["actors"] = {};
     for (const { config, intake, reporter } of this.#running) {
-      actors[config.name] = { ...reporter.counts, inHand: intake.inHand };
+      const { counts, overdue, abandoned } = reporter;
+      actors[config.name] = { ...counts, inHand: intake.inHand, overdue, abandoned };
     }
-    return { actors, lifecycleEntries: this.#lifecycle.entries };
+    const unhealthyReasons = this.#unhealthyReasons();
+    const healthy = unhealthyReasons.length === 0;
+    return { actors, lifecycleEntries: this.#lifecycle.entries, healthy, unhealthyReasons };
+  }
+
+  #unhealthyReasons(): string[] {
+    return this.#running
+      .filter(({ reporter }) => reporter.adrift > 0)
+      .map(
+        ({ config, reporter }) =>
+          `abandoned handlers of ${config.name} still run: ${reporter.adrift}; only the end of the process ends them`,
+      );
   }
 
   /**

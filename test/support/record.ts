@@ -14,6 +14,8 @@ const eventNames: EventName[] = [
   "lost",
   "stalled",
   "progress",
+  "overdue",
+  "abandoned",
   "resultLost",
   "problem",
 ];
