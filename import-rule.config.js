@@ -39,6 +39,7 @@ const notPublic = ["admin", "cli", "testing"];
 const fences = {
   "@nats-io": ["broker"],
   opossum: ["guard"],
+  piscina: ["guard"],
   xstate: ["lifecycle", "fleet"],
   msgpackr: ["message"],
   pino: ["observe"],

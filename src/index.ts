@@ -56,6 +56,7 @@ export {
   ActorNotFoundError,
   ActorStartError,
   TimeLimitError,
+  ThreadError,
   ClosedError,
   NotFoundError,
   InUseError,

@@ -1,4 +1,5 @@
 /** An actor's config: what users write, checked and resolved once, frozen, with every default in one place. */
+import { availableParallelism } from "node:os";
 import * as z from "zod";
 import type { Duration } from "../kernel/duration.ts";
 import { ConfigError } from "../kernel/errors.ts";
@@ -53,7 +54,7 @@ export interface ActorConfig<S extends Schema | undefined = Schema | undefined> 
   name: string;
   /** Schema of the input. A message that does not fit is a dead letter at once. */
   input?: S;
-  /** Handlers that run at once in one worker, at most. Default 10. */
+  /** Handlers that run at once in one worker, at most. Default 10; in threads, as many as the host has processors. */
   concurrency?: number;
   /** Visibility timeout; extended while `receive` runs. At least 1 s. Default 30 s. */
   ackWait?: Duration;
@@ -151,7 +152,7 @@ const count = z.int({ message: "must be a whole number" }).min(1, "must be at le
 const shape = z.strictObject({
   name: z.unknown(),
   input: schemaLike.optional(),
-  concurrency: count.max(10_000, "must be at most 10000").default(10),
+  concurrency: count.max(10_000, "must be at most 10000").optional(),
   ackWait: durationMs(1_000).default(30_000),
   timeLimit: timeLimitShape.default({}),
   breaker: breakerShape.optional(),
@@ -220,7 +221,7 @@ export function resolveConfig(definition: unknown, owner: string): ResolvedConfi
   return Object.freeze({
     name,
     input: given.input,
-    concurrency: given.concurrency,
+    concurrency: given.concurrency ?? (given.isolate === undefined ? 10 : availableParallelism()),
     ackWaitMs: given.ackWait,
     softLimitMs: given.timeLimit.soft,
     hardLimitMs: given.timeLimit.hard,

@@ -218,6 +218,16 @@ export class TimeLimitError extends GodwitError {
   }
 }
 
+/** A thread in which an isolated actor ran has ended by itself: the attempt has failed. */
+export class ThreadError extends GodwitError {
+  readonly actor: string;
+
+  constructor(actor: string, why: string, options?: { cause?: unknown }) {
+    super("THREAD_ENDED", `A thread of the isolated actor ${actor} has ended, and is replaced: ${why}.`, options);
+    this.actor = actor;
+  }
+}
+
 /** The thing was stopped or closed and takes no more work. */
 export class ClosedError extends GodwitError {
   constructor(what: string) {

@@ -1,7 +1,7 @@
 /** Worker: runs actors in this process until it is stopped. */
 import { EventEmitter } from "node:events";
 import * as z from "zod";
-import type { ActorSource } from "../actor/actor-class.ts";
+import type { ActorSource, AnyActor } from "../actor/actor-class.ts";
 import { registerActors, type RegisteredActor } from "../actor/registry.ts";
 import type { Sender } from "../actor/context.ts";
 import type { Bus } from "../broker/bus.ts";
@@ -13,6 +13,7 @@ import { maxTimerMs } from "../kernel/clock.ts";
 import { ActorStartError, ClosedError, toError } from "../kernel/errors.ts";
 import type { Duration } from "../kernel/duration.ts";
 import { toMs } from "../kernel/duration.ts";
+import { IsolatedActor } from "../guard/isolation/isolated-actor.ts";
 import type { Guards } from "../guard/guards.ts";
 import type { GuardRegistry } from "../guard/registry.ts";
 import type { Logger } from "../kernel/logger.ts";
@@ -31,6 +32,7 @@ import { Executor, type Middleware } from "./executor.ts";
 import { Intake } from "./intake.ts";
 import { ArrivalClock } from "./arrival-clock.ts";
 import { Reporter, type OutcomeCounts } from "./reporter.ts";
+import type { Run } from "./run.ts";
 import { Settler } from "./settle.ts";
 import { Slots } from "./slots.ts";
 import type { Suspects } from "./suspects.ts";
@@ -160,17 +162,21 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   async #startActors(): Promise<void> {
-    const { connection, names, provision } = this.#services;
+    const { connection, names, provision, log } = this.#services;
     for (const actor of this.#actors) {
       if (this.#stopped !== undefined) return;
-      const durables = await ensureDurables(connection, names, actor.config, provision);
+      const { config } = actor;
+      const durables = await ensureDurables(connection, names, config, provision);
+      const reporter = new Reporter(this, config.name, log);
+      const instance = config.isolate === undefined ? actor.instance : isolated(actor, reporter);
       try {
-        await actor.instance.start();
+        await instance.start();
       } catch (thrown) {
-        throw new ActorStartError(actor.config.name, toError(thrown));
+        // Threads say themselves what was wrong.
+        throw config.isolate === undefined ? new ActorStartError(config.name, toError(thrown)) : thrown;
       }
-      this.#started.push(actor);
-      this.#running.push(this.#assemble(actor, durables));
+      this.#started.push({ config, instance });
+      this.#running.push(this.#assemble({ config, instance }, durables, reporter));
     }
   }
 
@@ -200,10 +206,13 @@ export class Worker extends EventEmitter<WorkerEvents> {
     }
   }
 
-  #assemble(actor: RegisteredActor, durables: Awaited<ReturnType<typeof ensureDurables>>): RunningActor {
+  #assemble(
+    actor: RegisteredActor,
+    durables: Awaited<ReturnType<typeof ensureDurables>>,
+    reporter: Reporter,
+  ): RunningActor {
     const { names, connection, acknowledger, bus, sender, payloads, runs, results, deadLetters, log } = this.#services;
     const { config, instance } = actor;
-    const reporter = new Reporter(this, config.name, log);
     const registry = this.#services.guards;
     const guards = registry.guardsOf(config, (error) => reporter.problem(error));
     const settler = new Settler({
@@ -234,6 +243,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       budget: this.#budget,
       suspects: this.#services.suspects,
       guards,
+      ownLimits: config.isolate !== undefined,
       settler,
       reporter,
       onFree: () => intake.freed(),
@@ -272,4 +282,14 @@ export class Worker extends EventEmitter<WorkerEvents> {
       if (intake !== own) intake.replenish();
     }
   }
+}
+
+/** An actor whose handler runs in threads. */
+function isolated({ config, instance }: RegisteredActor, reporter: Reporter): AnyActor {
+  return new IsolatedActor<Run>({
+    config,
+    instance,
+    onOverdue: (run) => reporter.overdueBy(run, config.hardLimitMs ?? 0),
+    onProblem: (error) => reporter.problem(error),
+  });
 }

@@ -1,0 +1,141 @@
+/**
+ * Isolated actor: stands for an actor whose handler runs in threads of their own, one run at a time in each.
+ * 1. The hard limit ends the thread, whatever it does: the attempt has failed at once, and other threads go on.
+ * 2. A thread that dies is a failed attempt. It is replaced.
+ * 3. The limits count from the handler's beginning: the time that a thread takes to start is not the handler's.
+ */
+import { MessageChannel } from "node:worker_threads";
+import type { AnyActor } from "../../actor/actor-class.ts";
+import type { ResolvedConfig } from "../../actor/config.ts";
+import type { Context } from "../../actor/context.ts";
+import { maxTimerMs } from "../../kernel/clock.ts";
+import { ThreadError, TimeLimitError, toError } from "../../kernel/errors.ts";
+import { Line } from "./line.ts";
+import type { ThreadSide, WorkerSide } from "./protocol.ts";
+import { factsOf, serveContext } from "./serve-context.ts";
+import { Threads } from "./threads.ts";
+import { writeError } from "./wire-error.ts";
+
+/** A run as its isolation sees it. */
+export interface IsolatedRun extends Context {
+  abort(reason: Error): void;
+}
+
+export interface IsolationOptions<Run extends IsolatedRun> {
+  config: ResolvedConfig;
+  /** For `onDead`, which runs in the worker's own thread. */
+  instance: AnyActor;
+  /** The hard limit has passed, and its thread is ended. */
+  onOverdue: (run: Run) => void;
+  /** A thread died that had nothing to do. */
+  onProblem: (error: Error) => void;
+}
+
+export class IsolatedActor<Run extends IsolatedRun> implements AnyActor {
+  readonly #options: IsolationOptions<Run>;
+  #threads: Threads | undefined;
+  #started: Promise<void> | undefined;
+
+  constructor(options: IsolationOptions<Run>) {
+    this.#options = options;
+  }
+
+  /** Makes one thread ready, to know that they can be. @throws ConfigError, ActorStartError. */
+  async start(): Promise<void> {
+    const { config, onProblem } = this.#options;
+    const threads = new Threads(config, onProblem);
+    try {
+      await threads.prepare();
+      this.#threads = threads;
+    } catch (thrown) {
+      await threads.stop();
+      throw thrown;
+    }
+  }
+
+  async receive(input: never, ctx: never): Promise<unknown> {
+    return this.#run(input, ctx);
+  }
+
+  async #run(input: unknown, run: Run): Promise<unknown> {
+    const kill = new AbortController();
+    const limits = this.#limits(run, kill);
+    try {
+      return await this.#inThread(input, run, kill.signal, () => limits.start());
+    } catch (thrown) {
+      throw kill.signal.aborted ? toError(kill.signal.reason) : thrown;
+    } finally {
+      limits.end();
+    }
+  }
+
+  #limits(run: Run, kill: AbortController): { start(): void; end(): void } {
+    const { onOverdue } = this.#options;
+    const { name, softLimitMs, hardLimitMs } = this.#options.config;
+    const timers: NodeJS.Timeout[] = [];
+    const after = (ms: number, act: () => void): number => timers.push(setTimeout(act, Math.min(ms, maxTimerMs)));
+    return {
+      start(): void {
+        if (softLimitMs !== undefined) {
+          after(softLimitMs, () => run.abort(new Error(`the soft time limit of ${softLimitMs} ms has passed`)));
+        }
+        if (hardLimitMs === undefined) return;
+        after(hardLimitMs, () => {
+          const error = new TimeLimitError(name, hardLimitMs);
+          kill.abort(error);
+          run.abort(error);
+          onOverdue(run);
+        });
+      },
+      end: () => timers.forEach((timer) => clearTimeout(timer)),
+    };
+  }
+
+  /** What the handler gives in a thread. Settles when that is free again, or dead. */
+  async #inThread(input: unknown, run: Run, killed: AbortSignal, begun: () => void): Promise<unknown> {
+    const { name } = this.#options.config;
+    if (this.#threads === undefined) throw new ThreadError(name, "its worker has stopped");
+    const { port1, port2 } = new MessageChannel();
+    const bell = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    const offered = serveContext(run, () => line, begun);
+    const line: Line<WorkerSide, ThreadSide> = new Line<WorkerSide, ThreadSide>(port1, offered, bell);
+    const served = this.#threads.run(port2, bell, killed);
+    const died = served.then(() => {
+      throw new ThreadError(name, "it ended the run without an answer");
+    });
+    const answered = line.call("receive", factsOf(run), input).catch(async (thrown: unknown) => {
+      // Closed from over there: why is about to be known.
+      if (line.closed) await died;
+      throw thrown;
+    });
+    const abort = (): void => line.send("abort", writeError(run.signal.reason));
+    if (run.signal.aborted) abort();
+    run.signal.addEventListener("abort", abort, { once: true });
+    try {
+      return await Promise.race([answered, died]);
+    } finally {
+      run.signal.removeEventListener("abort", abort);
+      line.close();
+      await served.catch(() => undefined);
+    }
+  }
+
+  /** In the worker's own thread: the handler's may be gone. The instance there is started when it is first needed. */
+  async onDead(input: never, error: Error, ctx: never): Promise<void> {
+    const { instance } = this.#options;
+    this.#started ??= instance.start().catch((thrown: unknown) => {
+      this.#started = undefined;
+      throw thrown;
+    });
+    await this.#started;
+    await instance.onDead(input, error, ctx);
+  }
+
+  /** Ends all threads, busy ones too. */
+  async stop(): Promise<void> {
+    const threads = this.#threads;
+    this.#threads = undefined;
+    await threads?.stop();
+    if (this.#started !== undefined) await this.#options.instance.stop();
+  }
+}

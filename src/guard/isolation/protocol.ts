@@ -1,0 +1,82 @@
+/** Protocol: what the worker and a thread of an isolated actor say to each other. */
+import type { MessagePort } from "node:worker_threads";
+import type { PublishOptions, Sent, TellOptions } from "../../actor/context.ts";
+import type { BreakerSettings, OnceOptions } from "../../actor/guard-handles.ts";
+import type { Duration } from "../../kernel/duration.ts";
+import type { WireError } from "./wire-error.ts";
+
+/** What a thread is told when it is made. */
+export interface ThreadSetup {
+  /** The module that exports the actor's class, as a URL. */
+  module: string;
+  /** The name in its config. */
+  actor: string;
+  /** Modules may be TypeScript. */
+  typescript: boolean;
+}
+
+/** What a thread is given to do: make its actor ready, or serve one run over this port until that is over. */
+export type ThreadTask = { kind: "prepare" } | { kind: "run"; port: MessagePort; bell: Int32Array };
+
+/** What a thread says of itself once its actor is ready: over this port it is asked to stop. */
+export interface ThreadReady {
+  kind: "godwit.thread-ready";
+  port: MessagePort;
+}
+
+/** What of a message crosses as it is. */
+export interface RunFacts {
+  id: string;
+  actor: string;
+  attempt: number;
+  deliveries: number;
+  headers: [name: string, values: string[]][];
+  storedAtMs: number;
+}
+
+/** What a sender knows of the actor that it names by its class. Its schema has been applied. */
+export interface Target {
+  name: string;
+  /** Undefined where it was named by a string. */
+  config:
+    | { lane: string; codec: string | undefined; expiresIn: number | undefined; resultTtl: number | undefined }
+    | undefined;
+}
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+/** What the thread offers for one run. */
+export interface ThreadSide {
+  receive(facts: RunFacts, input: unknown): Promise<unknown>;
+  abort(reason: WireError): void;
+  /** Calls a function of the handler's that it passed to `once` or `fire`. */
+  invoke(fn: number): Promise<unknown>;
+}
+
+/** What the worker offers for one run: the context's methods. */
+export interface WorkerSide {
+  /** The handler begins now. */
+  begun(): void;
+  progress(value: unknown): void;
+  log(
+    level: LogLevel,
+    bindings: Record<string, unknown>[],
+    fields: object | undefined,
+    message: string | undefined,
+  ): void;
+  tell(target: Target, body: unknown, options: TellOptions | undefined): Promise<Sent>;
+  publish(subject: string, body: unknown, options: PublishOptions | undefined): Promise<Sent>;
+  once(key: string, fn: number, options: OnceOptions | undefined): Promise<unknown>;
+  /** Whether it is open. */
+  breaker(name: string, settings: BreakerSettings | undefined): boolean;
+  fire(name: string, settings: BreakerSettings | undefined, fn: number, fallback: number | undefined): Promise<void>;
+  rateLimit(name: string): void;
+  penalize(name: string, delay: Duration): Promise<void>;
+}
+
+/** What the thread offers for as long as it lives. */
+export interface ThreadControl {
+  /** Answers where its event loop turns. */
+  ping(): void;
+  stop(): Promise<void>;
+}
