@@ -22,6 +22,7 @@ export type { ManyOptions, ManySent } from "./producer/producer.ts";
 export type { Outcome } from "./result/results.ts";
 export type { Middleware } from "./worker/executor.ts";
 export type { DeferReason, LostReason, MessageRef, WorkerEvents } from "./worker/events.ts";
+export type { Blocked } from "./worker/loop-watch.ts";
 export type { OutcomeCounts } from "./worker/reporter.ts";
 export type { Worker, WorkerStats, WorkOptions } from "./worker/worker.ts";
 export type { DeadInfo, DeadMessage, HeaderList } from "./lifecycle/dead-letter.ts";

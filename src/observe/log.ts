@@ -46,6 +46,12 @@ export function logWorker(worker: Worker, log: Logger): void {
       'its handler was abandoned and may run on for ever; let it heed ctx.signal, or set isolate: "thread"',
     ),
   );
+  worker.on("blocked", (e) =>
+    log.warn(
+      { actors: e.actors, certain: e.certain, ms: Math.round(e.ms), cpuMs: Math.round(e.cpuMs) },
+      'the event loop stood still, and every other handler with it; give the actor isolate: "thread", or shorter steps',
+    ),
+  );
   worker.on("problem", (e) => log.error({ actor: e.actor, error: brief(e.error) }, "problem"));
 }
 

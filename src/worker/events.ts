@@ -2,6 +2,7 @@
 import type { BreakerEvent } from "../guard/breaker.ts";
 import type { GuardReason } from "../guard/guard.ts";
 import type { DeadReason } from "../message/failure.ts";
+import type { Blocked } from "./loop-watch.ts";
 
 /** Which message an event is about. */
 export interface MessageRef {
@@ -56,6 +57,8 @@ export interface WorkerEvents {
   resultLost: [MessageRef & { error: Error }];
   /** A circuit of this process opened, is probed by this process, closed, or is shared with the fleet no longer or again. */
   breaker: [BreakerEvent];
+  /** The event loop of the process stood still for longer than `blockedAfter`; meanwhile nothing else ran. */
+  blocked: [Blocked];
   /** Something that no message can be blamed for, such as a durable that is gone. */
   problem: [{ actor: string; error: Error }];
 }

@@ -35,6 +35,8 @@ import type { Settler } from "./settle.ts";
 export type Middleware = (input: unknown, ctx: Context, next: (input: unknown) => Promise<unknown>) => unknown;
 
 const unavailableMs = 1_000;
+/** A handler that returns its promise sooner is not worth a word. */
+const worthNotingMs = 10;
 
 export interface ExecutorOptions {
   names: Names;
@@ -56,6 +58,8 @@ export interface ExecutorOptions {
   reporter: Pick<Reporter, "started" | "stalled" | "problem" | "overdueBy" | "abandonedAt" | "lateEnd">;
   /** In [0, 1), for delays. Default `Math.random`. */
   random?: () => number;
+  /** A handler has held the event loop for so long before its first `await`. */
+  onHeld?: (ms: number) => void;
   /** The run's slot is free. */
   onFree: () => void;
 }
@@ -104,7 +108,10 @@ export class Executor {
         this.#begin(run);
         let result: RunResult;
         try {
-          result = { ok: true, value: await this.#receive(input, run) };
+          const handled = this.#receive(input, run);
+          const heldMs = monotonicMs() - run.beganMs;
+          if (heldMs > worthNotingMs) this.#options.onHeld?.(heldMs);
+          result = { ok: true, value: await handled };
         } catch (thrown) {
           result = { ok: false, error: toError(thrown) };
         }

@@ -107,6 +107,14 @@ export class Intake {
     return this.#runs.size;
   }
 
+  /** Whether a handler was in progress at some time since then, monotonic ms. */
+  inProgress(sinceMs: number): boolean {
+    for (const run of this.#runs) {
+      if (run.phase === "running" || (run.ran && run.beganMs + run.handledMs > sinceMs)) return true;
+    }
+    return false;
+  }
+
   /** Starts what is held and asks for what there is room for. */
   replenish(): void {
     this.#startHeld();

@@ -94,19 +94,29 @@ export class Reporter {
     }
   }
 
-  /** A listener that throws is a bug of its owner's: the message and the other listeners must not pay for it. */
   #emit<E extends keyof WorkerEvents>(event: E, ...data: WorkerEvents[E]): void {
-    for (const listener of this.#emitter.rawListeners(event)) {
-      try {
-        Reflect.apply(listener, this.#emitter, data);
-      } catch (thrown) {
-        this.#log.error({ actor: this.#actor, err: toError(thrown) }, `a listener of "${event}" threw`);
-      }
-    }
+    tellListeners(this.#emitter, this.#log, event, data);
   }
 
   /** Building an event costs more than counting; nobody may be listening. */
   #heard(event: keyof WorkerEvents): boolean {
     return this.#emitter.listenerCount(event) > 0;
+  }
+}
+
+/** A listener that throws is a bug of its owner's: the message and the other listeners must not pay for it. */
+export function tellListeners<E extends keyof WorkerEvents>(
+  emitter: EventEmitter<WorkerEvents>,
+  log: Logger,
+  event: E,
+  data: WorkerEvents[E],
+): void {
+  for (const listener of emitter.rawListeners(event)) {
+    try {
+      Reflect.apply(listener, emitter, data);
+    } catch (thrown) {
+      const { actor } = data[0] as { actor?: string };
+      log.error({ ...(actor !== undefined && { actor }), err: toError(thrown) }, `a listener of "${event}" threw`);
+    }
   }
 }

@@ -17,7 +17,7 @@ import { IsolatedActor } from "../guard/isolation/isolated-actor.ts";
 import type { Guards } from "../guard/guards.ts";
 import type { GuardRegistry } from "../guard/registry.ts";
 import type { Logger } from "../kernel/logger.ts";
-import { callable, resolveOptions } from "../kernel/options.ts";
+import { callable, durationMs, resolveOptions } from "../kernel/options.ts";
 import type { DeadLetters } from "../lifecycle/dead-letter.ts";
 import { Lifecycle } from "../lifecycle/machine.ts";
 import { RetryBudget } from "../lifecycle/retry-budget.ts";
@@ -31,7 +31,8 @@ import type { WorkerEvents } from "./events.ts";
 import { Executor, type Middleware } from "./executor.ts";
 import { Intake } from "./intake.ts";
 import { ArrivalClock } from "./arrival-clock.ts";
-import { Reporter, type OutcomeCounts } from "./reporter.ts";
+import { LoopWatch } from "./loop-watch.ts";
+import { Reporter, tellListeners, type OutcomeCounts } from "./reporter.ts";
 import type { Run } from "./run.ts";
 import { Settler } from "./settle.ts";
 import { Slots } from "./slots.ts";
@@ -40,12 +41,15 @@ import type { Suspects } from "./suspects.ts";
 export interface WorkOptions {
   /** Handlers that run at once in this worker, over all its actors. Default: the sum of the actors' own. */
   concurrency?: number;
+  /** A standstill of the event loop that is reported as `blocked`. At least 50 ms. Default 500 ms. */
+  blockedAfter?: Duration;
   /** Wraps every run, the first outermost: `(input, ctx, next) => next(input)`. */
   use?: readonly Middleware[];
 }
 
 const workOptions = z.strictObject({
   concurrency: z.int({ message: "must be a whole number" }).min(1, "must be at least 1").optional(),
+  blockedAfter: durationMs(50).default(500),
   use: z.array(callable<Middleware>()).default([]),
 });
 
@@ -74,6 +78,8 @@ export interface WorkerStats {
   actors: Record<string, OutcomeCounts & { inHand: number; overdue: number; abandoned: number }>;
   /** How often the failure lifecycle was entered; 0 while every message succeeds at once. */
   lifecycleEntries: number;
+  /** How often the event loop stood still. */
+  blocked: number;
   /** False while there is a reason to replace the process. */
   healthy: boolean;
   /** One sentence for each. */
@@ -101,17 +107,31 @@ export class Worker extends EventEmitter<WorkerEvents> {
   /** Settles once no further actor will be started. */
   #startEnded: Promise<unknown> = Promise.resolve();
   #stopped: Promise<void> | undefined;
+  readonly #loopWatch: LoopWatch;
+  #blocked = 0;
   #turn = 0;
   #offBreaker: (() => void) | undefined;
 
   /** @throws ConfigError, InvalidNameError, ActorNotFoundError for what cannot be run. */
   constructor(sources: readonly ActorSource[], options: WorkOptions, services: WorkerServices) {
     super();
-    const { concurrency, use } = resolveOptions(workOptions, options, "options of work()");
+    const { concurrency, blockedAfter, use } = resolveOptions(workOptions, options, "options of work()");
     this.#services = services;
     this.#arrivals = new ArrivalClock(services.connection);
     this.#actors = registerActors(sources);
     this.#middleware = use;
+    this.#loopWatch = new LoopWatch({
+      afterMs: blockedAfter,
+      inProgress: (sinceMs) =>
+        this.#running
+          // A thread holds no loop but its own.
+          .filter(({ config, intake }) => config.isolate === undefined && intake.inProgress(sinceMs))
+          .map(({ config }) => config.name),
+      onBlocked: (blocked) => {
+        this.#blocked += 1;
+        tellListeners(this, services.log, "blocked", [blocked]);
+      },
+    });
     this.#ceiling = new Slots(concurrency ?? this.#actors.reduce((sum, actor) => sum + actor.config.concurrency, 0));
   }
 
@@ -128,7 +148,13 @@ export class Worker extends EventEmitter<WorkerEvents> {
     }
     const unhealthyReasons = this.#unhealthyReasons();
     const healthy = unhealthyReasons.length === 0;
-    return { actors, lifecycleEntries: this.#lifecycle.entries, healthy, unhealthyReasons };
+    return {
+      actors,
+      lifecycleEntries: this.#lifecycle.entries,
+      blocked: this.#blocked,
+      healthy,
+      unhealthyReasons,
+    };
   }
 
   #unhealthyReasons(): string[] {
@@ -158,6 +184,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       throw error;
     }
     this.#arrivals.start();
+    this.#loopWatch.start();
     for (const { intake } of this.#running) intake.start();
   }
 
@@ -197,6 +224,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     for (const { intake } of this.#running) intake.close();
     this.#offBreaker?.();
     this.#arrivals.stop();
+    this.#loopWatch.stop();
     for (const { config, instance } of this.#started.toReversed()) {
       try {
         await instance.stop();
@@ -246,6 +274,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       ownLimits: config.isolate !== undefined,
       settler,
       reporter,
+      onHeld: (ms) => this.#loopWatch.held(config.name, ms),
       onFree: () => intake.freed(),
     });
     const intake: Intake = new Intake({

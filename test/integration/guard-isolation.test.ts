@@ -72,7 +72,7 @@ describe("a thread", () => {
     }
     const stopped: number[] = [];
     const channel = new BroadcastChannel(stopsChannel);
-    channel.addEventListener("message", (said) => void stopped.push((said as MessageEvent<number>).data));
+    channel.addEventListener("message", (said) => void stopped.push((said as Event & { data: number }).data));
     await worker.stop();
     await expect.poll(() => stopped.toSorted(ascending), patient).toEqual(threads.toSorted(ascending));
     channel.close();

@@ -16,6 +16,7 @@ const eventNames: EventName[] = [
   "progress",
   "overdue",
   "abandoned",
+  "blocked",
   "resultLost",
   "problem",
 ];

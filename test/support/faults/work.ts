@@ -89,6 +89,12 @@ export async function startWork(system: ActorSystem, setup: WorkerSetup, journal
   worker.on("dead", (e) => journal.write({ ...entry("dead", e), reason: e.reason, error: e.error.message }));
   worker.on("stalled", (e) => journal.write({ ...entry("stalled", e), stalls: e.stalls }));
   worker.on("resultLost", (e) => journal.write({ ...entry("resultLost", e), error: e.error.message }));
+  worker.on("blocked", (e) =>
+    journal.write({
+      ...entry("blocked", { id: "", attempt: 0, deliveries: 0 }),
+      reason: e.actors.join(),
+    }),
+  );
   worker.on("problem", (e) =>
     journal.write({ ...entry("problem", { id: "", attempt: 0, deliveries: 0 }), error: e.error.message }),
   );
