@@ -1,7 +1,15 @@
 /** Isolation: handlers in threads, which can be killed, and what becomes of their messages. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { ConfigError, type MessageRef } from "../../src/index.ts";
+import type { MsgHdrs } from "@nats-io/transport-node";
+import { ConfigError, type MessageRef, type Sent } from "../../src/index.ts";
+import { configOf } from "../../src/actor/registry.ts";
+import { IsolatedActor } from "../../src/guard/isolation/isolated-actor.ts";
+import { Names } from "../../src/message/subjects.ts";
+import { Recorder as SentRecorder } from "../../src/testing/recorder.ts";
+import { TestDelivery } from "../../src/testing/test-delivery.ts";
+import { TestTools } from "../../src/testing/test-tools.ts";
+import { Run, type RunTools } from "../../src/worker/run.ts";
 import { actorOf } from "../support/actors.ts";
 import {
   BadStart,
@@ -15,8 +23,25 @@ import {
   Soft,
   stopsChannel,
 } from "../support/isolation/actors.ts";
+import { AtHome, Guarded, InThread } from "../support/isolation/context.ts";
+import { collectLogs } from "../support/logs.ts";
 import { record } from "../support/record.ts";
 import { patient, useStage } from "../support/stage.ts";
+
+interface Told {
+  isMainThread: boolean;
+  sent: Sent[];
+  facts: Record<string, unknown>;
+}
+
+/** The headers of a stored message, but for what time and namespace make of them. */
+function fieldsOf(headers: MsgHdrs, namespace: string): Record<string, string> {
+  const fields = headers.keys().map((name) => [name, headers.get(name).replaceAll(namespace, "")]);
+  return {
+    ...(Object.fromEntries(fields) as Record<string, string>),
+    "Godwit-Expires": String(headers.has("Godwit-Expires")),
+  };
+}
 
 const stage = useStage();
 const ascending = (a: number, b: number): number => a - b;
@@ -186,6 +211,129 @@ describe("a thread", () => {
     expect(tookMs).toBeLessThan(5_000);
     expect(recorder.of("interrupted")).toHaveLength(1);
     expect(recorder.of("retry")).toEqual([]);
+  });
+});
+
+describe("the context in a thread", () => {
+  test("is the same as without one: facts, log, progress, and children with the same ids, checked and sent as their classes say", async () => {
+    const client = await stage.client();
+    const run = async (actor: typeof InThread | typeof AtHome, namespace: string) => {
+      const names = new Names(namespace);
+      const logs = collectLogs();
+      const system = await stage.connect({ namespace, log: logs.log });
+      const recorder = record(await system.work([actor]));
+      const headers = { "X-Tenant": "acme" };
+      const told = (await system.ask(actor, 1, { id: "parent", headers })) as Told;
+      const stored = async (stream: string, subject: string) => {
+        const message = await client.last(stream, subject);
+        return message && { body: message.json(), headers: fieldsOf(message.header, namespace) };
+      };
+      return {
+        isMainThread: told.isMainThread,
+        told: {
+          ...told,
+          isMainThread: undefined,
+          sent: told.sent.map(({ id, duplicate }) => ({ id, duplicate })),
+          facts: { ...told.facts, storedAtMs: typeof told.facts["storedAtMs"] },
+        },
+        low: await stored(names.tasks, names.taskSubject("iso.child", "low")),
+        high: await stored(names.tasks, names.taskSubject("iso.child", "high")),
+        pending: await system.result("iso.child", "given"),
+        progress: recorder.of("progress").map(({ data }) => data.value),
+        logged: logs.lines
+          .filter(({ fields }) => fields["id"] === "parent")
+          .map(({ level, fields, message }) => ({
+            level,
+            message,
+            fields: { ...fields, odd: fields["odd"] && String(fields["odd"]).length > 0 },
+          })),
+      };
+    };
+    const inThread = await run(InThread, `${stage.namespace}t`);
+    const atHome = await run(AtHome, `${stage.namespace}h`);
+    expect([inThread.isMainThread, atHome.isMainThread]).toEqual([false, true]);
+    expect({ ...inThread, isMainThread: undefined }).toEqual({ ...atHome, isMainThread: undefined });
+    // And not because both are empty.
+    expect(inThread).toMatchObject({
+      told: {
+        refused: "INVALID_MESSAGE",
+        header: "acme",
+        headers: [["X-Tenant", ["acme"]]],
+        facts: { id: "parent", actor: "iso.everything", attempt: 1, deliveries: 1, young: true, aborted: false },
+      },
+      low: { body: { n: 2 }, headers: { "Content-Type": "application/json" } },
+      high: { body: { n: 3 }, headers: { "Godwit-Id": "given" } },
+      pending: { state: "pending" },
+      progress: [{ percent: 50 }],
+      logged: [
+        { level: "info", message: "with fields", fields: { actor: "iso.everything", step: 1, odd: true } },
+        { level: "warn", message: "from a child", fields: { part: "deep" } },
+      ],
+    });
+    expect(inThread.told.sent).toHaveLength(5);
+  });
+
+  test("asks the guards: functions run in the thread, their errors and values stay what they are", async () => {
+    const penalties: unknown[] = [];
+    const settingsSeen: unknown[] = [];
+    const memory = new TestTools();
+    const tools: RunTools = {
+      breaker: (_run, name, settings) => {
+        settingsSeen.push(settings);
+        const open = name === "shut";
+        return {
+          open,
+          fire: async (fn, fallback) => {
+            if (!open) return fn();
+            if (fallback === undefined) throw new Error("the circuit shut is open");
+            return fallback();
+          },
+        };
+      },
+      rateLimit: (_run, name) => {
+        if (name !== "api") throw new ConfigError(`no actor has the limit ${name}`);
+        return { penalize: async (delay) => void penalties.push(delay) };
+      },
+      once: (run, key, fn) => memory.once(run, key, fn),
+    };
+    const names = new Names("test");
+    const body = new Uint8Array();
+    const facts = { stream: names.tasks, subject: names.taskSubject("iso.guarded"), count: 1, ackWaitMs: 30_000 };
+    const run = new Run(
+      new TestDelivery({ ...facts, storedAtMs: Date.now(), headers: {}, body }),
+      {
+        actor: "iso.guarded",
+        sender: new SentRecorder(names),
+        log: collectLogs().log,
+        onProgress: () => undefined,
+        tools,
+        isTask: () => true,
+      },
+      performance.now(),
+    );
+    const actor = new IsolatedActor<Run>({
+      config: configOf(Guarded),
+      instance: new Guarded(),
+      onOverdue: () => undefined,
+      onProblem: () => undefined,
+    });
+    await actor.start();
+    try {
+      expect(await actor.receive(1 as never, run as never)).toEqual({
+        open: false,
+        shutIsOpen: true,
+        fallback: "instead",
+        refused: "the circuit shut is open",
+        tried: true,
+        read: "read",
+        unknownLimit: "INVALID_CONFIG",
+        once: [1, 1, 1],
+      });
+      expect(penalties).toEqual(["30s"]);
+      expect(settingsSeen[0]).toEqual({ volume: 3 });
+    } finally {
+      await actor.stop();
+    }
   });
 });
 

@@ -3,6 +3,8 @@ import type { MessagePort } from "node:worker_threads";
 import type { PublishOptions, Sent, TellOptions } from "../../actor/context.ts";
 import type { BreakerSettings, OnceOptions } from "../../actor/guard-handles.ts";
 import type { Duration } from "../../kernel/duration.ts";
+import type { CodecName } from "../../message/codec.ts";
+import type { Lane } from "../../message/names.ts";
 import type { WireError } from "./wire-error.ts";
 
 /** What a thread is told when it is made. */
@@ -34,14 +36,17 @@ export interface RunFacts {
   storedAtMs: number;
 }
 
-/** What a sender knows of the actor that it names by its class. Its schema has been applied. */
-export interface Target {
+/** What a sender uses of the config of an actor that it names by its class. */
+export interface TargetConfig {
   name: string;
-  /** Undefined where it was named by a string. */
-  config:
-    | { lane: string; codec: string | undefined; expiresIn: number | undefined; resultTtl: number | undefined }
-    | undefined;
+  lane: Lane;
+  codec: CodecName | undefined;
+  expiresInMs: number | undefined;
+  resultTtlMs: number | undefined;
 }
+
+/** What a schema had to say of a body: nothing where it fits. */
+export type Issues = { message: string; path: string[] }[] | undefined;
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
@@ -64,8 +69,19 @@ export interface WorkerSide {
     fields: object | undefined,
     message: string | undefined,
   ): void;
-  tell(target: Target, body: unknown, options: TellOptions | undefined): Promise<Sent>;
-  publish(subject: string, body: unknown, options: PublishOptions | undefined): Promise<Sent>;
+  /** @param check the function that holds the body against the schema, where there is one. */
+  tell(
+    target: string | TargetConfig,
+    body: unknown,
+    options: TellOptions | undefined,
+    check: number | undefined,
+  ): Promise<Sent>;
+  publish(
+    subject: string,
+    body: unknown,
+    options: PublishOptions | undefined,
+    check: number | undefined,
+  ): Promise<Sent>;
   once(key: string, fn: number, options: OnceOptions | undefined): Promise<unknown>;
   /** Whether it is open. */
   breaker(name: string, settings: BreakerSettings | undefined): boolean;

@@ -3,8 +3,9 @@ import { Actor } from "../../actor/actor.ts";
 import type { ActorClass } from "../../actor/actor-class.ts";
 import type { ActorConfig } from "../../actor/config.ts";
 import type { Context } from "../../actor/context.ts";
+import type { Schema } from "../../actor/schema.ts";
 import type { Line } from "./line.ts";
-import type { RunFacts, Target, ThreadSide, WorkerSide } from "./protocol.ts";
+import type { Issues, RunFacts, TargetConfig, ThreadSide, WorkerSide } from "./protocol.ts";
 
 export function factsOf({ id, actor, attempt, deliveries, headers, storedAtMs }: Context): RunFacts {
   return { id, actor, attempt, deliveries, headers: headers.entries(), storedAtMs };
@@ -13,6 +14,15 @@ export function factsOf({ id, actor, attempt, deliveries, headers, storedAtMs }:
 /** @param begun is called when the handler begins. */
 export function serveContext(ctx: Context, line: () => Line<WorkerSide, ThreadSide>, begun: () => void): WorkerSide {
   const invoke = (fn: number) => (): Promise<unknown> => line().call("invoke", fn);
+  /** A schema that has the thread's own one asked. */
+  const askedBy = (check: number | undefined): Schema | undefined => {
+    if (check === undefined) return undefined;
+    const validate = async (value: unknown) => {
+      const issues = (await line().call("invoke", check)) as Issues;
+      return issues === undefined ? { value } : { issues };
+    };
+    return { "~standard": { version: 1, vendor: "godwit", validate } };
+  };
   return {
     begun,
     progress: (value) => ctx.progress(value),
@@ -21,9 +31,11 @@ export function serveContext(ctx: Context, line: () => Line<WorkerSide, ThreadSi
       if (fields === undefined) log[level](message ?? "");
       else log[level](fields, message);
     },
-    tell: ({ name, config }, body, options) =>
-      config === undefined ? ctx.tell(name, body, options) : ctx.tell(standIn(name, config), body, options),
-    publish: (subject, body, options) => ctx.publish(subject, body, options),
+    tell: (target, body, options, check) =>
+      typeof target === "string"
+        ? ctx.tell(target, body, options)
+        : ctx.tell(standIn(target, askedBy(check)), body, options),
+    publish: (subject, body, options, check) => ctx.publish({ subject, schema: askedBy(check) }, body, options),
     once: (key, fn, options) => ctx.once(key, invoke(fn), options),
     breaker: (name, settings) => ctx.breaker(name, settings).open,
     async fire(name, settings, fn, fallback) {
@@ -35,26 +47,17 @@ export function serveContext(ctx: Context, line: () => Line<WorkerSide, ThreadSi
   };
 }
 
-const standIns = new Map<string, ActorClass>();
-
-/** A class with that name and what senders use of a config: the thread's own class cannot cross. */
-function standIn(name: string, config: NonNullable<Target["config"]>): ActorClass {
-  const key = JSON.stringify([name, config]);
-  let known = standIns.get(key);
-  if (known === undefined) {
-    const { lane, codec, expiresIn, resultTtl } = config;
-    const given = {
+/** A class with what senders use of a config: the thread's own class cannot cross. */
+function standIn({ name, lane, codec, expiresInMs, resultTtlMs }: TargetConfig, input: Schema | undefined): ActorClass {
+  return class extends Actor {
+    static override readonly config: ActorConfig = {
       name,
-      lane: lane as NonNullable<ActorConfig["lane"]>,
-      ...(codec !== undefined && { codec: codec as NonNullable<ActorConfig["codec"]> }),
-      ...(expiresIn !== undefined && { expiresIn }),
-      ...(resultTtl !== undefined && { result: { ttl: resultTtl } }),
+      lane,
+      ...(input !== undefined && { input }),
+      ...(codec !== undefined && { codec }),
+      ...(expiresInMs !== undefined && { expiresIn: expiresInMs }),
+      ...(resultTtlMs !== undefined && { result: { ttl: resultTtlMs } }),
     };
-    known = class extends Actor {
-      static override readonly config = given;
-      override receive(): void {}
-    };
-    standIns.set(key, known);
-  }
-  return known;
+    override receive(): void {}
+  };
 }

@@ -5,12 +5,12 @@ import type { Context, PublishOptions, Sent, TellOptions } from "../../actor/con
 import type { EventType } from "../../actor/event.ts";
 import type { BreakerHandle, BreakerSettings, OnceOptions, RateLimitHandle } from "../../actor/guard-handles.ts";
 import { configOf } from "../../actor/registry.ts";
-import { applySchema, type Schema } from "../../actor/schema.ts";
+import type { Schema } from "../../actor/schema.ts";
 import { wallMs } from "../../kernel/clock.ts";
 import type { Logger } from "../../kernel/logger.ts";
 import type { ReceivedHeaders } from "../../message/headers.ts";
 import type { Line } from "./line.ts";
-import type { LogLevel, RunFacts, Target, ThreadSide, WorkerSide } from "./protocol.ts";
+import type { Issues, LogLevel, RunFacts, ThreadSide, WorkerSide } from "./protocol.ts";
 
 type Fn = () => unknown;
 
@@ -63,21 +63,22 @@ export class ThreadContext implements Context {
     this.#line.send("progress", value);
   }
 
-  async tell(actor: ActorClass | string, body: unknown, options?: TellOptions): Promise<Sent> {
-    if (typeof actor === "string") return this.#line.call("tell", { name: actor, config: undefined }, body, options);
+  tell(actor: ActorClass | string, body: unknown, options?: TellOptions): Promise<Sent> {
+    if (typeof actor === "string") return this.#line.call("tell", actor, body, options, undefined);
     const { name, input, lane, codec, expiresInMs, resultTtlMs } = configOf(actor);
-    // Checked here, since a schema cannot cross.
-    const checked = applySchema(input, body, `message for ${name}`);
-    if (checked instanceof Promise) await checked;
-    const target: Target = { name, config: { lane, codec, expiresIn: expiresInMs, resultTtl: resultTtlMs } };
-    return this.#line.call("tell", target, body, options);
+    const target = { name, lane, codec, expiresInMs, resultTtlMs };
+    return this.#line.call("tell", target, body, options, this.#check(input, body));
   }
 
-  async publish(event: EventType | string, body: unknown, options?: PublishOptions): Promise<Sent> {
-    if (typeof event === "string") return this.#line.call("publish", event, body, options);
-    const checked = applySchema(event.schema as Schema | undefined, body, `event ${event.subject}`);
-    if (checked instanceof Promise) await checked;
-    return this.#line.call("publish", event.subject, body, options);
+  publish(event: EventType | string, body: unknown, options?: PublishOptions): Promise<Sent> {
+    if (typeof event === "string") return this.#line.call("publish", event, body, options, undefined);
+    const check = this.#check(event.schema as Schema | undefined, body);
+    return this.#line.call("publish", event.subject, body, options, check);
+  }
+
+  /** A schema cannot cross, so the worker has it asked here, when its turn comes. */
+  #check(schema: Schema | undefined, body: unknown): number | undefined {
+    return schema && this.#number(() => issuesOf(schema, body));
   }
 
   async once<T>(key: string, fn: () => T | Promise<T>, options?: OnceOptions): Promise<T> {
@@ -158,6 +159,14 @@ class ThreadLogger implements Logger {
     const fields = typeof first === "string" ? undefined : cloneable(first);
     this.#line.send("log", level, this.#bindings, fields, typeof first === "string" ? first : message);
   }
+}
+
+async function issuesOf(schema: Schema, body: unknown): Promise<Issues> {
+  const { issues } = await schema["~standard"].validate(body);
+  return issues?.map(({ message, path = [] }) => ({
+    message,
+    path: path.map((part) => String(typeof part === "object" ? part.key : part)),
+  }));
 }
 
 /** Fields as they can cross: errors as structured clone knows them, and as text what it does not take. */
