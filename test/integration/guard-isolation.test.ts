@@ -1,4 +1,7 @@
 /** Isolation: handlers in threads, which can be killed, and what becomes of their messages. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import type { MsgHdrs } from "@nats-io/transport-node";
@@ -23,6 +26,7 @@ import {
   Soft,
   stopsChannel,
 } from "../support/isolation/actors.ts";
+import { Running } from "../support/cli/run.ts";
 import { AtHome, Guarded, InThread } from "../support/isolation/context.ts";
 import { collectLogs } from "../support/logs.ts";
 import { record } from "../support/record.ts";
@@ -245,7 +249,7 @@ describe("the context in a thread", () => {
           .map(({ level, fields, message }) => ({
             level,
             message,
-            fields: { ...fields, odd: fields["odd"] && String(fields["odd"]).length > 0 },
+            fields: { ...fields, odd: "odd" in fields },
           })),
       };
     };
@@ -335,6 +339,44 @@ describe("the context in a thread", () => {
       await actor.stop();
     }
   });
+});
+
+test.each([
+  ["JavaScript", "actor.mjs", ""],
+  ["TypeScript", "actor.ts", "private readonly typed: number = 1"],
+])("the built package, in a process of its own, finds %s modules anywhere on disk", async (_what, file, parameter) => {
+  const folder = await mkdtemp(join(tmpdir(), "godwit-isolation-"));
+  const system = await stage.connect();
+  await writeFile(join(folder, "package.json"), '{ "type": "module" }');
+  await writeFile(
+    join(folder, file),
+    `import { Actor, Snooze } from "godwit";
+import { isMainThread } from "node:worker_threads";
+export class Far extends Actor {
+  static config = { name: "iso.far", isolate: "thread", module: import.meta.url, concurrency: 1, timeLimit: { hard: 1000 }, retry: { attempts: 1 } };
+  constructor(${parameter}) { super(); }
+  async receive(input, ctx) {
+    if (input === "spin") for (;;);
+    if (ctx.deliveries === 1) throw new Snooze(1);
+    return { isMainThread, deliveries: ctx.deliveries };
+  }
+}
+`,
+  );
+  const running = new Running(["worker", file, "--servers", stage.url, "--namespace", stage.namespace], {
+    cwd: folder,
+  });
+  try {
+    expect(await system.ask("iso.far", 1)).toEqual({ isMainThread: false, deliveries: 2 });
+    await expect(system.ask("iso.far", "spin")).rejects.toThrow("hard time limit of 1000 ms");
+    running.signal("SIGTERM");
+    expect((await running.ended).code).toBe(0);
+    expect(running.stderr).not.toContain("Warning");
+  } finally {
+    running.signal("SIGKILL");
+    await running.ended;
+    await rm(folder, { recursive: true, force: true });
+  }
 });
 
 describe("an actor that cannot run in threads is refused when the worker starts", () => {
