@@ -1,7 +1,7 @@
 /** Worker: runs actors in this process until it is stopped. */
 import { EventEmitter } from "node:events";
 import * as z from "zod";
-import type { ActorSource, AnyActor } from "../actor/actor-class.ts";
+import type { ActorSource } from "../actor/actor-class.ts";
 import { registerActors, type RegisteredActor } from "../actor/registry.ts";
 import type { Sender } from "../actor/context.ts";
 import type { Bus } from "../broker/bus.ts";
@@ -195,15 +195,15 @@ export class Worker extends EventEmitter<WorkerEvents> {
       const { config } = actor;
       const durables = await ensureDurables(connection, names, config, provision);
       const reporter = new Reporter(this, config.name, log);
-      const instance = config.isolate === undefined ? actor.instance : isolated(actor, reporter);
+      const running = config.isolate === undefined ? actor : isolated(actor, reporter);
       try {
-        await instance.start();
+        await running.instance.start();
       } catch (thrown) {
         // Threads say themselves what was wrong.
         throw config.isolate === undefined ? new ActorStartError(config.name, toError(thrown)) : thrown;
       }
-      this.#started.push({ config, instance });
-      this.#running.push(this.#assemble({ config, instance }, durables, reporter));
+      this.#started.push(running);
+      this.#running.push(this.#assemble(running, durables, reporter));
     }
   }
 
@@ -314,11 +314,12 @@ export class Worker extends EventEmitter<WorkerEvents> {
 }
 
 /** An actor whose handler runs in threads. */
-function isolated({ config, instance }: RegisteredActor, reporter: Reporter): AnyActor {
-  return new IsolatedActor<Run>({
+function isolated({ config, instance }: RegisteredActor, reporter: Reporter): RegisteredActor {
+  const actor = new IsolatedActor<Run>({
     config,
     instance,
     onOverdue: (run) => reporter.overdueBy(run, config.hardLimitMs ?? 0),
     onProblem: (error) => reporter.problem(error),
   });
+  return { config: actor.config, instance: actor };
 }

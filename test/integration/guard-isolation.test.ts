@@ -16,6 +16,8 @@ import { Run, type RunTools } from "../../src/worker/run.ts";
 import { actorOf } from "../support/actors.ts";
 import {
   BadStart,
+  Choosy,
+  Compensating,
   Counting,
   Demanding,
   Hard,
@@ -166,6 +168,19 @@ describe("a thread", () => {
       .toBeGreaterThanOrEqual(40);
   });
 
+  test("leaves to retry.when an error that it knows by its class, and to onDead an instance that was started", async () => {
+    const system = await stage.connect();
+    const recorder = record(await system.work([Choosy, Compensating]));
+    await system.tell(Choosy, { do: "throw", what: "error" }, { id: "declined" });
+    await system.tell(Choosy, { do: "throw", what: "string" }, { id: "other" });
+    await system.tell(Compensating, "paid");
+    await recorder.until("dead", 3);
+    const reasons = recorder.of("dead").map(({ data }) => `${data.actor} ${data.id.slice(0, 8)} ${data.reason}`);
+    expect(reasons).toContain("iso.choosy declined terminal");
+    expect(reasons).toContain("iso.choosy other exhausted");
+    expect(Compensating.compensations).toEqual([{ input: "paid", main: true, error: "Terminal" }]);
+  });
+
   test("whose handler gives what cannot cross fails with a sentence that says so", async () => {
     const system = await stage.connect();
     const recorder = record(await system.work([Plain]));
@@ -196,10 +211,14 @@ describe("a thread", () => {
     });
     const asked = system.ask(Soft, { do: "obey-stop" });
     await recorder.until("progress");
-    await worker.stop({ grace: 400 });
+    await worker.stop({ grace: 50 });
     await system.work([Soft]);
     expect(await asked).toEqual({ again: 2 });
     expect(recorder.of("interrupted")).toHaveLength(1);
+    expect(recorder.of("progress").map(({ data }) => data.value)).toEqual([
+      "begun",
+      expect.stringContaining("the worker stops"),
+    ]);
   });
 
   test("that is blocked keeps no worker from stopping, and its message runs again elsewhere", async () => {

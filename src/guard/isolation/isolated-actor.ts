@@ -11,10 +11,10 @@ import type { Context } from "../../actor/context.ts";
 import { maxTimerMs } from "../../kernel/clock.ts";
 import { ThreadError, TimeLimitError, toError } from "../../kernel/errors.ts";
 import { Line } from "./line.ts";
-import type { ThreadSide, WorkerSide } from "./protocol.ts";
+import type { Given, ThreadSide, Verdict, WorkerSide } from "./protocol.ts";
 import { factsOf, serveContext } from "./serve-context.ts";
 import { Threads } from "./threads.ts";
-import { writeError } from "./wire-error.ts";
+import { readError, writeError } from "./wire-error.ts";
 
 /** A run as its isolation sees it. */
 export interface IsolatedRun extends Context {
@@ -35,9 +35,25 @@ export class IsolatedActor<Run extends IsolatedRun> implements AnyActor {
   readonly #options: IsolationOptions<Run>;
   #threads: Threads | undefined;
   #started: Promise<void> | undefined;
+  readonly #verdicts = new WeakMap<Error, Verdict>();
 
   constructor(options: IsolationOptions<Run>) {
     this.#options = options;
+  }
+
+  /** The actor's, whose functions that judge an error know what was said of it in its thread, where `instanceof` holds. */
+  get config(): ResolvedConfig {
+    const { config } = this.#options;
+    const { retry, breaker } = config;
+    const trips = breaker?.when;
+    return {
+      ...config,
+      retry: { ...retry, when: (error) => this.#verdicts.get(error)?.retry ?? retry.when(error) },
+      breaker:
+        breaker === undefined || trips === undefined
+          ? breaker
+          : { ...breaker, when: (error) => this.#verdicts.get(error)?.breaker ?? trips(error) },
+    };
   }
 
   /** Makes one thread ready, to know that they can be. @throws ConfigError, ActorStartError. */
@@ -61,7 +77,11 @@ export class IsolatedActor<Run extends IsolatedRun> implements AnyActor {
     const kill = new AbortController();
     const limits = this.#limits(run, kill);
     try {
-      return await this.#inThread(input, run, kill.signal, () => limits.start());
+      const given = await this.#inThread(input, run, kill.signal, () => limits.start());
+      if (given.ok) return given.value;
+      const error = readError(given.error);
+      this.#verdicts.set(error, given.verdict);
+      throw error;
     } catch (thrown) {
       throw kill.signal.aborted ? toError(kill.signal.reason) : thrown;
     } finally {
@@ -92,7 +112,7 @@ export class IsolatedActor<Run extends IsolatedRun> implements AnyActor {
   }
 
   /** What the handler gives in a thread. Settles when that is free again, or dead. */
-  async #inThread(input: unknown, run: Run, killed: AbortSignal, begun: () => void): Promise<unknown> {
+  async #inThread(input: unknown, run: Run, killed: AbortSignal, begun: () => void): Promise<Given> {
     const { name } = this.#options.config;
     if (this.#threads === undefined) throw new ThreadError(name, "its worker has stopped");
     const { port1, port2 } = new MessageChannel();

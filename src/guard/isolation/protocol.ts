@@ -50,9 +50,19 @@ export type Issues = { message: string; path: string[] }[] | undefined;
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
+/** What the config's own functions say of an error: they know its class only where it was thrown. */
+export interface Verdict {
+  retry: boolean;
+  /** Undefined where the config's breaker has no `when`. */
+  breaker: boolean | undefined;
+}
+
+/** What a handler gave. */
+export type Given = { ok: true; value: unknown } | { ok: false; error: WireError; verdict: Verdict };
+
 /** What the thread offers for one run. */
 export interface ThreadSide {
-  receive(facts: RunFacts, input: unknown): Promise<unknown>;
+  receive(facts: RunFacts, input: unknown): Promise<Given>;
   abort(reason: WireError): void;
   /** Calls a function of the handler's that it passed to `once` or `fire`. */
   invoke(fn: number): Promise<unknown>;

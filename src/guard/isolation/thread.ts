@@ -1,11 +1,20 @@
 /** Thread: makes the actor once, and runs its handler for one message at a time. */
 import { MessageChannel, parentPort, type MessagePort } from "node:worker_threads";
 import { isActorClass } from "../../actor/actor.ts";
-import type { AnyActor } from "../../actor/actor-class.ts";
+import type { ActorClass, AnyActor } from "../../actor/actor-class.ts";
 import { resolveToOwnCopy } from "../../actor/module-hooks.ts";
+import { configOf } from "../../actor/registry.ts";
 import { ActorStartError, ConfigError, toError } from "../../kernel/errors.ts";
 import { Line } from "./line.ts";
-import type { ThreadControl, ThreadReady, ThreadSetup, ThreadSide, ThreadTask, WorkerSide } from "./protocol.ts";
+import type {
+  ThreadControl,
+  ThreadReady,
+  ThreadSetup,
+  ThreadSide,
+  ThreadTask,
+  Verdict,
+  WorkerSide,
+} from "./protocol.ts";
 import { ThreadContext } from "./thread-context.ts";
 import { readError, writeError, type WireError } from "./wire-error.ts";
 
@@ -41,7 +50,12 @@ function serve(port: MessagePort, bell: Int32Array, actor: Promise<AnyActor>): P
           const own = await actor;
           const run = (context = new ThreadContext(facts, line));
           line.send("begun");
-          return own.receive(input as never, run as never);
+          try {
+            return { ok: true, value: await own.receive(input as never, run as never) };
+          } catch (thrown) {
+            const error = toError(thrown);
+            return { ok: false, error: writeError(error), verdict: judge(own, error) };
+          }
         },
         abort: (reason) => context?.abort(readError(reason)),
         invoke: async (fn) => context?.invoke(fn),
@@ -50,6 +64,20 @@ function serve(port: MessagePort, bell: Int32Array, actor: Promise<AnyActor>): P
     );
     port.on("close", () => resolve());
   });
+}
+
+function judge(actor: AnyActor, error: Error): Verdict {
+  const { retry, breaker } = configOf(actor.constructor as ActorClass);
+  return { retry: ask(retry.when, error) ?? true, breaker: breaker?.when && ask(breaker.when, error) };
+}
+
+/** Undefined where it throws: then it has said nothing. */
+function ask(when: (error: Error) => boolean, error: Error): boolean | undefined {
+  try {
+    return when(error);
+  } catch {
+    return undefined;
+  }
 }
 
 async function prepare(setup: ThreadSetup): Promise<AnyActor> {

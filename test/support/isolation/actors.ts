@@ -21,7 +21,7 @@ const module = import.meta.url;
 const base = { isolate: "thread", module } as const;
 const retry = { attempts: 2, base: 10, max: 10, jitter: "none" } as const;
 
-class CardDeclined extends Error {
+export class CardDeclined extends Error {
   readonly code = "CARD_DECLINED";
   readonly card = { last: "4242" };
 }
@@ -44,7 +44,8 @@ async function perform(job: Job, ctx: Context): Promise<unknown> {
     case "obey-stop":
       if (ctx.deliveries > 1) return { again: ctx.deliveries };
       ctx.progress("begun");
-      return new Promise(() => undefined);
+      await new Promise((resolve) => ctx.signal.addEventListener("abort", resolve, { once: true }));
+      return ctx.progress(String(ctx.signal.reason));
     case "exit":
       return process.exit(job.code);
     case "throw-later":
@@ -143,6 +144,19 @@ export class Counting extends Actor<unknown, unknown> {
 
 export const Shape = z.object({ n: z.number(), at: z.date().default(new Date(0)) });
 
+/** Refuses to retry what only its class tells. */
+export class Choosy extends Actor<Job, unknown> {
+  static override readonly config = config({
+    ...base,
+    name: "iso.choosy",
+    concurrency: 1,
+    retry: { ...retry, when: (error) => !(error instanceof CardDeclined) },
+  });
+  override receive(job: Job, ctx: Context): Promise<unknown> {
+    return perform(job, ctx);
+  }
+}
+
 /** Called with what its schema gives. */
 export class Shaped extends Actor<z.output<typeof Shape>, unknown> {
   static override readonly config = config({ ...base, name: "iso.shaped", concurrency: 1, input: Shape });
@@ -181,4 +195,20 @@ export class BadStart extends Actor {
     throw new Error("no licence");
   }
   override receive(): void {}
+}
+
+/** Compensates with what start() made. */
+export class Compensating extends Actor {
+  static override readonly config = config({ ...base, name: "iso.compensating", concurrency: 1 });
+  static readonly compensations: unknown[] = [];
+  #api: { undo(what: unknown): void } | undefined;
+  override async start(): Promise<void> {
+    this.#api = { undo: (what) => void Compensating.compensations.push(what) };
+  }
+  override receive(): void {
+    throw new Terminal("as always");
+  }
+  override async onDead(input: unknown, error: Error): Promise<void> {
+    this.#api?.undo({ input, main: isMainThread, error: error.name });
+  }
 }
