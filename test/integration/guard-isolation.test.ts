@@ -221,7 +221,7 @@ describe("a thread", () => {
     ]);
   });
 
-  test("that is blocked keeps no worker from stopping, and its message runs again elsewhere", async () => {
+  test("that is blocked keeps no worker from stopping; its message is put back", async () => {
     const system = await stage.connect();
     const worker = await system.work([Plain]);
     const recorder = record(worker);

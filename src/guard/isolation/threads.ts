@@ -10,6 +10,8 @@ import { Line } from "./line.ts";
 import type { ThreadControl, ThreadReady, ThreadSetup, ThreadTask } from "./protocol.ts";
 import { readError, type WireError } from "./wire-error.ts";
 
+/** How long handlers have to heed their signals when the worker has stopped. */
+const heedMs = 1_000;
 /** How long a thread may take to answer before it counts as blocked. */
 const pingMs = 1_000;
 /** How long an actor's stop() may take in a thread. */
@@ -22,6 +24,7 @@ export class Threads {
   readonly #actor: string;
   readonly #pool: Piscina<ThreadTask, WireError | undefined>;
   readonly #controls = new Set<Line<object, ThreadControl>>();
+  readonly #running = new Set<Promise<void>>();
   #stopped = false;
 
   /** @throws ConfigError for a config without a module. */
@@ -64,7 +67,10 @@ export class Threads {
    * @throws ThreadError where the thread ended.
    */
   run(port: MessagePort, bell: Int32Array, signal: AbortSignal): Promise<void> {
-    return this.#perform({ kind: "run", port, bell }, { transferList: [port], signal });
+    const task = this.#perform({ kind: "run", port, bell }, { transferList: [port], signal });
+    const ended = task.catch(() => undefined).then(() => void this.#running.delete(ended));
+    this.#running.add(ended);
+    return task;
   }
 
   async #perform(task: ThreadTask, options: { transferList?: MessagePort[]; signal?: AbortSignal }): Promise<void> {
@@ -78,9 +84,10 @@ export class Threads {
     if (failure !== undefined) throw readError(failure);
   }
 
-  /** Calls stop() in each that answers, then ends them all. */
+  /** Lets handlers that were aborted heed it, calls stop() in each thread that answers, then ends them all. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    await within(heedMs, Promise.all(this.#running));
     await Promise.all([...this.#controls].map((control) => stopThread(control)));
     await this.#pool.destroy();
   }
