@@ -36,6 +36,7 @@ export interface Guard {
   /**
    * Lets a run pass, now or after a short wait, or says for how long to put it back. Called again before the handler starts if
    * anything was waited for in between; a run that may still pass is let through at once.
+   * @throws InvalidMessageError for an input that the guard can make nothing of, such as one without a key: no retry mends it.
    */
   enter(run: GuardedRun, input: unknown): Deferral | undefined | Promise<Deferral | undefined>;
   /** The run is over, or does not run after all; nothing happens where it had not entered. */

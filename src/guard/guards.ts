@@ -29,7 +29,13 @@ export class Guards {
 
   #enterFrom(first: number, run: GuardedRun, input: unknown): Deferral | undefined | Promise<Deferral | undefined> {
     for (let at = first; at < this.#guards.length; at++) {
-      const answer = (this.#guards[at] as Guard).enter(run, input);
+      let answer: ReturnType<Guard["enter"]>;
+      try {
+        answer = (this.#guards[at] as Guard).enter(run, input);
+      } catch (error) {
+        this.leave(run);
+        throw error;
+      }
       if (answer instanceof Promise) return this.#wait(answer, at, run, input);
       if (answer !== undefined) return this.#refuse(answer, run);
     }

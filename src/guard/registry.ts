@@ -7,13 +7,15 @@ import { Breakers } from "./breakers.ts";
 import type { BreakerEvent } from "./breaker.ts";
 import { Guards } from "./guards.ts";
 import type { Guard, GuardedRun } from "./guard.ts";
+import { RateLimits } from "./rate-limits.ts";
+import type { RateRecord } from "./rate-record.ts";
 import type { SharedState } from "./shared-state.ts";
 
 export interface GuardServices {
   /** By the names of breakers. */
   breakers: SharedState<unknown>;
   /** By the names of limits, and their keys. */
-  limits: SharedState<unknown>;
+  limits: SharedState<RateRecord>;
   once: Bucket;
   clock: ServerClock;
   /** Calls the listener when the connection is back. @returns a function that ends it. */
@@ -23,11 +25,13 @@ export interface GuardServices {
 export class GuardRegistry {
   readonly #services: GuardServices;
   readonly #breakers: Breakers;
+  readonly #rateLimits: RateLimits;
 
   constructor(services: GuardServices) {
     this.#services = services;
-    const { breakers, clock, onUp } = services;
+    const { breakers, limits, clock, onUp } = services;
     this.#breakers = new Breakers({ state: breakers, clock, onUp });
+    this.#rateLimits = new RateLimits(limits, clock);
   }
 
   /**
@@ -40,7 +44,7 @@ export class GuardRegistry {
     // The order in which a run passes them: breaker, concurrency limit, rate limit.
     if (config.breaker !== undefined) guards.push(this.#breakers.guard(config, config.breaker, onProblem));
     if (config.concurrencyLimit !== undefined) throw new Error("not built");
-    if (config.rateLimit !== undefined) throw new Error("not built");
+    if (config.rateLimit !== undefined) guards.push(this.#rateLimits.guard(config.rateLimit, config, onProblem));
     return guards.length === 0 ? undefined : new Guards(guards);
   }
 
@@ -57,8 +61,8 @@ export class GuardRegistry {
     return this.#breakers.handle(run, name, settings);
   }
 
-  rateLimit(_run: GuardedRun, name: string): RateLimitHandle {
-    throw new Error(`not built ${name}`);
+  rateLimit(run: GuardedRun, name: string): RateLimitHandle {
+    return this.#rateLimits.handle(run, name);
   }
 
   once<T>(_run: GuardedRun, key: string, _fn: () => T | Promise<T>, _options: OnceOptions | undefined): Promise<T> {

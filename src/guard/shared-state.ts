@@ -36,19 +36,20 @@ export class SharedState<T> {
 
   /**
    * Replaces what `was`, and tells the others.
+   * @param options.quiet true: the others are not told.
    * @returns the new revision, `undefined` where somebody else had written in between.
    * @throws PublishTimeoutError and what else the publisher throws.
    */
   async write(
     key: string,
     value: T,
-    options: { was: number; ttlMs: number; timeoutMs?: number },
+    options: { was: number; ttlMs: number; timeoutMs?: number; quiet?: boolean },
   ): Promise<number | undefined> {
     const bytes = Buffer.from(JSON.stringify(value));
-    const { was, ttlMs, timeoutMs } = options;
+    const { was, ttlMs, timeoutMs, quiet = false } = options;
     const put = { ttlMs, expected: was, ...(timeoutMs !== undefined && { timeoutMs }) };
     const revision = await this.#bucket.put(key, bytes, put);
-    if (revision !== undefined) {
+    if (revision !== undefined && !quiet) {
       this.#bus.publish(this.#names.noticeSubject(this.#bucket.name, key), bytes, {
         [header.revision]: String(revision),
       });
@@ -56,12 +57,17 @@ export class SharedState<T> {
     return revision;
   }
 
-  /** Calls the listener with each write of the key by anyone, in no certain order: compare revisions. @returns a function that ends it. */
-  listen(key: string, listener: (shared: Shared<T>) => void): () => void {
-    return this.#bus.subscribe(this.#names.noticeSubject(this.#bucket.name, key), ({ body, headers }) => {
+  /**
+   * Calls the listener with each write of the key by anyone, in no certain order: compare revisions.
+   * @param key may be a pattern; the listener is told which key it was.
+   * @returns a function that ends it.
+   */
+  listen(key: string, listener: (shared: Shared<T>, key: string) => void): () => void {
+    const prefix = this.#names.noticeSubject(this.#bucket.name, "");
+    return this.#bus.subscribe(prefix + key, ({ subject, body, headers }) => {
       const revision = Number(headers.get(header.revision));
       const value = parse<T>(body);
-      if (value !== undefined && revision > 0) listener({ value, revision });
+      if (value !== undefined && revision > 0) listener({ value, revision }, subject.slice(prefix.length));
     });
   }
 }

@@ -7,9 +7,9 @@ import type { ResolvedConfig } from "../actor/config.ts";
 import type { Context } from "../actor/context.ts";
 import type { Payloads } from "../broker/payloads.ts";
 import { monotonicMs, wallMs } from "../kernel/clock.ts";
-import type { Handler } from "../guard/guard.ts";
+import type { Deferral, Handler } from "../guard/guard.ts";
 import type { Guards } from "../guard/guards.ts";
-import { DecodeError, toError } from "../kernel/errors.ts";
+import { DecodeError, InvalidMessageError, toError } from "../kernel/errors.ts";
 import { TimeLimit } from "../guard/time-limit.ts";
 import type { Lifecycle } from "../lifecycle/machine.ts";
 import type { RetryBudget } from "../lifecycle/retry-budget.ts";
@@ -213,7 +213,15 @@ export class Executor {
 
   /** Past its guards. Those that let it wait may do so for longer than it is ours. */
   async #enter(run: Run, input: unknown, guards: Guards): Promise<Outcome | undefined> {
-    const deferral = await guards.enter(run, input);
+    let deferral: Deferral | undefined;
+    try {
+      deferral = await guards.enter(run, input);
+    } catch (thrown) {
+      // A guard cannot tell what it is to count this message by.
+      if (thrown instanceof InvalidMessageError)
+        return this.#stretch(decideInvalid(this.#decider, "invalid", thrown, run.history));
+      throw thrown;
+    }
     run.entered = deferral === undefined;
     if (deferral !== undefined) return { kind: "deferred", ...deferral };
     return run.open && !run.delivery.lost ? undefined : { kind: "lost", reason: "deadline" };

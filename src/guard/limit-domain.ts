@@ -1,0 +1,141 @@
+/**
+ * Limit domain: one named limit in this process, for all its actors and workers: what it was declared to be, its limiter, and those of
+ * its keys that are in use.
+ */
+import type { ServerClock } from "../broker/server-clock.ts";
+import { claim, claimTtlMs, refreshEveryMs } from "./limit-claim.ts";
+import { LimitLedger } from "./limit-ledger.ts";
+import { Limiter, type LimiterClient } from "./limiter.ts";
+import type { GuardedRun } from "./guard.ts";
+import { recordKey, type RateRecord, type RateTerms } from "./rate-record.ts";
+import type { SharedState } from "./shared-state.ts";
+
+/** A key's record says nothing that is not over by then. */
+const keyTtlMs = 5_000;
+/** Beyond this many keys in use the oldest are forgotten, and read again when they come. */
+const mostKeys = 50_000;
+
+export class LimitDomain {
+  readonly terms: RateTerms;
+  /** Of the limit without keys; with keys, only of its declaration. */
+  readonly main: Limiter;
+  readonly #state: SharedState<RateRecord>;
+  readonly #clock: ServerClock;
+  readonly #onEmpty: () => void;
+  readonly #keys = new Map<string, Limiter>();
+  readonly #keyOf = new WeakMap<GuardedRun, string>();
+  readonly #listeners = new Set<(error: Error) => void>();
+  #started: Promise<void> | undefined;
+  #offs: (() => void)[] = [];
+  #ticker: NodeJS.Timeout | undefined;
+  #troubled = false;
+
+  constructor(terms: RateTerms, state: SharedState<RateRecord>, clock: ServerClock, onEmpty: () => void) {
+    this.terms = terms;
+    this.#state = state;
+    this.#clock = clock;
+    this.#onEmpty = onEmpty;
+    this.main = this.#limiter(undefined);
+  }
+
+  /** @returns a function that ends it; when all have, the domain is at its end. */
+  join(onProblem: (error: Error) => void): () => void {
+    this.#listeners.add(onProblem);
+    return () => {
+      if (this.#listeners.delete(onProblem) && this.#listeners.size === 0) this.#close();
+    };
+  }
+
+  /** Declares the limit to the fleet. @throws ConfigError where others have it in use with other numbers. */
+  async start(): Promise<void> {
+    this.#started ??= this.#startOnce();
+    await this.#started;
+  }
+
+  async #startOnce(): Promise<void> {
+    try {
+      await claim(this.#state, this.terms, this.#clock, () => this.#listeners.size > 0);
+    } catch (thrown) {
+      this.#started = undefined;
+      throw thrown;
+    }
+    if (this.#listeners.size === 0) return;
+    const { ledger } = this.main;
+    this.#offs = [this.#state.listen(recordKey(this.terms.name), (shared) => ledger.learn(shared))];
+    if (this.terms.keyed) {
+      const each = `${recordKey(this.terms.name)}.*`;
+      this.#offs.push(this.#state.listen(each, (shared, key) => this.#keys.get(key)?.ledger.learn(shared)));
+    }
+    this.#ticker = setInterval(() => this.#tick(), refreshEveryMs).unref();
+  }
+
+  /** The limiter of a key. */
+  of(key: string): Limiter {
+    const place = recordKey(this.terms.name, key);
+    let limiter = this.#keys.get(place);
+    if (limiter === undefined) {
+      limiter = this.#limiter(place);
+      this.#keys.set(place, limiter);
+      if (this.#keys.size > mostKeys) this.#forget((one) => one.waiting === 0, 1);
+    }
+    return limiter;
+  }
+
+  /** For what its handler asks of the limit. */
+  noteKey(run: GuardedRun, key: string): void {
+    this.#keyOf.set(run, key);
+  }
+
+  /** The key of a message; undefined where it has none under this limit. */
+  keyOf(run: GuardedRun): string | undefined {
+    return this.#keyOf.get(run);
+  }
+
+  /** The client's messages that wait are put back. */
+  dismiss(client: LimiterClient): void {
+    this.main.dismiss(client);
+    for (const limiter of this.#keys.values()) limiter.dismiss(client);
+  }
+
+  #limiter(place: string | undefined): Limiter {
+    const ledger = new LimitLedger({
+      state: this.#state,
+      clock: this.#clock,
+      terms: this.terms,
+      key: place ?? recordKey(this.terms.name),
+      leastTtlMs: place === undefined ? claimTtlMs : keyTtlMs,
+      quiet: place !== undefined,
+      onProblem: (error) => this.#report(error),
+      onHealthy: () => (this.#troubled = false),
+    });
+    return new Limiter({ plan: this.terms.plan, clock: this.#clock, ledger });
+  }
+
+  /** Once, until it has worked again. */
+  #report(error: Error): void {
+    if (this.#troubled) return;
+    this.#troubled = true;
+    for (const listener of this.#listeners) listener(error);
+  }
+
+  #tick(): void {
+    const { ledger } = this.main;
+    // What cannot be written now was reported, and is tried again.
+    if (ledger.quietForMs > refreshEveryMs * 0.75) void ledger.refresh().catch(() => undefined);
+    this.#forget((limiter) => limiter.idle, Infinity);
+  }
+
+  #forget(mayGo: (limiter: Limiter) => boolean, most: number): void {
+    let gone = 0;
+    for (const [place, limiter] of this.#keys) {
+      if (gone >= most) return;
+      if (mayGo(limiter) && this.#keys.delete(place)) gone += 1;
+    }
+  }
+
+  #close(): void {
+    clearInterval(this.#ticker);
+    for (const off of this.#offs) off();
+    this.#onEmpty();
+  }
+}

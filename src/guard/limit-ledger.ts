@@ -1,0 +1,157 @@
+/**
+ * Limit ledger: the record of one limit, or of one key of it, in the limits bucket, and what this process knows of it.
+ * What it knows may be old; a write that rests on it is refused then, and it is read again.
+ */
+import type { ServerClock } from "../broker/server-clock.ts";
+import { monotonicMs, pause } from "../kernel/clock.ts";
+import { toError } from "../kernel/errors.ts";
+import { agrees, describe, freshRecord, recordTtlMs, type RateRecord, type RateTerms } from "./rate-record.ts";
+import { clockMs, firstSlotMs, hold, takeSlots } from "./rate-slots.ts";
+import type { Shared, SharedState } from "./shared-state.ts";
+
+const timeoutMs = 2_000;
+const mostTries = 50;
+const longestPauseMs = 20;
+
+export interface LedgerOptions {
+  state: SharedState<RateRecord>;
+  clock: ServerClock;
+  terms: RateTerms;
+  /** The record's key. */
+  key: string;
+  /** The record goes after so long without a write, unless it still holds somebody back. */
+  leastTtlMs: number;
+  /** True: others are told of penalties only. */
+  quiet: boolean;
+  onProblem: (error: Error) => void;
+  onHealthy: () => void;
+}
+
+export class LimitLedger {
+  readonly #options: LedgerOptions;
+  #known: Shared<RateRecord> | undefined;
+  #heldMs = 0;
+  #learntMs = -Infinity;
+  /** In [0, 1), anew with each write of anyone: those who wait for the same moment do not all come at once. */
+  spread = Math.random();
+  /** Called when everybody is held back anew. */
+  onHeld: () => void = () => undefined;
+
+  constructor(options: LedgerOptions) {
+    this.#options = options;
+  }
+
+  /** When the next slot is that nobody has, as far as is known. */
+  firstMs(nowMs: number): number {
+    const record = this.#known?.value;
+    return Math.max(this.#heldMs, record === undefined ? nowMs : firstSlotMs(record, nowMs));
+  }
+
+  /** Slots before this are void. */
+  get heldMs(): number {
+    return this.#heldMs;
+  }
+
+  /** How long ago anyone wrote it, as far as is known. */
+  get quietForMs(): number {
+    return monotonicMs() - this.#learntMs;
+  }
+
+  /** What somebody wrote. */
+  learn(shared: Shared<RateRecord>): void {
+    if (shared.value !== undefined && !agrees(shared.value, this.#options.terms)) return;
+    if (this.#known !== undefined && shared.revision <= this.#known.revision) return;
+    this.#known = shared;
+    this.#learntMs = monotonicMs();
+    this.spread = Math.random();
+    this.#hold(shared.value?.heldMs ?? 0);
+  }
+
+  #hold(heldMs: number): void {
+    if (heldMs <= this.#heldMs) return;
+    this.#heldMs = heldMs;
+    this.onHeld();
+  }
+
+  /**
+   * Reserves slots.
+   * @param leadMs no slot sooner than this.
+   * @param reachMs none later than this: `undefined` then.
+   * @throws what the server's absence throws; it has been reported.
+   */
+  async take(count: number, leadMs: number, reachMs: number): Promise<number[] | undefined> {
+    const { clock, terms } = this.#options;
+    let slots: number[] | undefined;
+    await this.#change((record, nowMs) => {
+      slots = undefined;
+      if (clock.errorMs >= clockMs)
+        throw new Error(`the server's time is known to ${Math.round(clock.errorMs)} ms only`);
+      if (firstSlotMs(record, nowMs) > nowMs + reachMs) return undefined;
+      const taken = takeSlots(terms.plan, record, nowMs + leadMs, count);
+      slots = taken.slots;
+      return { ...record, ...taken.state };
+    });
+    return slots;
+  }
+
+  /** Nobody starts for so long: told to all. Where the server is away only this process heeds it; that has been reported. */
+  async penalize(delayMs: number): Promise<void> {
+    const { clock } = this.#options;
+    await clock.ready().catch(() => undefined);
+    this.#hold(clock.nowMs() + delayMs);
+    await this.#change((record, nowMs) => ({ ...record, ...hold(record, nowMs + delayMs) }), true).catch(
+      () => undefined,
+    );
+  }
+
+  /** Writes the record again as it is, so that it does not go. @throws as `take`. */
+  async refresh(): Promise<void> {
+    await this.#change((record) => record);
+  }
+
+  /** Reads, changes and writes until nobody came between. `undefined` leaves it as it is. */
+  async #change(change: (record: RateRecord, nowMs: number) => RateRecord | undefined, tell = false): Promise<void> {
+    const { state, clock, terms, key, leastTtlMs, quiet, onProblem, onHealthy } = this.#options;
+    try {
+      await clock.ready();
+      for (let tries = 1; ; tries++) {
+        const { value, revision: was } = this.#known ?? (await this.#read());
+        if (value !== undefined && !agrees(value, terms)) throw new Error(this.#clash(value));
+        const nowMs = clock.nowMs();
+        const next = change(value ?? freshRecord(terms), nowMs);
+        if (next === undefined) break;
+        const ttlMs = recordTtlMs(next, nowMs, leastTtlMs);
+        const revision = await state.write(key, next, { was, ttlMs, timeoutMs, quiet: quiet && !tell });
+        if (revision !== undefined) {
+          this.learn({ value: next, revision });
+          break;
+        }
+        this.#known = undefined;
+        if (tries === mostTries) throw new Error(`others wrote it ${mostTries} times in between`);
+        await pause(Math.random() * Math.min(longestPauseMs, 2 ** tries));
+      }
+      onHealthy();
+    } catch (thrown) {
+      this.#known = undefined;
+      const cause = toError(thrown);
+      onProblem(
+        new Error(
+          `The rate limit ${terms.name} cannot be kept (${cause.message}), so the messages under it wait; they go on when that is mended.`,
+          { cause },
+        ),
+      );
+      throw cause;
+    }
+  }
+
+  async #read(): Promise<Shared<RateRecord>> {
+    const shared = await this.#options.state.read(this.#options.key, timeoutMs);
+    this.learn(shared);
+    return shared;
+  }
+
+  #clash(found: RateRecord): string {
+    const { terms } = this.#options;
+    return `others have it as ${describe(found)}, and here it is ${describe(freshRecord(terms))}`;
+  }
+}

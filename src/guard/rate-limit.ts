@@ -1,0 +1,116 @@
+/** Rate limit: one named limit in this process, and the guard that it is for an actor: unkeyed, or counting each key by itself. */
+import type { ResolvedRateLimit } from "../actor/guard-config.ts";
+import { toError, InvalidMessageError } from "../kernel/errors.ts";
+import type { Deferral, Guard, GuardedRun } from "./guard.ts";
+import type { LimitDomain } from "./limit-domain.ts";
+import type { Limiter, LimiterClient } from "./limiter.ts";
+
+/** How long a message may wait in a worker for its slot. */
+const patienceMs = 1_000;
+/** The same with keys, where those that wait take the handlers of other keys. */
+const keyedPatienceMs = 50;
+/** The same once many wait: no longer than a reservation takes. */
+const crowdedPatienceMs = 5;
+
+interface Grant {
+  limiter: Limiter;
+  slotMs: number;
+}
+
+export class RateLimitGuard implements Guard {
+  readonly #domain: LimitDomain;
+  readonly #key: ResolvedRateLimit["key"];
+  readonly #maxWaiting: number;
+  readonly #grants = new Map<GuardedRun, Grant>();
+  readonly #client: LimiterClient = { demand: 0, onChange: () => undefined };
+  readonly #leave: () => void;
+  #waiting = 0;
+  #draining = false;
+
+  /** @param concurrency handlers of the actor. With keys at most half of them wait for slots. */
+  constructor(
+    domain: LimitDomain,
+    key: ResolvedRateLimit["key"],
+    concurrency: number,
+    onProblem: (error: Error) => void,
+  ) {
+    this.#domain = domain;
+    this.#key = key;
+    this.#maxWaiting = Math.max(1, concurrency / 2);
+    this.#leave = domain.join(onProblem);
+  }
+
+  async start(onChange: () => void): Promise<void> {
+    this.#client.onChange = onChange;
+    await this.#domain.start();
+    if (this.#key === undefined && !this.#draining) this.#domain.main.join(this.#client);
+  }
+
+  room(demand: number): number {
+    return this.#key === undefined ? this.#domain.main.room(this.#client, demand) : Infinity;
+  }
+
+  /** @throws InvalidMessageError where the input has no key. */
+  enter(run: GuardedRun, input: unknown): Deferral | undefined | Promise<Deferral | undefined> {
+    const grant = this.#grants.get(run);
+    if (grant?.limiter.valid(grant.slotMs)) return undefined;
+    if (this.#draining) return { reason: "rate-limited", delayMs: 0 };
+    const limiter = grant?.limiter ?? this.#limiterOf(run, input);
+    const answer = limiter.enter(run, this.#client, this.#patienceMs);
+    return answer instanceof Promise ? this.#wait(answer, run, limiter) : this.#take(answer, run, limiter);
+  }
+
+  get #patienceMs(): number {
+    if (this.#key === undefined) return patienceMs;
+    return this.#waiting < this.#maxWaiting ? keyedPatienceMs : crowdedPatienceMs;
+  }
+
+  async #wait(answer: Promise<number | Deferral>, run: GuardedRun, limiter: Limiter): Promise<Deferral | undefined> {
+    this.#waiting += 1;
+    const given = await answer;
+    this.#waiting -= 1;
+    return this.#take(given, run, limiter);
+  }
+
+  #take(given: number | Deferral, run: GuardedRun, limiter: Limiter): Deferral | undefined {
+    if (typeof given !== "number") return given;
+    this.#grants.set(run, { limiter, slotMs: given });
+    return undefined;
+  }
+
+  #limiterOf(run: GuardedRun, input: unknown): Limiter {
+    if (this.#key === undefined) return this.#domain.main;
+    const { name } = this.#domain.terms;
+    let key: unknown;
+    try {
+      key = this.#key(input);
+    } catch (thrown) {
+      const cause = toError(thrown);
+      throw new InvalidMessageError(
+        `The key of the rate limit ${name} could not be had of message ${run.id} (${cause.message}); mend the key function, or the message.`,
+        { cause },
+      );
+    }
+    if (typeof key !== "string") {
+      throw new InvalidMessageError(
+        `The key of the rate limit ${name} for message ${run.id} is of type ${typeof key}, not a string; mend the key function, or the message.`,
+      );
+    }
+    this.#domain.noteKey(run, key);
+    return this.#domain.of(key);
+  }
+
+  leave(run: GuardedRun): void {
+    this.#grants.delete(run);
+  }
+
+  drain(): void {
+    this.#draining = true;
+    this.#domain.dismiss(this.#client);
+  }
+
+  close(): void {
+    this.drain();
+    this.#leave();
+  }
+}

@@ -1,0 +1,62 @@
+/** Rate record: what the limits bucket holds of a limit, or of one of its keys. */
+import { createHash } from "node:crypto";
+import { key } from "../message/names.ts";
+import { freshState, type RatePlan, type SlotState } from "./rate-slots.ts";
+
+export interface RateRecord extends SlotState {
+  readonly v: 1;
+  readonly limit: number;
+  readonly perMs: number;
+  readonly burst: number;
+  /** Each key is counted by itself; then the record under the name alone only says so. */
+  readonly keyed: boolean;
+}
+
+/** What a process declares a limit to be. */
+export interface RateTerms {
+  readonly name: string;
+  readonly plan: RatePlan;
+  readonly keyed: boolean;
+}
+
+export function freshRecord({ plan, keyed }: RateTerms): RateRecord {
+  const { limit, perMs, burst } = plan;
+  return { v: 1, limit, perMs, burst, keyed, ...freshState(plan) };
+}
+
+/** False where it was written for other numbers, or is none of ours. */
+export function agrees(record: RateRecord, { plan, keyed }: RateTerms): boolean {
+  const { v, limit, perMs, burst } = record;
+  if (v !== 1 || !isSlotState(record)) return false;
+  return limit === plan.limit && perMs === plan.perMs && burst === plan.burst && record.keyed === keyed;
+}
+
+export function isSlotState({ nextMs, left, heldMs }: SlotState): boolean {
+  return [nextMs, left, heldMs].every(Number.isFinite);
+}
+
+/** `100 in 1000 ms`, with what else there is to say. */
+export function describe({
+  limit,
+  perMs,
+  burst,
+  keyed,
+}: Pick<RateRecord, "limit" | "perMs" | "burst" | "keyed">): string {
+  return `${limit} in ${perMs} ms${burst === 1 ? "" : `, ${burst} at once`}${keyed ? ", by key" : ""}`;
+}
+
+/** How long a record must be kept: it may go once it says nothing more. */
+export function recordTtlMs({ nextMs, heldMs }: SlotState, nowMs: number, leastMs: number): number {
+  return Math.max(nextMs - nowMs, heldMs - nowMs, 0) + leastMs;
+}
+
+const maxKeyLength = 128;
+
+/** Where the record of a limit is, or of one of its keys. One token for each, so that no dotted name can be another's key. */
+export function recordKey(name: string, of?: string): string {
+  if (of === undefined) return key(name);
+  // key() writes `=` before two upper-case hex digits only.
+  const written = of === "" ? "=empty" : key(of);
+  if (written.length <= maxKeyLength) return `${key(name)}.${written}`;
+  return `${key(name)}.=h${createHash("sha256").update(of).digest("base64url")}`;
+}
