@@ -96,11 +96,6 @@ export class Limiter {
     return this.#ledger;
   }
 
-  /** Slots that were reserved and not used. */
-  get voided(): number {
-    return this.#pool.voided;
-  }
-
   join(client: LimiterClient): void {
     this.#clients.add(client);
   }

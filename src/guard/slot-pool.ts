@@ -18,8 +18,6 @@ export class SlotPool {
   readonly #onEnd: (block: EndedBlock) => void;
   #blocks: Block[] = [];
   #count = 0;
-  /** Slots that nobody used, since the process began. */
-  voided = 0;
 
   constructor(onEnd: (block: EndedBlock) => void) {
     this.#onEnd = onEnd;
@@ -86,7 +84,6 @@ export class SlotPool {
     block.next += 1;
     this.#count -= 1;
     if (used) block.used += 1;
-    else this.voided += 1;
     if (block.next < block.slots.length) return;
     this.#blocks.shift();
     this.#onEnd(block);
