@@ -13,6 +13,8 @@ export interface Deferral {
 /** A run as guards see it; also what they know it by. */
 export interface GuardedRun {
   readonly id: string;
+  /** Above 1 it has a record to write between entering and starting. */
+  readonly deliveries: number;
   /** False once somebody else has decided its outcome: it need not be waited for. */
   readonly open: boolean;
 }

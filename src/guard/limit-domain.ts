@@ -5,7 +5,7 @@
 import type { ServerClock } from "../broker/server-clock.ts";
 import { claim, claimTtlMs, refreshEveryMs } from "./limit-claim.ts";
 import { LimitLedger } from "./limit-ledger.ts";
-import { Limiter, type LimiterClient } from "./limiter.ts";
+import { Limiter, type LimiterClient, type Pace } from "./limiter.ts";
 import type { GuardedRun } from "./guard.ts";
 import { recordKey, type RateRecord, type RateTerms } from "./rate-record.ts";
 import type { SharedState } from "./shared-state.ts";
@@ -22,6 +22,7 @@ export class LimitDomain {
   readonly #state: SharedState<RateRecord>;
   readonly #clock: ServerClock;
   readonly #onEmpty: () => void;
+  readonly #pace: Pace = { roundTripMs: 2 };
   readonly #keys = new Map<string, Limiter>();
   readonly #keyOf = new WeakMap<GuardedRun, string>();
   readonly #listeners = new Set<(error: Error) => void>();
@@ -108,7 +109,7 @@ export class LimitDomain {
       onProblem: (error) => this.#report(error),
       onHealthy: () => (this.#troubled = false),
     });
-    return new Limiter({ plan: this.terms.plan, clock: this.#clock, ledger });
+    return new Limiter({ plan: this.terms.plan, clock: this.#clock, ledger, pace: this.#pace });
   }
 
   /** Once, until it has worked again. */

@@ -6,7 +6,7 @@
  * 4. Whatever changes leads to `#advance`, which looks at everything anew and sets the one timer.
  */
 import type { ServerClock } from "../broker/server-clock.ts";
-import { monotonicMs } from "../kernel/clock.ts";
+import { monotonicMs, pause } from "../kernel/clock.ts";
 import type { Deferral, GuardedRun } from "./guard.ts";
 import type { LimitLedger } from "./limit-ledger.ts";
 import { SlotPool, type EndedBlock } from "./slot-pool.ts";
@@ -22,6 +22,8 @@ const longestWaitMs = 2_000;
 /** A message is put back to come again this long before its slot. */
 const earlyMs = 25;
 const longestDeferralMs = 10 * 60_000;
+/** However slow the server is, slots begin no later than this after they are reserved. */
+const longestLeadMs = 500;
 /** After a failure of the server. */
 const retryMs = 1_000;
 
@@ -33,15 +35,30 @@ export interface LimiterClient {
   onChange(): void;
 }
 
-interface Waiter {
+/** A run that wants to start. */
+export interface SlotRequest {
   run: GuardedRun;
   client: LimiterClient;
+  /** How long a slot may be away for the run to wait. */
   patienceMs: number;
+  /** It has something to write before it starts: it is let through a little before its slot, and calls `begin` then. */
+  comesAgain: boolean;
+}
+
+interface Waiter extends SlotRequest {
+  aheadMs: number;
   sinceMs: number;
   resolve: (answer: number | Deferral) => void;
 }
 
+/** What a limit and its keys learn of the server together. */
+export interface Pace {
+  /** How long a reservation takes: its first slot must not be over before the answer comes. */
+  roundTripMs: number;
+}
+
 export interface LimiterOptions {
+  pace: Pace;
   plan: RatePlan;
   clock: ServerClock;
   ledger: LimitLedger;
@@ -58,8 +75,7 @@ export class Limiter {
   #size = 1;
   #reserving = false;
   #reservedMs = -Infinity;
-  /** How long a reservation takes: its first slot must not be over before the answer comes. */
-  #roundTripMs = 2;
+  readonly #pace: Pace;
   #retryAtMs = 0;
   /** Until the server's time, for those that are put back. */
   #queueMs = 0;
@@ -72,7 +88,8 @@ export class Limiter {
   #shut = false;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor({ plan, clock, ledger }: LimiterOptions) {
+  constructor({ plan, clock, ledger, pace }: LimiterOptions) {
+    this.#pace = pace;
     this.#plan = plan;
     this.#clock = clock;
     this.#ledger = ledger;
@@ -130,23 +147,22 @@ export class Limiter {
     return 0;
   }
 
-  /** True while a start under this slot keeps to the limit. */
+  /** True while a start under this slot, in this turn of the event loop, keeps to the limit. */
   valid(slotMs: number): boolean {
     const { fromMs, toMs } = slotWindow(this.#clock.errorMs);
     const sinceMs = this.#clock.nowMs() - slotMs;
     return sinceMs >= fromMs && sinceMs <= toMs && slotMs >= this.#ledger.heldMs;
   }
 
-  /**
-   * The slot that the run may start under, now or after a wait, else for how long to put it back.
-   * @param patienceMs how long a slot may be away for the run to wait.
-   */
-  enter(run: GuardedRun, client: LimiterClient, patienceMs: number): number | Deferral | Promise<number | Deferral> {
+  /** The slot that the run may start under, now or after a wait, else for how long to put it back. */
+  enter(request: SlotRequest): number | Deferral | Promise<number | Deferral> {
+    const { client, patienceMs, comesAgain } = request;
     const nowMs = this.#clock.nowMs();
+    const aheadMs = comesAgain ? this.#pace.roundTripMs : 0;
     this.#trusted = true;
     client.demand = Math.max(0, client.demand - 1);
     if (this.#waiting.length === 0 && !this.#turnTaken) {
-      const slotMs = this.#pool.take(nowMs, this.#clock.errorMs);
+      const slotMs = this.#pool.take(nowMs, this.#clock.errorMs, aheadMs);
       if (slotMs !== undefined) {
         this.#takeTurn();
         return slotMs;
@@ -155,9 +171,21 @@ export class Limiter {
     const soonestMs = this.#pool.at(this.#waiting.length) ?? this.#ledger.firstMs(nowMs);
     if (this.#away || soonestMs > nowMs + patienceMs) return this.#deferral(nowMs);
     return new Promise((resolve) => {
-      this.#waiting.push({ run, client, patienceMs, sinceMs: nowMs, resolve });
+      this.#waiting.push({ ...request, aheadMs, sinceMs: nowMs, resolve });
       this.#advance();
     });
+  }
+
+  /** Resolves when a start under this slot keeps to the limit; false once it no longer would. */
+  async begin(slotMs: number): Promise<boolean> {
+    for (;;) {
+      const waitMs = slotMs + slotWindow(this.#clock.errorMs).fromMs - this.#clock.nowMs();
+      if (waitMs > 0) await pause(Math.ceil(waitMs));
+      else if (this.#turnTaken) await new Promise((resolve) => setImmediate(resolve));
+      else break;
+    }
+    this.#takeTurn();
+    return this.valid(slotMs);
   }
 
   get #away(): boolean {
@@ -176,10 +204,12 @@ export class Limiter {
     this.#pool.voidBefore(this.#ledger.heldMs);
     this.#pool.expire(nowMs, errorMs);
     this.#letGo(nowMs);
-    if (this.#waiting.length > 0 && !this.#turnTaken) {
-      const slotMs = this.#pool.take(nowMs, errorMs);
+    const [first] = this.#waiting;
+    if (first !== undefined && !this.#turnTaken) {
+      const slotMs = this.#pool.take(nowMs, errorMs, first.aheadMs);
       if (slotMs !== undefined) {
-        this.#waiting.shift()?.resolve(slotMs);
+        this.#waiting.shift();
+        first.resolve(slotMs);
         this.#takeTurn();
       }
     }
@@ -195,13 +225,21 @@ export class Limiter {
     const stay: Waiter[] = [];
     for (const waiter of this.#waiting) {
       const { run, patienceMs, sinceMs, resolve } = waiter;
-      const soonestMs = this.#pool.at(stay.length) ?? (this.#reserving ? nowMs : this.#ledger.firstMs(nowMs));
+      const soonestMs = this.#soonestMs(stay.length, nowMs);
       const late = nowMs - sinceMs > longestWaitMs && !this.#reserving;
       if (!run.open) resolve({ reason: "rate-limited", delayMs: 0 });
       else if (this.#away || late || soonestMs > nowMs + patienceMs) resolve(this.#deferral(nowMs));
       else stay.push(waiter);
     }
     this.#waiting = stay;
+  }
+
+  /** When the waiter at this place can start, as far as is known. */
+  #soonestMs(place: number, nowMs: number): number {
+    const slotMs = this.#pool.at(place);
+    // What was reserved for a later time only because the server is slow is waited for.
+    if (slotMs !== undefined) return slotMs - 2 * this.#pace.roundTripMs;
+    return this.#reserving ? nowMs : this.#ledger.firstMs(nowMs);
   }
 
   /** Those that are put back come again one after another, each when a slot may be free for it. */
@@ -239,13 +277,16 @@ export class Limiter {
 
   async #reserve(): Promise<void> {
     const sentMs = monotonicMs();
+    const pace = this.#pace;
     const wants = this.#waiting.length + this.#demand;
     const count = Math.min(this.#plan.maxBlock, Math.max(this.#size, wants));
     this.#reserving = true;
     try {
-      const slots = await this.#ledger.take(count, Math.min(500, this.#roundTripMs), this.#reachMs);
+      const leadMs = pace.roundTripMs + Math.max(0, ...this.#waiting.map((one) => one.aheadMs));
+      const slots = await this.#ledger.take(count, leadMs, this.#reachMs);
       const tookMs = monotonicMs() - sentMs;
-      this.#roundTripMs = tookMs > this.#roundTripMs ? tookMs : 0.8 * this.#roundTripMs + 0.2 * tookMs;
+      pace.roundTripMs =
+        tookMs > pace.roundTripMs ? Math.min(longestLeadMs, tookMs) : 0.9 * pace.roundTripMs + 0.1 * tookMs;
       if (slots !== undefined) this.#pool.add(slots, sentMs);
     } catch {
       // The ledger has told those who should know.
@@ -292,7 +333,10 @@ export class Limiter {
     const slotMs = this.#pool.at(0);
     if (this.#waiting.length > 0) {
       const oldest = this.#waiting[0] as Waiter;
-      nextMs = Math.min(nextMs, slotMs === undefined ? oldest.sinceMs + longestWaitMs + 1 : slotMs + fromMs);
+      nextMs = Math.min(
+        nextMs,
+        slotMs === undefined ? oldest.sinceMs + longestWaitMs + 1 : slotMs + fromMs - oldest.aheadMs,
+      );
     }
     if (slotMs !== undefined && this.#clients.size > 0) {
       nextMs = Math.min(nextMs, slotMs + Math.max(0, toMs) + 1);

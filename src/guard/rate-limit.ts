@@ -53,10 +53,22 @@ export class RateLimitGuard implements Guard {
   /** @throws InvalidMessageError where the input has no key. */
   enter(run: GuardedRun, input: unknown): Deferral | undefined | Promise<Deferral | undefined> {
     const grant = this.#grants.get(run);
-    if (grant?.limiter.valid(grant.slotMs)) return undefined;
+    if (grant !== undefined) return this.#enterAgain(run, grant);
+    return this.#request(this.#limiterOf(run, input), run, run.deliveries > 1);
+  }
+
+  /** Its record is written, and it has a slot, unless that took too long. */
+  async #enterAgain(run: GuardedRun, { limiter, slotMs }: Grant): Promise<Deferral | undefined> {
+    return (await limiter.begin(slotMs)) ? undefined : this.#request(limiter, run, false);
+  }
+
+  #request(
+    limiter: Limiter,
+    run: GuardedRun,
+    comesAgain: boolean,
+  ): Deferral | undefined | Promise<Deferral | undefined> {
     if (this.#draining) return { reason: "rate-limited", delayMs: 0 };
-    const limiter = grant?.limiter ?? this.#limiterOf(run, input);
-    const answer = limiter.enter(run, this.#client, this.#patienceMs);
+    const answer = limiter.enter({ run, client: this.#client, patienceMs: this.#patienceMs, comesAgain });
     return answer instanceof Promise ? this.#wait(answer, run, limiter) : this.#take(answer, run, limiter);
   }
 

@@ -60,11 +60,11 @@ export class SlotPool {
     return count;
   }
 
-  /** The first slot, if it may be used now: it is gone then. */
-  take(nowMs: number, errorMs: number): number | undefined {
+  /** The first slot, if it may be used now, or `aheadMs` from now: it is gone then. */
+  take(nowMs: number, errorMs: number, aheadMs = 0): number | undefined {
     this.expire(nowMs, errorMs);
     const atMs = this.at(0);
-    if (atMs === undefined || nowMs < atMs + slotWindow(errorMs).fromMs) return undefined;
+    if (atMs === undefined || nowMs + aheadMs < atMs + slotWindow(errorMs).fromMs) return undefined;
     this.#drop(true);
     return atMs;
   }
