@@ -218,9 +218,8 @@ export class Executor {
       deferral = await guards.enter(run, input);
     } catch (thrown) {
       // A guard cannot tell what it is to count this message by.
-      if (thrown instanceof InvalidMessageError)
-        return this.#stretch(decideInvalid(this.#decider, "invalid", thrown, run.history));
-      throw thrown;
+      if (!(thrown instanceof InvalidMessageError)) throw thrown;
+      return decideInvalid(this.#decider, "invalid", thrown, run.history);
     }
     run.entered = deferral === undefined;
     if (deferral !== undefined) return { kind: "deferred", ...deferral };
