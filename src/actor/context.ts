@@ -71,8 +71,11 @@ export interface Context extends Sender {
   /** The rate limit of this name, which an actor's config of this worker declares. @throws ConfigError where none does. */
   rateLimit(name: string): RateLimitHandle;
   /**
-   * Runs `fn` once for this message and `key`, also when the message runs again, and gives what it returned then. When the process
-   * dies between the effect and its note, it runs again. @throws what `fn` throws, and then it may run again; EncodeError for a value that cannot be kept.
+   * Runs `fn` once for this message and `key`, also when the message runs again, and gives in every run what it returned, as MessagePack
+   * has it. When the process dies between the effect and its note, it runs again. Where KV is away it does not begin, and the message
+   * is put back.
+   * @throws what `fn` throws, and then it may run again; EncodeError for a value that cannot be kept, and then it may not; ConfigError
+   * for a key that is no string or empty.
    */
   once<T>(key: string, fn: () => T | Promise<T>, options?: OnceOptions): Promise<T>;
   /** Tells watchers of the worker how far it is: a `progress` event. */

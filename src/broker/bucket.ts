@@ -34,15 +34,25 @@ export class Bucket {
    * The value as the leader has it, `undefined` where there is none or where it has expired. Asked again when the connection is back.
    * @throws ConnectError when no answer comes in time, JetStreamApiError.
    */
-  async get(key: string, timeoutMs = readTimeoutMs): Promise<BucketEntry | undefined> {
+  async get(key: string, timeoutMs?: number): Promise<BucketEntry | undefined> {
+    const { value, revision } = await this.read(key, timeoutMs);
+    return value === undefined ? undefined : { value, revision };
+  }
+
+  /**
+   * As get(), with the revision that a write must name also where there is no value: 0 where there never was one, that of the marker
+   * which the server leaves for a second where it has expired.
+   * @throws ConnectError when no answer comes in time, JetStreamApiError.
+   */
+  async read(key: string, timeoutMs = readTimeoutMs): Promise<{ value: Uint8Array | undefined; revision: number }> {
     const body = Buffer.from(JSON.stringify({ last_by_subj: this.#subject(key) }));
     const reply = await this.#pipeline.ask(`$JS.API.STREAM.MSG.GET.KV_${this.name}`, body, timeoutMs);
     const { message, error } = reply.json<StoredAnswer>();
-    if (error?.code === 404) return undefined;
+    if (error?.code === 404) return { value: undefined, revision: 0 };
     if (error !== undefined || message === undefined) throw new JetStreamApiError(error ?? noMessage);
     // A marker that the server left when the key expired, or a delete by another client.
     const headers = Buffer.from(message.hdrs ?? "", "base64").toString();
-    if (/^(Nats-Marker-Reason|KV-Operation):/m.test(headers)) return undefined;
+    if (/^(Nats-Marker-Reason|KV-Operation):/m.test(headers)) return { value: undefined, revision: message.seq };
     return { value: Buffer.from(message.data ?? "", "base64"), revision: message.seq };
   }
 

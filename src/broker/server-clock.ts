@@ -4,6 +4,7 @@
  * trip of the last few counts. A sample is worth less as it grows old, since clocks drift.
  */
 import { monotonicMs } from "../kernel/clock.ts";
+import { ConnectError } from "../kernel/errors.ts";
 import type { Pipeline } from "./pipeline.ts";
 
 const sampleEveryMs = 10_000;
@@ -44,6 +45,7 @@ export class ServerClock {
     if (this.#samples.length > 0) return;
     this.#first ??= this.#sampleFirst().finally(() => (this.#first = undefined));
     await this.#first;
+    if (this.#samples.length === 0) throw new ConnectError("The server does not tell its time; is its stream gone?");
   }
 
   async #sampleFirst(): Promise<void> {

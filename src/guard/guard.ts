@@ -17,6 +17,8 @@ export interface GuardedRun {
   readonly deliveries: number;
   /** False once somebody else has decided its outcome: it need not be waited for. */
   readonly open: boolean;
+  /** Aborts its signal: what let it pass no longer holds. */
+  abort(reason: Error): void;
 }
 
 /** A handler: takes the input and its run, gives what `receive` gives. */

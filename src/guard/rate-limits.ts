@@ -23,7 +23,7 @@ export class RateLimits {
   }
 
   /** @throws ConfigError where another actor of the process has the limit with other numbers. */
-  guard(limit: ResolvedRateLimit, actor: ResolvedConfig, onProblem: (error: Error) => void): Guard {
+  guard(actor: ResolvedConfig, limit: ResolvedRateLimit, onProblem: (error: Error) => void): Guard {
     const { name, key } = limit;
     const terms: RateTerms = { name, plan: ratePlan(limit), keyed: key !== undefined };
     let domain = this.#domains.get(name);

@@ -5,8 +5,11 @@ import type { Bucket } from "../broker/bucket.ts";
 import type { ServerClock } from "../broker/server-clock.ts";
 import { Breakers } from "./breakers.ts";
 import type { BreakerEvent } from "./breaker.ts";
+import { ConcurrencyLimits } from "./concurrency/limits.ts";
+import type { LimitRecord } from "./concurrency/record.ts";
 import { Guards } from "./guards.ts";
 import type { Guard, GuardedRun } from "./guard.ts";
+import { Once, type OnceRun } from "./once.ts";
 import { RateLimits } from "./rate-limits.ts";
 import type { RateRecord } from "./rate-record.ts";
 import type { SharedState } from "./shared-state.ts";
@@ -15,36 +18,39 @@ export interface GuardServices {
   /** By the names of breakers. */
   breakers: SharedState<unknown>;
   /** By the names of limits, and their keys. */
-  limits: SharedState<RateRecord>;
+  rateLimits: SharedState<RateRecord>;
+  concurrencyLimits: SharedState<LimitRecord>;
   once: Bucket;
   clock: ServerClock;
-  /** Calls the listener when the connection is back. @returns a function that ends it. */
+  /** Calls the listener when the connection is back. */
   onUp: (listener: () => void) => () => void;
 }
 
 export class GuardRegistry {
-  readonly #services: GuardServices;
   readonly #breakers: Breakers;
+  readonly #concurrencyLimits: ConcurrencyLimits;
   readonly #rateLimits: RateLimits;
+  readonly #once: Once;
 
-  constructor(services: GuardServices) {
-    this.#services = services;
-    const { breakers, limits, clock, onUp } = services;
+  constructor({ breakers, concurrencyLimits, rateLimits, once, clock, onUp }: GuardServices) {
     this.#breakers = new Breakers({ state: breakers, clock, onUp });
-    this.#rateLimits = new RateLimits(limits, clock);
+    this.#concurrencyLimits = new ConcurrencyLimits(concurrencyLimits, clock);
+    this.#rateLimits = new RateLimits(rateLimits, clock);
+    this.#once = new Once(once, clock);
   }
 
   /**
-   * The guards of one actor in one worker, undefined where its config has none.
+   * The guards of one actor in one worker, undefined where its config has none. A run passes them in this order: what is granted for a
+   * moment only comes last.
    * @param onProblem is told what no message can be blamed for, such as a server that is away.
    * @throws ConfigError where another actor gave a guard of the same name other settings.
    */
   guardsOf(config: ResolvedConfig, onProblem: (error: Error) => void): Guards | undefined {
     const guards: Guard[] = [];
-    // The order in which a run passes them: breaker, concurrency limit, rate limit.
-    if (config.breaker !== undefined) guards.push(this.#breakers.guard(config, config.breaker, onProblem));
-    if (config.concurrencyLimit !== undefined) throw new Error("not built");
-    if (config.rateLimit !== undefined) guards.push(this.#rateLimits.guard(config.rateLimit, config, onProblem));
+    const { breaker, concurrencyLimit, rateLimit } = config;
+    if (breaker !== undefined) guards.push(this.#breakers.guard(config, breaker, onProblem));
+    if (concurrencyLimit !== undefined) guards.push(this.#concurrencyLimits.guard(config, concurrencyLimit, onProblem));
+    if (rateLimit !== undefined) guards.push(this.#rateLimits.guard(config, rateLimit, onProblem));
     return guards.length === 0 ? undefined : new Guards(guards);
   }
 
@@ -65,12 +71,13 @@ export class GuardRegistry {
     return this.#rateLimits.handle(run, name);
   }
 
-  once<T>(_run: GuardedRun, key: string, _fn: () => T | Promise<T>, _options: OnceOptions | undefined): Promise<T> {
-    throw new Error(`not built ${key} ${this.#services.once.name}`);
+  once<T>(run: OnceRun, key: string, fn: () => T | Promise<T>, options: OnceOptions | undefined): Promise<T> {
+    return this.#once.call(run, key, fn, options);
   }
 
-  /** Ends timers and interest. */
-  close(): void {
+  /** Ends timers and interest, and gives back what the fleet should not have to wait for. Resolves when KV has it, or has not answered in time. */
+  async close(): Promise<void> {
     this.#breakers.close();
+    await this.#concurrencyLimits.close();
   }
 }

@@ -12,7 +12,7 @@ import type { Names } from "../message/subjects.ts";
 export interface Shared<T> {
   /** Undefined where there is none, or where it expired. */
   value: T | undefined;
-  /** 0 where there is none. */
+  /** What a write must name; 0 where there never was a value. */
   revision: number;
 }
 
@@ -29,9 +29,8 @@ export class SharedState<T> {
 
   /** As the leader has it. @throws ConnectError when no answer comes in time, JetStreamApiError. */
   async read(key: string, timeoutMs?: number): Promise<Shared<T>> {
-    const entry = await this.#bucket.get(key, timeoutMs);
-    if (entry === undefined) return { value: undefined, revision: 0 };
-    return { value: parse<T>(entry.value), revision: entry.revision };
+    const { value, revision } = await this.#bucket.read(key, timeoutMs);
+    return { value: value === undefined ? undefined : parse<T>(value), revision };
   }
 
   /**

@@ -80,7 +80,8 @@ export class ActorSystem implements Sender {
     const runs = new RunsStore(bucket(names.runsBucket));
     this.#guards = new GuardRegistry({
       breakers: new SharedState(bucket(names.breakersBucket), this.#bus, names),
-      limits: new SharedState(bucket(names.limitsBucket), this.#bus, names),
+      rateLimits: new SharedState(bucket(names.limitsBucket), this.#bus, names),
+      concurrencyLimits: new SharedState(bucket(names.limitsBucket), this.#bus, names),
       once: bucket(names.onceBucket),
       clock: new ServerClock(this.#pipeline, `KV_${names.limitsBucket}`),
       onUp: (listener) => connection.onUp(listener),
@@ -271,7 +272,7 @@ export class ActorSystem implements Sender {
 
   async #closeOnce(): Promise<void> {
     await Promise.all([...this.#workers].map((worker) => worker.stop()));
-    this.#guards.close();
+    await this.#guards.close();
     this.#asker.close();
     this.#pipeline.close();
     await this.#connection.close();

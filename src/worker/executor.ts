@@ -9,8 +9,8 @@ import type { Payloads } from "../broker/payloads.ts";
 import { monotonicMs, wallMs } from "../kernel/clock.ts";
 import type { Deferral, Handler } from "../guard/guard.ts";
 import type { Guards } from "../guard/guards.ts";
-import { DecodeError, InvalidMessageError, toError } from "../kernel/errors.ts";
 import { TimeLimit } from "../guard/time-limit.ts";
+import { DecodeError, InvalidMessageError, toError } from "../kernel/errors.ts";
 import type { Lifecycle } from "../lifecycle/machine.ts";
 import type { RetryBudget } from "../lifecycle/retry-budget.ts";
 import { historyOf, type RunsStore } from "../lifecycle/runs.ts";
@@ -217,7 +217,8 @@ export class Executor {
     try {
       deferral = await guards.enter(run, input);
     } catch (thrown) {
-      // A guard cannot tell what it is to count this message by.
+      // Those before the one that threw have let it in. It cannot tell what it is to count this message by.
+      guards.leave(run);
       if (!(thrown instanceof InvalidMessageError)) throw thrown;
       return decideInvalid(this.#decider, "invalid", thrown, run.history);
     }

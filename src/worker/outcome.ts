@@ -1,7 +1,6 @@
 /** Outcome: what becomes of a delivery. Decided here, purely, from what the handler gave; carried out in settle.ts. */
 import type { ResolvedConfig } from "../actor/config.ts";
 import { signalDelayMs, signalKind, type Deferred } from "../actor/signals.ts";
-import type { GuardReason } from "../guard/guard.ts";
 import { backoffMs, spreadMs } from "../lifecycle/backoff.ts";
 import type { Lifecycle } from "../lifecycle/machine.ts";
 import type { RunHistory } from "../lifecycle/runs.ts";
@@ -38,7 +37,7 @@ export function decideRun(
   const signal = signalKind(error);
   if (signal === "snooze") return { kind: "deferred", reason: "snooze", delayMs: signalDelayMs(error) };
   if (signal === "deferral") {
-    const { reason, delayMs } = error as Deferred<GuardReason>;
+    const { reason, delayMs } = error as Deferred<DeferReason>;
     return { kind: "deferred", reason, delayMs };
   }
   const terminal = signal === "terminal" || (signal === undefined && !mayRetry(config, error));

@@ -143,7 +143,7 @@ export class Run implements Context {
   }
 
   /** What brought the message here: its event, also when that was requeued, else that it is a task. */
-  get #cause(): string {
+  get cause(): string {
     const { stream, subject } = this.delivery;
     return this.#services.isTask(stream) ? (this.headers.get(header.event) ?? "task") : `${stream} ${subject}`;
   }
@@ -197,7 +197,7 @@ export class Run implements Context {
    */
   #childOptions<O extends PublishOptions>(verb: string, target: string, options: O): O {
     this.#children += 1;
-    const place = [this.actor, this.id, this.#cause, this.#step, verb, target, this.#children];
+    const place = [this.actor, this.id, this.cause, this.#step, verb, target, this.#children];
     const id = options.id ?? idText(createHash("sha256").update(JSON.stringify(place)).digest()).slice(0, 27);
     const headers: HeaderFields = {};
     for (const name of traceHeaders) {

@@ -93,13 +93,15 @@ test("a run that was to probe and leaves without having run gives the probe back
     onProblem: none,
     onClose: none,
   });
-  const run = { id: "m", deliveries: 1, open: true };
+  const run = { id: "m", deliveries: 1, open: true, abort: none };
   await expect.poll(() => a.breaker.phase, patient).toBe("half-open");
   await expect.poll(() => b.breaker.phase, patient).toBe("half-open");
   await expect(guard.enter(run)).resolves.toBeUndefined();
   // Again after something was waited for in between.
   expect(await guard.enter(run)).toBeUndefined();
-  expect(await guard.enter({ id: "other", deliveries: 1, open: true })).toMatchObject({ reason: "breaker-open" });
+  expect(await guard.enter({ id: "other", deliveries: 1, open: true, abort: none })).toMatchObject({
+    reason: "breaker-open",
+  });
   await expect.poll(() => b.breaker.phase, patient).toBe("open");
   const beganMs = performance.now();
   guard.leave(run);

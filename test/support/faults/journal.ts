@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 
-/** `run`, `done` and `aborted` come from handlers, `buried` from onDead, the rest are events of a worker under their own names. */
+/** `run`, `effect`, `done` and `aborted` come from handlers, `buried` from onDead, the rest are events of a worker under their own names. */
 export interface Entry {
   what: string;
   /** Wall-clock ms. */
@@ -18,6 +18,9 @@ export interface Entry {
   reason?: string;
   error?: string;
   stalls?: number;
+  /** The machine's monotonic clock, the same for all its processes. */
+  ns?: number;
+  key?: string;
 }
 
 export class Journal {

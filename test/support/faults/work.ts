@@ -13,11 +13,17 @@ export interface Step {
   ms?: number;
   /** Default 20. */
   afterMs?: number;
+  /** First notes an `effect` under this key of `ctx.once`. */
+  once?: string;
+  /** SIGKILLs the own worker in the function of `once`. */
+  dieInOnce?: boolean;
 }
 
 export interface Job extends Step {
   /** What it asks of certain workers instead. */
   at?: Record<string, Step>;
+  /** What a concurrency limit counts it under. */
+  key?: string;
 }
 
 export interface WorkerSetup {
@@ -35,6 +41,8 @@ export interface WorkerSetup {
   graceMs?: number;
   /** No handler takes longer. */
   atMostMs?: number;
+  /** Handlers at once, of each key or in all, over the fleet. */
+  concurrencyLimit?: { limit: number; keyed: boolean };
 }
 
 export const workName = "faults.work";
@@ -52,7 +60,10 @@ export async function startWork(system: ActorSystem, setup: WorkerSetup, journal
     id,
     attempt,
     deliveries,
+    ns: Number(process.hrtime.bigint()),
   });
+
+  const { concurrencyLimit: limit } = setup;
 
   class Work extends Actor<Job, unknown> {
     static override readonly config = config({
@@ -61,12 +72,25 @@ export async function startWork(system: ActorSystem, setup: WorkerSetup, journal
       ackWait: setup.ackWaitMs,
       stalls: setup.stalls ?? 3,
       retry: { attempts: setup.attempts ?? 5, base: 100, max: 1_000, jitter: "none", backoff: "fixed" },
+      ...(limit !== undefined && {
+        concurrencyLimit: {
+          name: "faults.limit",
+          limit: limit.limit,
+          ...(limit.keyed && { key: (job: Job) => job.key ?? "" }),
+        },
+      }),
       ...(setup.resultTtlMs !== undefined && { result: { ttl: setup.resultTtlMs } }),
     });
 
     override async receive(job: Job, ctx: Context): Promise<unknown> {
-      journal.write(entry("run", ctx));
+      journal.write({ ...entry("run", ctx), ...(job.key !== undefined && { key: job.key }) });
       const step = job.at?.[setup.worker] ?? job;
+      if (step.once !== undefined) {
+        await ctx.once(step.once, async () => {
+          journal.write(entry("effect", ctx));
+          if (step.dieInOnce === true) await killOwnProcess();
+        });
+      }
       const ms = Math.min(step.ms ?? 0, setup.atMostMs ?? Infinity);
       await perform({ ...step, ms }, ctx, () => journal.write(entry("blocks", ctx)));
       journal.write(entry(ctx.signal.aborted ? "aborted" : "done", ctx));

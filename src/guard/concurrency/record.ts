@@ -1,0 +1,121 @@
+/**
+ * Concurrency record: who holds how many permits of one key, and who waits for one. Pure: a process's claim against what KV has.
+ * 1. The permits of holders whose lease is not over never exceed the limit.
+ * 2. Permits go to those who wait in the order in which they came. Nobody holds a place that he no longer waits in.
+ * 3. Where processes have different limits, the smaller one holds while both are in use.
+ */
+
+const version = 1;
+
+export interface LimitRecord {
+  v: number;
+  limit: number;
+  /** By process; one that uses the limit and holds none at the moment has 0. Server time. */
+  holders: Record<string, { permits: number; untilMs: number }>;
+  /** Who waits for a permit, the first one first, and how long he will wait. Server time. */
+  waiting: { holder: string; untilMs: number }[];
+}
+
+/** What one process would have. */
+export interface Claim {
+  holder: string;
+  limit: number;
+  /** How many of its permits it keeps. */
+  keep: number;
+  /** How many more it could use now. */
+  want: number;
+  /** How long it waits for them, server time. */
+  wantUntilMs: number;
+  /** It uses the limit, and stays in the record with no permit. */
+  pinned: boolean;
+  leaseMs: number;
+}
+
+export interface Settled {
+  record: LimitRecord;
+  /** How many of `keep` it has indeed; below that, the rest was lost. */
+  kept: number;
+  granted: number;
+  /** The record differs from what KV has in what others must know, or its lease is to be renewed. */
+  write: boolean;
+}
+
+/** The server's time, and how far off that may be. */
+export interface Now {
+  atMs: number;
+  errorMs: number;
+}
+
+/** What becomes of a claim. */
+export function settleClaim(found: LimitRecord | undefined, claim: Claim, now: Now): Settled {
+  const { holder, keep, want, pinned, leaseMs } = claim;
+  const record = current(found, claim, now);
+  const own = record.holders[holder];
+  const kept = Math.min(keep, own?.permits ?? 0);
+  const place = record.waiting.findIndex((one) => one.holder === holder);
+  const before = place < 0 ? record.waiting.length : place;
+  const others = takenByOthers(record, holder);
+  const granted = Math.max(0, Math.min(want, record.limit - others - kept - before));
+
+  const permits = kept + granted;
+  const holders = { ...record.holders };
+  if (permits > 0 || pinned) holders[holder] = { permits, untilMs: now.atMs + leaseMs };
+  else delete holders[holder];
+
+  // Where nobody else has one or waits, its own come free here, and nobody need know.
+  const stays = granted < want && (others > 0 || before > 0);
+  const waiting = record.waiting.filter((one) => one.holder !== holder || (stays && granted === 0));
+  const spot = waiting.find((one) => one.holder === holder);
+  if (stays && spot === undefined) waiting.push({ holder, untilMs: claim.wantUntilMs });
+  // Prolonged in good time, and not for each that comes.
+  const lasts = spot === undefined || spot.untilMs - now.atMs >= (claim.wantUntilMs - now.atMs) / 2;
+  if (spot !== undefined) spot.untilMs = Math.max(spot.untilMs, claim.wantUntilMs);
+
+  const due = own !== undefined && own.untilMs - now.atMs < 0.7 * leaseMs;
+  const write =
+    due || (own?.permits ?? -1) !== (holders[holder]?.permits ?? -1) || stays !== place >= 0 || !lasts || granted > 0;
+  return { record: { ...record, holders, waiting }, kept, granted, write };
+}
+
+/** The limit that others use, where they are in the record and it is another one. */
+export function clashOf(found: LimitRecord | undefined, holder: string, limit: number, now: Now): number | undefined {
+  if (found === undefined || found.limit === limit) return undefined;
+  const others = Object.keys(live(found, now).holders).some((one) => one !== holder);
+  return others ? found.limit : undefined;
+}
+
+/** How many permits nobody has. */
+export function freePermits(found: LimitRecord | undefined, limit: number, now: Now): number {
+  if (found === undefined) return limit;
+  const { holders } = live(found, now);
+  return Math.max(0, limit - Object.values(holders).reduce((sum, { permits }) => sum + permits, 0));
+}
+
+/** True where somebody else waits for a permit. */
+export function othersWait(found: LimitRecord | undefined, holder: string, now: Now): boolean {
+  return found?.waiting.some((one) => one.holder !== holder && one.untilMs >= now.atMs) ?? false;
+}
+
+/** When the next lease of another holder ends, if it is not renewed: server time, `Infinity` where there is none. */
+export function nextExpiryMs(found: LimitRecord | undefined, holder: string): number {
+  const others = Object.entries(found?.holders ?? {}).filter(([one, { permits }]) => one !== holder && permits > 0);
+  return Math.min(Infinity, ...others.map(([, { untilMs }]) => untilMs));
+}
+
+function current(found: LimitRecord | undefined, { holder, limit }: Claim, now: Now): LimitRecord {
+  if (found === undefined) return { v: version, limit, holders: {}, waiting: [] };
+  const record = live(found, now);
+  const clash = clashOf(record, holder, limit, now);
+  return { ...record, v: version, limit: clash === undefined ? limit : Math.min(limit, clash) };
+}
+
+/** Without those whose lease or wait is over. A lease is over only when it is so for certain. */
+function live(found: LimitRecord, now: Now): LimitRecord {
+  const holders = Object.entries(found.holders).filter(([, { untilMs }]) => untilMs >= now.atMs - now.errorMs);
+  const waiting = found.waiting.filter(({ untilMs }) => untilMs >= now.atMs).map((one) => ({ ...one }));
+  return { ...found, holders: Object.fromEntries(holders), waiting };
+}
+
+function takenByOthers({ holders }: LimitRecord, holder: string): number {
+  return Object.entries(holders).reduce((sum, [one, { permits }]) => (one === holder ? sum : sum + permits), 0);
+}

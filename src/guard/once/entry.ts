@@ -1,0 +1,55 @@
+/** Once entry: what KV keeps of one side effect of one message, its key, and what a caller does about what it finds. Pure. */
+import { contentTypes, decode, encode } from "../../message/codec.ts";
+import { key as keyText } from "../../message/names.ts";
+import { hashToken, keyToken } from "../key.ts";
+
+const version = 1;
+
+/**
+ * `running`: its function runs, under a lease. `free`: it threw. `done`: it returned; `lost` says why its value is not kept, where it
+ * could not be.
+ */
+export type OnceEntry =
+  | { state: "running"; holder: string; untilMs: number }
+  | { state: "free" }
+  | { state: "done"; value: unknown }
+  | { state: "done"; lost: string };
+
+/** What a caller does next. */
+export type OnceStep = "return" | "wait" | "take" | "hold";
+
+/** Which message an effect belongs to. */
+export interface OnceScope {
+  actor: string;
+  id: string;
+  /** `task`, or the stream and subject of the event: two events with the same id are two messages. */
+  cause: string;
+}
+
+/** The KV key of an effect. What is no task's is hashed, with what brought it. */
+export function onceKey({ actor, id, cause }: OnceScope, key: string): string {
+  const effect = cause === "task" ? keyToken(key) : hashToken(JSON.stringify([cause, key]));
+  return `${actor}.${keyText(id)}.${effect}`;
+}
+
+/**
+ * Decides from what stands in KV.
+ * @param nowMs the server's time, as late as it can be.
+ */
+export function stepOf(entry: OnceEntry | undefined, holder: string, nowMs: number): OnceStep {
+  if (entry === undefined || entry.state === "free") return "take";
+  if (entry.state === "done") return "return";
+  // A write whose answer was lost, and that was sent again, finds itself in its way.
+  if (entry.holder === holder) return "hold";
+  return nowMs > entry.untilMs ? "take" : "wait";
+}
+
+/** @throws EncodeError for a value that cannot be kept. */
+export function writeEntry(entry: OnceEntry): Uint8Array {
+  return encode({ v: version, ...entry }, "msgpack");
+}
+
+/** @throws DecodeError for what is no entry of this version. */
+export function readEntry(bytes: Uint8Array): OnceEntry {
+  return decode(bytes, contentTypes.msgpack) as OnceEntry;
+}

@@ -1,0 +1,35 @@
+/** For how long messages without a permit are put back. */
+import { describe, expect, test } from "vitest";
+import { Backlog } from "../../src/guard/concurrency/backlog.ts";
+
+describe("those of one key", () => {
+  test("come back one behind another", () => {
+    const backlog = new Backlog(1, () => 0);
+    const delays = [1, 2, 3, 4].map(() => backlog.delayMs("a", 1, 0));
+    expect(delays).toEqual([25, 50, 75, 100]);
+    expect(backlog.delayMs("b", 1, 0)).toBe(25);
+    // Those before it have come back by then.
+    expect(backlog.delayMs("a", 1, 1_000)).toBe(25);
+  });
+
+  test("come later where handlers take longer or more processes share the limit, and sooner where it is larger", () => {
+    const quick = new Backlog(1, () => 0);
+    for (let at = 0; at < 100; at++) quick.note(1);
+    expect(quick.delayMs("a", 1, 0)).toBe(2);
+    expect(new Backlog(1, () => 0).delayMs("a", 2, 0)).toBe(50);
+    expect(new Backlog(5, () => 0).delayMs("a", 1, 0)).toBe(5);
+    const slow = new Backlog(1, () => 0);
+    for (let at = 0; at < 100; at++) slow.note(60_000);
+    expect(slow.delayMs("a", 1, 0)).toBe(50);
+  });
+
+  test("are spread over the second half of 10 s at the end of a long line, and no later", () => {
+    const backlog = new Backlog(1);
+    const delays = Array.from({ length: 2_000 }, () => backlog.delayMs("a", 1, 0));
+    expect(Math.max(...delays)).toBeLessThanOrEqual(10_000);
+    const last = delays.slice(1_000);
+    expect(Math.min(...last)).toBeLessThan(6_000);
+    expect(Math.min(...last)).toBeGreaterThanOrEqual(5_000);
+    expect(Math.max(...last)).toBeGreaterThan(9_000);
+  });
+});
