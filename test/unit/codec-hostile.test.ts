@@ -130,6 +130,7 @@ describe("types", () => {
   test("the check and the library agree on what is whole", () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 5 }), fc.uint8Array({ minLength: 1, maxLength: 3 }), (value, tail) => {
+        fc.pre(!JSON.stringify(value).includes('"__proto__":'));
         const bytes = bare.pack(value);
         expect(checkMsgpack(bytes, defaultPayload)).toBeUndefined();
         expect(checkMsgpack(bytes.subarray(0, -1), defaultPayload)).toBeDefined();

@@ -4,8 +4,12 @@ import { describe, expect, test } from "vitest";
 import { contentTypes, decode, encode } from "../../src/message/codec.ts";
 
 const key = fc.string({ maxLength: 10 }).filter((value) => value !== "__proto__" && value !== "toJSON");
-/** JSON's values. A negative zero comes back as zero, from JSON.stringify as well. */
-const json = fc.jsonValue({ stringUnit: "grapheme" }).map((value) => JSON.parse(JSON.stringify(value)) as unknown);
+/** JSON's values, without the key that is refused. A negative zero comes back as zero, from JSON.stringify as well. */
+const json = fc
+  .jsonValue({ stringUnit: "grapheme" })
+  .map((value) => JSON.stringify(value))
+  .filter((text) => !text.includes('"__proto__":'))
+  .map((text) => JSON.parse(text) as unknown);
 const { tree: rich } = fc.letrec((tie) => ({
   tree: fc.oneof(
     { depthSize: "small", withCrossShrink: true },
