@@ -27,7 +27,7 @@ export class ConcurrencyLimitGuard implements Guard {
   readonly #maxWaiting: number;
   readonly #listener: LimitListener;
   readonly #release: () => void;
-  readonly #permits = new Map<GuardedRun, { permit: Permit; pool: PermitPool }>();
+  readonly #permits = new Map<GuardedRun, { permit: Permit; pool: PermitPool; key: string }>();
   readonly #voided = new WeakSet<object>();
   /** Ends the wait of each that waits. */
   readonly #waits = new Set<() => void>();
@@ -69,7 +69,7 @@ export class ConcurrencyLimitGuard implements Guard {
     const pool = this.#limit.pool(key);
     const permit = pool.take(() => this.#void(run));
     if (permit !== undefined) {
-      this.#permits.set(run, { permit, pool });
+      this.#permits.set(run, { permit, pool, key: key ?? "" });
       return undefined;
     }
     if (crowded && busyHere) return this.#defer(key, pool);
@@ -80,7 +80,7 @@ export class ConcurrencyLimitGuard implements Guard {
     const held = this.#permits.get(run);
     if (held === undefined) return;
     this.#permits.delete(run);
-    this.#limit.backlog.note(monotonicMs() - held.permit.sinceMs);
+    this.#limit.backlog.note(held.key, monotonicMs() - held.permit.sinceMs);
     held.pool.giveBack(held.permit);
   }
 
@@ -135,7 +135,7 @@ export class ConcurrencyLimitGuard implements Guard {
       if (briefly) void asked.then(giveUp);
     });
     if (permit !== undefined) {
-      this.#permits.set(run, { permit, pool });
+      this.#permits.set(run, { permit, pool, key: key ?? "" });
       return undefined;
     }
     return this.#draining ? { reason, delayMs: 0 } : this.#defer(key, pool);

@@ -57,7 +57,7 @@ describe("messages that wait", () => {
     await recorder.until("deferred", 10);
     const others = Array.from({ length: 100 }, (_, at) => ({ customer: `c${at % 10}` }));
     await system.tellMany(Pack, others);
-    await expect.poll(() => done.length, patient).toBe(100);
+    await expect.poll(() => done.length, { ...patient, timeout: 30_000 }).toBe(100);
     expect(done).not.toContain("busy");
     blocked.open();
     await recorder.until("completed", 130);
