@@ -161,3 +161,25 @@ test("stop() does not wait for an overdue handler beyond its grace, and the atte
   const [completed] = await next.until("completed");
   expect(completed?.data).toMatchObject({ attempt: 2, deliveries: 2 });
 });
+
+test("a breaker hears of a handler that hangs when its attempt has failed, not when it ends", async () => {
+  const system = await stage.connect();
+  const { opened, open } = gate();
+  const Hanging = actorOf(
+    {
+      name: "hanging",
+      timeLimit: { hard: 100, abandonAfter: "1h" },
+      breaker: { name: "hanging-api", volume: 1, resetAfter: "1h" },
+    },
+    () => opened,
+  );
+  const worker = await system.work([Hanging]);
+  const recorder = record(worker);
+  const opens = new Promise((resolve) => worker.once("breaker", resolve));
+  await system.tell(Hanging, 1);
+  expect(await opens).toMatchObject({ name: "hanging-api", state: "open", error: { code: "TIME_LIMIT" } });
+  expect(recorder.of("retry")).toEqual([]);
+  expect(worker.stats.actors["hanging"]).toMatchObject({ inHand: 1 });
+  open();
+  await recorder.until("retry");
+});
