@@ -28,7 +28,7 @@ test("a handler that holds the loop before its first await is named for sure, am
   await system.tell(Holder, 1);
   const [blocked] = await recorder.until("blocked");
   expect(blocked?.data).toMatchObject({ actors: ["holder"], certain: true });
-  expect(blocked?.data.ms).toBeGreaterThanOrEqual(699);
+  expect(blocked?.data.ms).toBeGreaterThanOrEqual(690);
   expect(blocked?.data.ms).toBeLessThan(5_000);
   expect(blocked?.data.cpuMs).toBeGreaterThan(100);
   expect(worker.stats.blocked).toBe(1);
