@@ -10,7 +10,7 @@ export type { ActorConfig, BackoffFunction, RetryConfig } from "./actor/config.t
 export type { Context, PublishOptions, Sender, Sent, TellOptions } from "./actor/context.ts";
 export type { BreakerConfig, ConcurrencyLimitConfig, RateLimitConfig, TimeLimitConfig } from "./actor/guard-config.ts";
 export type { BreakerHandle, BreakerSettings, OnceOptions, RateLimitHandle } from "./actor/guard-handles.ts";
-export type { BreakerEvent } from "./guard/breaker.ts";
+export type { BreakerEvent } from "./guard/breaker/breaker.ts";
 export type { GuardReason } from "./guard/guard.ts";
 export type { PayloadConfig } from "./actor/payload-config.ts";
 export type { EventType, ForeignSubject, Subscription } from "./actor/event.ts";

@@ -3,15 +3,15 @@ import type { ResolvedConfig } from "../actor/config.ts";
 import type { BreakerHandle, BreakerSettings, OnceOptions, RateLimitHandle } from "../actor/guard-handles.ts";
 import type { Bucket } from "../broker/bucket.ts";
 import type { ServerClock } from "../broker/server-clock.ts";
-import { Breakers } from "./breakers.ts";
-import type { BreakerEvent } from "./breaker.ts";
-import { ConcurrencyLimits } from "./concurrency/limits.ts";
-import type { LimitRecord } from "./concurrency/record.ts";
+import { Breakers } from "./breaker/breakers.ts";
+import type { BreakerEvent } from "./breaker/breaker.ts";
+import { ConcurrencyLimits } from "./concurrency-limit/concurrency-limits.ts";
+import type { LimitRecord } from "./concurrency-limit/record.ts";
 import { Guards } from "./guards.ts";
 import type { Guard, GuardedRun } from "./guard.ts";
-import { Once, type OnceRun } from "./once.ts";
-import { RateLimits } from "./rate-limits.ts";
-import type { RateRecord } from "./rate-record.ts";
+import { Once, type OnceRun } from "./once/once.ts";
+import { RateLimits } from "./rate-limit/rate-limits.ts";
+import type { RateRecord } from "./rate-limit/record.ts";
 import type { SharedState } from "./shared-state.ts";
 
 export interface GuardServices {

@@ -1,5 +1,5 @@
 /** Worker events: what a worker tells those who listen; metrics, logs and tests are built on it. */
-import type { BreakerEvent } from "../guard/breaker.ts";
+import type { BreakerEvent } from "../guard/breaker/breaker.ts";
 import type { GuardReason } from "../guard/guard.ts";
 import type { DeadReason } from "../message/failure.ts";
 import type { Blocked } from "./loop-watch.ts";

@@ -1,6 +1,6 @@
 /** Reporter: turns what happens to runs into the worker's events and counts. */
 import type { EventEmitter } from "node:events";
-import type { BreakerEvent } from "../guard/breaker.ts";
+import type { BreakerEvent } from "../guard/breaker/breaker.ts";
 import { toError } from "../kernel/errors.ts";
 import type { Logger } from "../kernel/logger.ts";
 import type { WorkerEvents } from "./events.ts";

@@ -5,9 +5,9 @@ import { Bus } from "../../src/broker/bus.ts";
 import { Pipeline } from "../../src/broker/pipeline.ts";
 import { Publisher } from "../../src/broker/publisher.ts";
 import { ServerClock } from "../../src/broker/server-clock.ts";
-import { LimitLedger } from "../../src/guard/limit-ledger.ts";
-import { recordKey, type RateRecord } from "../../src/guard/rate-record.ts";
-import { ratePlan } from "../../src/guard/rate-slots.ts";
+import { LimitLedger } from "../../src/guard/rate-limit/ledger.ts";
+import { recordKey, type RateRecord } from "../../src/guard/rate-limit/record.ts";
+import { ratePlan } from "../../src/guard/rate-limit/slots.ts";
 import { SharedState } from "../../src/guard/shared-state.ts";
 import { useStage } from "../support/stage.ts";
 

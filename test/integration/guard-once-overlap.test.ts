@@ -5,7 +5,7 @@ import { Bucket } from "../../src/broker/bucket.ts";
 import { Pipeline } from "../../src/broker/pipeline.ts";
 import { Publisher } from "../../src/broker/publisher.ts";
 import { ServerClock } from "../../src/broker/server-clock.ts";
-import { Once } from "../../src/guard/once.ts";
+import { Once } from "../../src/guard/once/once.ts";
 import type { ActorSystem } from "../../src/index.ts";
 import { actorOf, gate } from "../support/actors.ts";
 import { until } from "../support/embedded/until.ts";

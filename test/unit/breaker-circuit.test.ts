@@ -1,8 +1,8 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { breakerSettingsShape } from "../../src/actor/guard-config.ts";
 import type { BreakerSettings } from "../../src/actor/guard-handles.ts";
-import { Circuit } from "../../src/guard/breaker-circuit.ts";
-import type { Verdict } from "../../src/guard/breaker-record.ts";
+import { Circuit } from "../../src/guard/breaker/circuit.ts";
+import type { Verdict } from "../../src/guard/breaker/record.ts";
 
 afterEach(() => void vi.useRealTimers());
 

@@ -11,7 +11,7 @@ import {
   putBackMs,
   readRecord,
   whoseCounts,
-} from "../../src/guard/breaker-record.ts";
+} from "../../src/guard/breaker/record.ts";
 
 const open = openRecord(1_000, 30_000, "a");
 const closed = closedRecord("b");

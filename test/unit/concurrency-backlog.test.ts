@@ -1,6 +1,6 @@
 /** For how long messages without a permit are put back. */
 import { describe, expect, test } from "vitest";
-import { Backlog } from "../../src/guard/concurrency/backlog.ts";
+import { Backlog } from "../../src/guard/concurrency-limit/backlog.ts";
 
 describe("those of one key", () => {
   test("come back one behind another", () => {

@@ -1,7 +1,7 @@
 /** The record of a concurrency limit: whatever processes claim, the permits that count never exceed the limit, and nobody is passed over. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { settleClaim, type Claim, type LimitRecord } from "../../src/guard/concurrency/record.ts";
+import { settleClaim, type Claim, type LimitRecord } from "../../src/guard/concurrency-limit/record.ts";
 
 const leaseMs = 10_000;
 const exact = (atMs: number) => ({ atMs, errorMs: 0 });

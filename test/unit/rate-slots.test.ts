@@ -11,7 +11,7 @@ import {
   ratePlan,
   slotWindow,
   takeSlots,
-} from "../../src/guard/rate-slots.ts";
+} from "../../src/guard/rate-limit/slots.ts";
 import { mostIn } from "../support/limits/starts.ts";
 
 /** Up to `most` percent, evenly spread: doubles of fast-check are not. */

@@ -1,7 +1,7 @@
 /** Rate record: what the limits bucket holds of a limit, or of one of its keys. */
 import { createHash } from "node:crypto";
-import { key } from "../message/names.ts";
-import { freshState, type RatePlan, type SlotState } from "./rate-slots.ts";
+import { key } from "../../message/names.ts";
+import { freshState, type RatePlan, type SlotState } from "./slots.ts";
 
 export interface RateRecord extends SlotState {
   readonly v: 1;

@@ -1,5 +1,5 @@
 /** Slot pool: the slots that a process has reserved and not used, in blocks. It knows no clock and waits for nothing. */
-import { slotWindow } from "./rate-slots.ts";
+import { slotWindow } from "./slots.ts";
 
 /** A block that is over: each slot was used or went void. */
 export interface EndedBlock {

@@ -3,16 +3,16 @@
  * 1. One object for each name, so that all who name it see the same state, and one process counts as one.
  * 2. An actor's config says with which settings; where none does, the first call in a handler that gives some; else the defaults.
  */
-import type { ResolvedConfig } from "../actor/config.ts";
-import { breakerSettingsShape, type ResolvedBreaker, type ResolvedBreakerSettings } from "../actor/guard-config.ts";
-import type { BreakerHandle, BreakerSettings } from "../actor/guard-handles.ts";
-import { ConfigError } from "../kernel/errors.ts";
-import { resolveOptions } from "../kernel/options.ts";
-import { checkGuardName } from "../message/names.ts";
+import type { ResolvedConfig } from "../../actor/config.ts";
+import { breakerSettingsShape, type ResolvedBreaker, type ResolvedBreakerSettings } from "../../actor/guard-config.ts";
+import type { BreakerHandle, BreakerSettings } from "../../actor/guard-handles.ts";
+import { ConfigError } from "../../kernel/errors.ts";
+import { resolveOptions } from "../../kernel/options.ts";
+import { checkGuardName } from "../../message/names.ts";
 import { Breaker, type BreakerEvent, type BreakerServices } from "./breaker.ts";
 import { BreakerGuard } from "./breaker-guard.ts";
-import { HandlerBreaker } from "./breaker-handle.ts";
-import type { GuardedRun } from "./guard.ts";
+import { HandlerBreaker } from "./handle.ts";
+import type { GuardedRun } from "../guard.ts";
 
 type Counts = (error: Error) => boolean;
 

@@ -2,12 +2,12 @@
  * Limit ledger: the record of one limit, or of one key of it, in the limits bucket, and what this process knows of it.
  * What it knows may be old; a write that rests on it is refused then, and it is read again.
  */
-import type { ServerClock } from "../broker/server-clock.ts";
-import { monotonicMs, pause } from "../kernel/clock.ts";
-import { toError } from "../kernel/errors.ts";
-import { agrees, describe, freshRecord, recordTtlMs, type RateRecord, type RateTerms } from "./rate-record.ts";
-import { clockMs, firstSlotMs, hold, takeSlots } from "./rate-slots.ts";
-import type { Shared, SharedState } from "./shared-state.ts";
+import type { ServerClock } from "../../broker/server-clock.ts";
+import { monotonicMs, pause } from "../../kernel/clock.ts";
+import { toError } from "../../kernel/errors.ts";
+import { agrees, describe, freshRecord, recordTtlMs, type RateRecord, type RateTerms } from "./record.ts";
+import { clockMs, firstSlotMs, hold, takeSlots } from "./slots.ts";
+import type { Shared, SharedState } from "../shared-state.ts";
 
 const timeoutMs = 2_000;
 const mostTries = 50;

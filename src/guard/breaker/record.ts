@@ -1,7 +1,7 @@
 /** Breaker record: what the fleet agrees on about one circuit, and what follows from it. Pure. */
 import * as z from "zod";
-import { signalKind } from "../actor/signals.ts";
-import type { Shared } from "./shared-state.ts";
+import { signalKind } from "../../actor/signals.ts";
+import type { Shared } from "../shared-state.ts";
 
 const shape = z.object({
   v: z.literal(1),

@@ -5,12 +5,12 @@
  * 3. One run is let through in each turn of the event loop, so that a handler that begins slowly makes no other one's start late.
  * 4. Whatever changes leads to `#advance`, which looks at everything anew and sets the one timer.
  */
-import type { ServerClock } from "../broker/server-clock.ts";
-import { monotonicMs, pause } from "../kernel/clock.ts";
-import type { Deferral, GuardedRun } from "./guard.ts";
-import type { LimitLedger } from "./limit-ledger.ts";
+import type { ServerClock } from "../../broker/server-clock.ts";
+import { monotonicMs, pause } from "../../kernel/clock.ts";
+import type { Deferral, GuardedRun } from "../guard.ts";
+import type { LimitLedger } from "./ledger.ts";
 import { SlotPool, type EndedBlock } from "./slot-pool.ts";
-import { nextSize, slotWindow, type RatePlan } from "./rate-slots.ts";
+import { nextSize, slotWindow, type RatePlan } from "./slots.ts";
 
 /** Slots that come within this are pulled for, in steps, so that a pull asks for several. */
 const leadMs = 60;

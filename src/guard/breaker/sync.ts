@@ -6,11 +6,11 @@
  * 3. Without the server it goes on alone. What it decided then is published when the server is back, unless that is older than what
  *    the fleet has found out since.
  */
-import type { ServerClock } from "../broker/server-clock.ts";
-import { monotonicMs } from "../kernel/clock.ts";
-import { toError } from "../kernel/errors.ts";
-import { clamped, closedRecord, readRecord, whoseCounts, type BreakerRecord } from "./breaker-record.ts";
-import type { Shared, SharedState } from "./shared-state.ts";
+import type { ServerClock } from "../../broker/server-clock.ts";
+import { monotonicMs } from "../../kernel/clock.ts";
+import { toError } from "../../kernel/errors.ts";
+import { clamped, closedRecord, readRecord, whoseCounts, type BreakerRecord } from "./record.ts";
+import type { Shared, SharedState } from "../shared-state.ts";
 
 const askMs = 3_000;
 const readAgainMs = 3_000;

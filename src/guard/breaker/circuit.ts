@@ -4,10 +4,10 @@
  *    When to probe is the fleet's to decide.
  */
 import Opossum from "opossum";
-import type { ResolvedBreakerSettings } from "../actor/guard-config.ts";
-import { maxTimerMs } from "../kernel/clock.ts";
-import { toError } from "../kernel/errors.ts";
-import type { Verdict } from "./breaker-record.ts";
+import type { ResolvedBreakerSettings } from "../../actor/guard-config.ts";
+import { maxTimerMs } from "../../kernel/clock.ts";
+import { toError } from "../../kernel/errors.ts";
+import type { Verdict } from "./record.ts";
 
 /** opossum opens above its threshold; ours is the share at which it opens. In percent. */
 const justBelow = 1e-6;

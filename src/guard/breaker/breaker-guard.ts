@@ -1,8 +1,8 @@
 /** Breaker guard: what an actor's `breaker` does to its messages: none runs while the circuit is open, or its fallback does. */
-import type { Context } from "../actor/context.ts";
+import type { Context } from "../../actor/context.ts";
 import type { Breaker } from "./breaker.ts";
-import { judge } from "./breaker-record.ts";
-import type { Deferral, Guard, GuardedRun, Handler } from "./guard.ts";
+import { judge } from "./record.ts";
+import type { Deferral, Guard, GuardedRun, Handler } from "../guard.ts";
 import type { Probe } from "./probe.ts";
 
 export interface BreakerGuardOptions {

@@ -4,7 +4,7 @@ import type { ResolvedConcurrencyLimit } from "../../actor/guard-config.ts";
 import type { ServerClock } from "../../broker/server-clock.ts";
 import { pause } from "../../kernel/clock.ts";
 import { ConfigError } from "../../kernel/errors.ts";
-import { ConcurrencyLimitGuard } from "../concurrency-limit.ts";
+import { ConcurrencyLimitGuard } from "./concurrency-limit-guard.ts";
 import type { SharedState } from "../shared-state.ts";
 import { ConcurrencyLimit } from "./limit.ts";
 import type { LimitRecord } from "./record.ts";

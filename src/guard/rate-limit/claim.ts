@@ -2,9 +2,9 @@
  * Limit claim: a limit has the same numbers in the whole fleet. Its record carries them, and processes that use it keep it fresh; one
  * that declares others is refused while somebody does, and takes the record over when nobody does.
  */
-import type { ServerClock } from "../broker/server-clock.ts";
-import { monotonicMs, pause } from "../kernel/clock.ts";
-import { ConfigError } from "../kernel/errors.ts";
+import type { ServerClock } from "../../broker/server-clock.ts";
+import { monotonicMs, pause } from "../../kernel/clock.ts";
+import { ConfigError } from "../../kernel/errors.ts";
 import {
   agrees,
   describe,
@@ -14,8 +14,8 @@ import {
   recordTtlMs,
   type RateRecord,
   type RateTerms,
-} from "./rate-record.ts";
-import type { SharedState } from "./shared-state.ts";
+} from "./record.ts";
+import type { SharedState } from "../shared-state.ts";
 
 /** Each process writes the record when nobody has for about so long. */
 export const refreshEveryMs = 2_000;

@@ -1,7 +1,7 @@
 /** Probe: the one call that finds out whether a dependency is back. */
-import { monotonicMs } from "../kernel/clock.ts";
-import { toError } from "../kernel/errors.ts";
-import type { Verdict } from "./breaker-record.ts";
+import { monotonicMs } from "../../kernel/clock.ts";
+import { toError } from "../../kernel/errors.ts";
+import type { Verdict } from "./record.ts";
 
 export interface ProbeOptions {
   /** False once somebody else may probe. */

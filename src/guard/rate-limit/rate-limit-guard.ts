@@ -1,8 +1,8 @@
 /** Rate limit: one named limit in this process, and the guard that it is for an actor: unkeyed, or counting each key by itself. */
-import type { ResolvedRateLimit } from "../actor/guard-config.ts";
-import { toError, InvalidMessageError } from "../kernel/errors.ts";
-import type { Deferral, Guard, GuardedRun } from "./guard.ts";
-import type { LimitDomain } from "./limit-domain.ts";
+import type { ResolvedRateLimit } from "../../actor/guard-config.ts";
+import { toError, InvalidMessageError } from "../../kernel/errors.ts";
+import type { Deferral, Guard, GuardedRun } from "../guard.ts";
+import type { LimitDomain } from "./domain.ts";
 import type { Limiter, LimiterClient } from "./limiter.ts";
 
 /** How long a message may wait in a worker for its slot. */

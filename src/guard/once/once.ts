@@ -5,17 +5,17 @@
  * 3. It has run when it returned, also when its value cannot be kept or its delivery was lost: it is not called again for that.
  * 4. A worker that dies between the effect and the note has it run again: nobody can promise more.
  */
-import type { OnceOptions } from "../actor/guard-handles.ts";
-import { Deferred } from "../actor/signals.ts";
-import type { Bucket } from "../broker/bucket.ts";
-import type { ServerClock } from "../broker/server-clock.ts";
-import { monotonicMs, pause } from "../kernel/clock.ts";
-import { ConfigError, EncodeError, toError } from "../kernel/errors.ts";
-import type { Logger } from "../kernel/logger.ts";
-import { durationMs, resolveOptions } from "../kernel/options.ts";
+import type { OnceOptions } from "../../actor/guard-handles.ts";
+import { Deferred } from "../../actor/signals.ts";
+import type { Bucket } from "../../broker/bucket.ts";
+import type { ServerClock } from "../../broker/server-clock.ts";
+import { monotonicMs, pause } from "../../kernel/clock.ts";
+import { ConfigError, EncodeError, toError } from "../../kernel/errors.ts";
+import type { Logger } from "../../kernel/logger.ts";
+import { durationMs, resolveOptions } from "../../kernel/options.ts";
 import * as z from "zod";
-import { onceKey, readEntry, writeEntry, type OnceEntry, type OnceScope } from "./once/entry.ts";
-import { OnceLease } from "./once/lease.ts";
+import { onceKey, readEntry, writeEntry, type OnceEntry, type OnceScope } from "./entry.ts";
+import { OnceLease } from "./lease.ts";
 
 const awayMs = 1_000;
 const noteTryMs = 5_000;

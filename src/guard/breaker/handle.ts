@@ -1,8 +1,8 @@
 /** Breaker handle: a circuit breaker inside a handler, `ctx.breaker(name)`. */
-import type { BreakerHandle } from "../actor/guard-handles.ts";
+import type { BreakerHandle } from "../../actor/guard-handles.ts";
 import type { Breaker } from "./breaker.ts";
-import { judge, type Verdict } from "./breaker-record.ts";
-import type { GuardedRun } from "./guard.ts";
+import { judge, type Verdict } from "./record.ts";
+import type { GuardedRun } from "../guard.ts";
 
 export class HandlerBreaker implements BreakerHandle {
   readonly #breaker: Breaker;

@@ -7,25 +7,17 @@
  *    opened changes nothing any more.
  */
 import { randomUUID } from "node:crypto";
-import { Deferred } from "../actor/signals.ts";
-import type { ResolvedBreakerSettings } from "../actor/guard-config.ts";
-import type { ServerClock } from "../broker/server-clock.ts";
-import { maxTimerMs, monotonicMs } from "../kernel/clock.ts";
-import { Circuit } from "./breaker-circuit.ts";
-import {
-  closedRecord,
-  handBackRecord,
-  leaseRecord,
-  openRecord,
-  patienceMs,
-  phaseOf,
-  putBackMs,
-} from "./breaker-record.ts";
-import type { Phase, Verdict } from "./breaker-record.ts";
-import { BreakerSync } from "./breaker-sync.ts";
-import type { Deferral } from "./guard.ts";
+import { Deferred } from "../../actor/signals.ts";
+import type { ResolvedBreakerSettings } from "../../actor/guard-config.ts";
+import type { ServerClock } from "../../broker/server-clock.ts";
+import { maxTimerMs, monotonicMs } from "../../kernel/clock.ts";
+import { Circuit } from "./circuit.ts";
+import { closedRecord, handBackRecord, leaseRecord, openRecord, patienceMs, phaseOf, putBackMs } from "./record.ts";
+import type { Phase, Verdict } from "./record.ts";
+import { BreakerSync } from "./sync.ts";
+import type { Deferral } from "../guard.ts";
 import { Probe } from "./probe.ts";
-import type { SharedState } from "./shared-state.ts";
+import type { SharedState } from "../shared-state.ts";
 
 /** While no server has told the time, its error is infinite. */
 const maxClockErrorMs = 100;

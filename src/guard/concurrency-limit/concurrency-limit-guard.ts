@@ -5,14 +5,14 @@
  * 2. A permit that the server could not be told of for most of its lease is void: its handler's signal aborts, and what it then throws
  *    is no failed attempt. Not to overlap goes before finishing.
  */
-import type { ResolvedConfig } from "../actor/config.ts";
-import type { ResolvedConcurrencyLimit } from "../actor/guard-config.ts";
-import { Deferred } from "../actor/signals.ts";
-import { monotonicMs } from "../kernel/clock.ts";
-import type { ConcurrencyLimit, LimitListener } from "./concurrency/limit.ts";
-import type { Permit, PermitPool } from "./concurrency/pool.ts";
-import type { Deferral, Guard, GuardedRun, Handler } from "./guard.ts";
-import { keyOfInput } from "./key.ts";
+import type { ResolvedConfig } from "../../actor/config.ts";
+import type { ResolvedConcurrencyLimit } from "../../actor/guard-config.ts";
+import { Deferred } from "../../actor/signals.ts";
+import { monotonicMs } from "../../kernel/clock.ts";
+import type { ConcurrencyLimit, LimitListener } from "./limit.ts";
+import type { Permit, PermitPool } from "./pool.ts";
+import type { Deferral, Guard, GuardedRun, Handler } from "../guard.ts";
+import { keyOfInput } from "../key.ts";
 
 const reason = "concurrency-limited";
 const waitMs = { whole: 2_000, keyed: 1_000 };

@@ -1,16 +1,16 @@
 /** Rate limits: those of one process, by name. */
-import type { ResolvedConfig } from "../actor/config.ts";
-import type { ResolvedRateLimit } from "../actor/guard-config.ts";
-import type { RateLimitHandle } from "../actor/guard-handles.ts";
-import type { ServerClock } from "../broker/server-clock.ts";
-import { toMs } from "../kernel/duration.ts";
-import { ConfigError } from "../kernel/errors.ts";
-import type { Guard, GuardedRun } from "./guard.ts";
-import { LimitDomain } from "./limit-domain.ts";
-import { RateLimitGuard } from "./rate-limit.ts";
-import { agrees, describe, freshRecord, type RateRecord, type RateTerms } from "./rate-record.ts";
-import { ratePlan } from "./rate-slots.ts";
-import type { SharedState } from "./shared-state.ts";
+import type { ResolvedConfig } from "../../actor/config.ts";
+import type { ResolvedRateLimit } from "../../actor/guard-config.ts";
+import type { RateLimitHandle } from "../../actor/guard-handles.ts";
+import type { ServerClock } from "../../broker/server-clock.ts";
+import { toMs } from "../../kernel/duration.ts";
+import { ConfigError } from "../../kernel/errors.ts";
+import type { Guard, GuardedRun } from "../guard.ts";
+import { LimitDomain } from "./domain.ts";
+import { RateLimitGuard } from "./rate-limit-guard.ts";
+import { agrees, describe, freshRecord, type RateRecord, type RateTerms } from "./record.ts";
+import { ratePlan } from "./slots.ts";
+import type { SharedState } from "../shared-state.ts";
 
 export class RateLimits {
   readonly #state: SharedState<RateRecord>;

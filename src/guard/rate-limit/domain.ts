@@ -2,13 +2,13 @@
  * Limit domain: one named limit in this process, for all its actors and workers: what it was declared to be, its limiter, and those of
  * its keys that are in use.
  */
-import type { ServerClock } from "../broker/server-clock.ts";
-import { claim, claimTtlMs, refreshEveryMs } from "./limit-claim.ts";
-import { LimitLedger } from "./limit-ledger.ts";
+import type { ServerClock } from "../../broker/server-clock.ts";
+import { claim, claimTtlMs, refreshEveryMs } from "./claim.ts";
+import { LimitLedger } from "./ledger.ts";
 import { Limiter, type LimiterClient, type Pace } from "./limiter.ts";
-import type { GuardedRun } from "./guard.ts";
-import { recordKey, type RateRecord, type RateTerms } from "./rate-record.ts";
-import type { SharedState } from "./shared-state.ts";
+import type { GuardedRun } from "../guard.ts";
+import { recordKey, type RateRecord, type RateTerms } from "./record.ts";
+import type { SharedState } from "../shared-state.ts";
 
 /** A key's record says nothing that is not over by then. */
 const keyTtlMs = 5_000;
