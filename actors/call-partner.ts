@@ -1,8 +1,10 @@
 /**
  * partners.call: one request to somebody else's HTTP API.
  * What it teaches: who decides about a retry. 429 and 503 with `Retry-After`: the partner does, and is obeyed (`RetryAfter`). Another 4xx:
- * nobody, the request itself is wrong (`Terminal`). 5xx, a refused connection, the soft time limit: the actor's backoff. `fetch` gets
+ * nobody, the request itself is wrong (`Terminal`). 5xx, a refused connection, a time limit: the actor's backoff. `fetch` gets
  * `ctx.signal`, so that a request ends with its attempt; the message's id is the idempotency key, so that a repeated POST does no harm.
+ * The partner's quota is the whole fleet's, and so is the word that it has had enough (`penalize`). While the partner is down the circuit
+ * is open: nothing is called but one probe every ten seconds, and no attempt is burned.
  */
 import { Actor, RetryAfter, Terminal, config, type Context } from "godwit";
 import { PartnerCall, type PartnerAnswer } from "../schemas/partners.ts";
@@ -14,7 +16,9 @@ export class CallPartner extends Actor<PartnerCall, PartnerAnswer> {
     name: "partners.call",
     input: PartnerCall,
     concurrency: 16,
-    timeLimit: { soft: "15s" },
+    timeLimit: { soft: "15s", hard: "20s" },
+    breaker: { name: "partner", resetAfter: "10s" },
+    rateLimit: { name: "partner", limit: 50, per: "1s" },
     retry: { attempts: 8, base: "1s", max: "5m" },
     result: { ttl: "10m" },
   });
@@ -43,7 +47,9 @@ export class CallPartner extends Actor<PartnerCall, PartnerAnswer> {
     if (response.ok) return { status, body };
     const waitMs = retryAfterMs(response.headers.get("retry-after"));
     if ((status === 429 || status === 503) && waitMs !== undefined) {
-      throw new RetryAfter(Math.min(waitMs, longestWaitMs), `the partner answered ${status}: not before ${waitMs} ms`);
+      const delayMs = Math.min(waitMs, longestWaitMs);
+      if (status === 429) await ctx.rateLimit("partner").penalize(delayMs);
+      throw new RetryAfter(delayMs, `the partner answered ${status}: not before ${waitMs} ms`);
     }
     // 408 and 429 say "again" without saying when.
     if (status < 500 && status !== 408 && status !== 429) throw new Terminal(`the partner answered ${status}`);

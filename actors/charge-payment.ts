@@ -14,7 +14,7 @@ export class ChargePayment extends Actor<Charge, Receipt> {
     name: "payments.charge",
     input: Charge,
     concurrency: 32,
-    timeLimit: { soft: "20s" },
+    timeLimit: { soft: "20s", hard: "25s" },
     retry: { attempts: 5, base: "1s", max: "10m" },
     result: { ttl: "5m" },
     subscribe: [on(OrderPlaced, (order) => ({ paymentId: order.orderId, amount: order.total }))],

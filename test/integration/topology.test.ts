@@ -52,7 +52,8 @@ describe("the streams", () => {
     const { namespace, names } = stage;
     const made = (await client.jsm.streams.names().next()).filter((name) => !before.includes(name));
     const wanted = [names.tasks, names.schedule, names.events, names.dead];
-    const buckets = [names.resultsBucket, names.runsBucket].map((bucket) => `KV_${bucket}`);
+    const { resultsBucket, runsBucket, limitsBucket, breakersBucket, onceBucket } = names;
+    const buckets = [resultsBucket, runsBucket, limitsBucket, breakersBucket, onceBucket].map((one) => `KV_${one}`);
     expect(made.toSorted()).toEqual([...wanted, ...buckets].toSorted());
 
     expect(await streamConfig(client, names.tasks)).toMatchObject({

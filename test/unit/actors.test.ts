@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { RetryAfter, Terminal, type Context } from "godwit";
+import { RetryAfter, Terminal, type Context, type Duration } from "godwit";
 import { afterEach, describe, expect, test } from "vitest";
 import { AnalyzeDataset } from "../../actors/analyze-dataset.ts";
 import { BuildReport } from "../../actors/build-report.ts";
@@ -26,9 +26,17 @@ const actorNames = [
 ];
 
 /** What a handler is handed, as far as these handlers look at it. */
-function context(given: { id?: string; signal?: AbortSignal; progress?: (value: unknown) => void } = {}): Context {
-  const { id = "id-1", signal = new AbortController().signal, progress = () => undefined } = given;
-  return { id, signal, progress } as Partial<Context> as Context;
+function context(
+  given: {
+    id?: string;
+    signal?: AbortSignal;
+    progress?: (value: unknown) => void;
+    penalize?: (limit: string, delay: Duration) => void;
+  } = {},
+): Context {
+  const { id = "id-1", signal = new AbortController().signal, progress = () => undefined, penalize } = given;
+  const rateLimit: Context["rateLimit"] = (name) => ({ penalize: async (delay) => penalize?.(name, delay) });
+  return { id, signal, progress, rateLimit } as Partial<Context> as Context;
 }
 
 test("every actor class in actors/ can be made without arguments, which is how it is loaded from the folder", async () => {
@@ -167,6 +175,16 @@ describe("partners.call", () => {
     await expect(date.receive(get, context())).rejects.toMatchObject({ name: "RetryAfter", delayMs: 0 });
     const late = await answering(status, { "retry-after": "999999999" });
     await expect(late.receive(get, context())).rejects.toMatchObject({ name: "RetryAfter", delayMs: 3_600_000 });
+  });
+
+  test("holds the fleet back for as long as a partner says that had too many calls, and for no other reason", async () => {
+    const held: unknown[] = [];
+    const given = context({ penalize: (...penalty) => held.push(penalty) });
+    for (const status of [429, 503, 500]) {
+      const actor = await answering(status, { "retry-after": "7" });
+      await expect(actor.receive(get, given)).rejects.toThrow(`${status}`);
+    }
+    expect(held).toEqual([["partner", 7_000]]);
   });
 
   test.each([
