@@ -174,6 +174,19 @@ describe("one name", () => {
   );
 });
 
+test("A rate limit whose name and key look like a concurrency limit's place in the bucket is another thing", async () => {
+  const system = await stage.connect();
+  const limit = { name: "orders", limit: 1 };
+  const Pack = actorOf({ name: "pack", concurrencyLimit: limit }, () => undefined);
+  const rateLimit = { name: "c", limit: 100, per: "1s", key: () => "orders" } as const;
+  const Call = actorOf({ name: "call", rateLimit }, () => undefined);
+  const recorder = record(await system.work([Pack, Call]));
+  await system.tell(Pack, {});
+  await system.tell(Call, {});
+  await recorder.until("completed", 2);
+  expect(recorder.of("problem")).toEqual([]);
+});
+
 describe("a key function", () => {
   const keys: [string, Key, RegExp][] = [
     [

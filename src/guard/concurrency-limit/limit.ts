@@ -108,7 +108,8 @@ export class ConcurrencyLimit {
 
   /** The KV key of a key's permits. */
   #place(key: string | undefined): string {
-    const base = `c.${keyText(this.settings.name)}`;
+    // No rate limit's key begins so, which are in the same bucket.
+    const base = `=c.${keyText(this.settings.name)}`;
     return key === undefined ? base : `${base}.${keyToken(key)}`;
   }
 
