@@ -43,6 +43,8 @@ export interface Guard {
    * @throws InvalidMessageError for an input that the guard can make nothing of, such as one without a key: no retry mends it.
    */
   enter(run: GuardedRun, input: unknown): Deferral | undefined | Promise<Deferral | undefined>;
+  /** False where what let the run pass no longer holds, by now: it is to enter again. Asked when its handler is about to start. */
+  holds?(run: GuardedRun): boolean;
   /** The run is over, or does not run after all; nothing happens where it had not entered. */
   leave(run: GuardedRun): void;
   /** Wraps what runs. */

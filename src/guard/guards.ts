@@ -66,6 +66,11 @@ export class Guards {
     return deferral;
   }
 
+  /** False where the run is to enter again, since it was held up. */
+  holds(run: GuardedRun): boolean {
+    return this.#guards.every((guard) => guard.holds?.(run) ?? true);
+  }
+
   /** The run that entered is over, or does not run after all. */
   leave(run: GuardedRun): void {
     for (const guard of this.#guards) guard.leave(run);

@@ -104,6 +104,10 @@ export class Executor {
         // What had been granted may have run out meanwhile.
         if (outcome === undefined && guards !== undefined) outcome = await this.#enter(run, input, guards);
       }
+      // So it may while the handler of another that was let through with it began.
+      while (outcome === undefined && guards !== undefined && !guards.holds(run)) {
+        outcome = await this.#enter(run, input, guards);
+      }
       if (outcome === undefined) {
         this.#begin(run);
         let result: RunResult;

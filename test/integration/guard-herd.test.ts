@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import type { RetryConfig } from "../../src/index.ts";
 import { actorOf, gate } from "../support/actors.ts";
+import { mostIn } from "../support/limits/starts.ts";
 import { useStage } from "../support/stage.ts";
 
 const stage = useStage();
@@ -30,26 +31,14 @@ async function secondRuns(name: string, windowMs: number, jitter: RetryConfig["j
   return at;
 }
 
-/** The most that fall into any span. */
-function busiest(times: readonly number[]): number {
-  const sorted = times.toSorted((a, b) => a - b);
-  let most = 0;
-  let first = 0;
-  for (const [last, time] of sorted.entries()) {
-    while (time - (sorted[first] ?? 0) >= spanMs) first += 1;
-    most = Math.max(most, last - first + 1);
-  }
-  return most;
-}
-
 test("full jitter, the default, keeps the busiest 100 ms of 10,000 retries below three times the even spread", async () => {
   const times = await secondRuns("spread", 20_000, undefined);
-  console.log(`busiest ${spanMs} ms of ${times.length} retries: ${busiest(times)}; ${even} if spread evenly`);
-  expect(busiest(times)).toBeLessThanOrEqual(3 * even);
+  console.log(`busiest ${spanMs} ms of ${times.length} retries: ${mostIn(times, spanMs)}; ${even} if spread evenly`);
+  expect(mostIn(times, spanMs)).toBeLessThanOrEqual(3 * even);
 });
 
 test("without jitter they come back as the herd that they were", async () => {
   const times = await secondRuns("herd", 2_000, "none");
-  console.log(`busiest ${spanMs} ms of ${times.length} retries: ${busiest(times)}; ${even} if spread evenly`);
-  expect(busiest(times)).toBeGreaterThan(3 * even);
+  console.log(`busiest ${spanMs} ms of ${times.length} retries: ${mostIn(times, spanMs)}; ${even} if spread evenly`);
+  expect(mostIn(times, spanMs)).toBeGreaterThan(3 * even);
 });

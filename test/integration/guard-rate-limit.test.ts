@@ -44,6 +44,20 @@ describe("a rate limit", () => {
     expect((starts.at(-1) as number) - (starts[0] as number)).toBeLessThan(6_000);
   });
 
+  test("is kept when a handler that begins slowly holds up those that were let through with it", async () => {
+    const system = await stage.connect();
+    const starts: number[] = [];
+    const rateLimit = { name: "api", limit: 20, per: "1s", burst: 10 } as const;
+    const Slow = actorOf<number>({ name: "slow", concurrency: 20, rateLimit }, (n) => {
+      starts.push(performance.now());
+      if (n === 0) while (performance.now() - (starts[0] as number) < 200);
+    });
+    await system.tellMany(Slow, upTo(50));
+    await system.work([Slow]);
+    await expect.poll(() => starts.length, patient).toBe(50);
+    expect(mostIn(starts, 1_000)).toBeLessThanOrEqual(20);
+  });
+
   test("leaves no message behind when they come one by one, far apart or close together", async () => {
     const system = await stage.connect();
     const { NoteStart, starts } = noting({ name: "single", rateLimit: { name: "api", limit: 5, per: "1s" } });

@@ -2,7 +2,8 @@
  * Limiter: one rate limit, or one key of one, in this process: reserves slots for those that wait and gives them out in time.
  * 1. A slot is this process's once its compare-and-set succeeded. What cannot be reserved cannot start: nothing is ever run on trust.
  * 2. It holds at most two blocks, the one in use and the next.
- * 3. One run is let through in each turn of the event loop, so that a handler that begins slowly makes no other one's start late.
+ * 3. Several may be let through in one turn of the event loop. A handler that begins slowly makes the others late, so each looks again
+ *    (`valid`) when it is about to start.
  * 4. Whatever changes leads to `#advance`, which looks at everything anew and sets the one timer.
  */
 import type { ServerClock } from "../../broker/server-clock.ts";
@@ -21,6 +22,8 @@ const horizonMs = 2_000;
 const longestWaitMs = 2_000;
 /** A message is put back to come again this long before its slot. */
 const earlyMs = 25;
+/** How often those that wait are looked through; there may be thousands, and `#advance` comes several times with each start. */
+const letGoEveryMs = 5;
 const longestDeferralMs = 10 * 60_000;
 /** However slow the server is, slots begin no later than this after they are reserved. */
 const longestLeadMs = 500;
@@ -81,7 +84,8 @@ export class Limiter {
   #queueMs = 0;
   /** False after a block for which no message came: what was known to wait is gone. */
   #trusted = true;
-  #turnTaken = false;
+  #letGoAtMs = 0;
+  #advancing = false;
   /** Slots before this have been pulled for. */
   #toldMs = 0;
   /** A client was refused the one message that it may ask for when nothing is known to wait. */
@@ -161,10 +165,10 @@ export class Limiter {
     const aheadMs = comesAgain ? this.#pace.roundTripMs : 0;
     this.#trusted = true;
     client.demand = Math.max(0, client.demand - 1);
-    if (this.#waiting.length === 0 && !this.#turnTaken) {
+    if (this.#waiting.length === 0) {
       const slotMs = this.#pool.take(nowMs, this.#clock.errorMs, aheadMs);
       if (slotMs !== undefined) {
-        this.#takeTurn();
+        this.#advanceSoon();
         return slotMs;
       }
     }
@@ -180,12 +184,9 @@ export class Limiter {
   async begin(slotMs: number): Promise<boolean> {
     for (;;) {
       const waitMs = slotMs + slotWindow(this.#clock.errorMs).fromMs - this.#clock.nowMs();
-      if (waitMs > 0) await pause(Math.ceil(waitMs));
-      else if (this.#turnTaken) await new Promise((resolve) => setImmediate(resolve));
-      else break;
+      if (waitMs <= 0) return this.valid(slotMs);
+      await pause(Math.ceil(waitMs));
     }
-    this.#takeTurn();
-    return this.valid(slotMs);
   }
 
   get #away(): boolean {
@@ -203,15 +204,12 @@ export class Limiter {
     const { errorMs } = this.#clock;
     this.#pool.voidBefore(this.#ledger.heldMs);
     this.#pool.expire(nowMs, errorMs);
-    this.#letGo(nowMs);
-    const [first] = this.#waiting;
-    if (first !== undefined && !this.#turnTaken) {
+    if (nowMs >= this.#letGoAtMs) this.#letGo(nowMs);
+    for (let [first] = this.#waiting; first !== undefined; [first] = this.#waiting) {
       const slotMs = this.#pool.take(nowMs, errorMs, first.aheadMs);
-      if (slotMs !== undefined) {
-        this.#waiting.shift();
-        first.resolve(slotMs);
-        this.#takeTurn();
-      }
+      if (slotMs === undefined) break;
+      this.#waiting.shift();
+      first.resolve(slotMs);
     }
     const reserveAtMs = this.#reserveAtMs(nowMs);
     if (reserveAtMs <= nowMs) void this.#reserve();
@@ -221,6 +219,7 @@ export class Limiter {
 
   /** Puts back those that no longer need a slot, or will not have one soon. */
   #letGo(nowMs: number): void {
+    this.#letGoAtMs = nowMs + letGoEveryMs;
     if (this.#waiting.length === 0) return;
     const stay: Waiter[] = [];
     for (const waiter of this.#waiting) {
@@ -349,16 +348,18 @@ export class Limiter {
 
   #wakeAt(atMs: number, nowMs: number): void {
     clearTimeout(this.#timer);
-    if (atMs === Infinity || this.#turnTaken) return;
+    if (atMs === Infinity) return;
     // At most a while: what is far off is looked at again before.
     const waitMs = Math.min(60_000, Math.max(1, Math.ceil(atMs - nowMs)));
     this.#timer = setTimeout(() => this.#advance(), waitMs).unref();
   }
 
-  #takeTurn(): void {
-    this.#turnTaken = true;
+  /** Once for all that start in this turn of the event loop. */
+  #advanceSoon(): void {
+    if (this.#advancing) return;
+    this.#advancing = true;
     setImmediate(() => {
-      this.#turnTaken = false;
+      this.#advancing = false;
       this.#advance();
     });
   }

@@ -112,6 +112,11 @@ export class RateLimitGuard implements Guard {
     return this.#domain.of(key);
   }
 
+  holds(run: GuardedRun): boolean {
+    const grant = this.#grants.get(run);
+    return grant !== undefined && grant.limiter.valid(grant.slotMs);
+  }
+
   leave(run: GuardedRun): void {
     this.#grants.delete(run);
   }

@@ -48,14 +48,19 @@ export class SlotPool {
     return undefined;
   }
 
-  /** How many are before a time. */
+  /** How many are before a time. By halves: a fast limit has thousands, and is asked for each message. */
   before(untilMs: number): number {
     let count = 0;
     for (const { slots, next } of this.#blocks) {
-      for (let at = next; at < slots.length; at++) {
-        if ((slots[at] as number) >= untilMs) return count;
-        count += 1;
+      let low = next;
+      let high = slots.length;
+      while (low < high) {
+        const middle = (low + high) >>> 1;
+        if ((slots[middle] as number) < untilMs) low = middle + 1;
+        else high = middle;
       }
+      count += low - next;
+      if (low < slots.length) break;
     }
     return count;
   }
