@@ -65,6 +65,36 @@ describe("messages that wait", () => {
     expect(recorder.of("started").map(({ data }) => data.attempt)).toEqual(Array.from({ length: 130 }, () => 1));
   });
 
+  test("only for what KV says keep no place in line for a permit afterwards", async () => {
+    const [crowded, quick] = [await stage.connect(), await stage.connect()];
+    const blocked = gate();
+    const receive = async ({ customer }: Order): Promise<void> => {
+      if (customer === "slow") await blocked.opened;
+      else await new Promise((resolve) => setTimeout(resolve, 5));
+    };
+    const Crowded = actorOf<Order, void>({ ...ofCustomers, name: "crowded", concurrency: 4 }, receive);
+    const Quick = actorOf<Order, void>({ ...ofCustomers, name: "quick", concurrency: 4 }, receive);
+    await crowded.work([Crowded]);
+    const recorder = record(await quick.work([Quick]));
+    // They take all the places in which to wait.
+    await crowded.tellMany(
+      Crowded,
+      Array.from({ length: 40 }, () => ({ customer: "slow" })),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await quick.tellMany(
+      Quick,
+      Array.from({ length: 200 }, () => ({ customer: "hot" })),
+    );
+    const asking = setInterval(() => void crowded.tell(Crowded, { customer: "hot" }), 700);
+    try {
+      expect(await recorder.until("completed", 200, 8_000)).toHaveLength(200);
+    } finally {
+      clearInterval(asking);
+      blocked.open();
+    }
+  });
+
   test("are handed the permit that comes free here, with hardly a word to the server", async () => {
     const system = await stage.connect();
     const Pack = actorOf<Order, void>(ofCustomers, () => undefined);

@@ -128,7 +128,8 @@ export class ConcurrencyLimitGuard implements Guard {
         get open() {
           return run.open;
         },
-        untilMs: monotonicMs() + longestMs,
+        // A place that is left as soon as KV has answered must not keep others.
+        untilMs: monotonicMs() + (briefly ? 0 : longestMs),
         onVoid: () => this.#void(run),
         take: end,
       });
