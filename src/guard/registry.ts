@@ -48,8 +48,10 @@ export class GuardRegistry {
   guardsOf(config: ResolvedConfig, onProblem: (error: Error) => void): Guards | undefined {
     const guards: Guard[] = [];
     const { breaker, concurrencyLimit, rateLimit } = config;
-    if (breaker !== undefined) guards.push(this.#breakers.guard(config, breaker, onProblem));
+    const circuit = breaker && this.#breakers.guard(config, breaker, onProblem);
+    if (circuit !== undefined) guards.push(circuit);
     if (concurrencyLimit !== undefined) guards.push(this.#concurrencyLimits.guard(config, concurrencyLimit, onProblem));
+    if (circuit !== undefined) guards.push(circuit.prober);
     if (rateLimit !== undefined) guards.push(this.#rateLimits.guard(config, rateLimit, onProblem));
     return guards.length === 0 ? undefined : new Guards(guards);
   }

@@ -96,10 +96,10 @@ test("a run that was to probe and leaves without having run gives the probe back
   const run = { id: "m", deliveries: 1, open: true, abort: none };
   await expect.poll(() => a.breaker.phase, patient).toBe("half-open");
   await expect.poll(() => b.breaker.phase, patient).toBe("half-open");
-  await expect(guard.enter(run)).resolves.toBeUndefined();
+  await expect(guard.prober.enter(run, {})).resolves.toBeUndefined();
   // Again after something was waited for in between.
-  expect(await guard.enter(run)).toBeUndefined();
-  expect(await guard.enter({ id: "other", deliveries: 1, open: true, abort: none })).toMatchObject({
+  expect(await guard.prober.enter(run, {})).toBeUndefined();
+  expect(await guard.prober.enter({ id: "other", deliveries: 1, open: true, abort: none }, {})).toMatchObject({
     reason: "breaker-open",
   });
   await expect.poll(() => b.breaker.phase, patient).toBe("open");

@@ -15,6 +15,15 @@ export interface BreakerGuardOptions {
 }
 
 export class BreakerGuard implements Guard {
+  /** Decides who probes. Comes after the guards that let a run wait for longer than a probe may, or no probe would ever be made. */
+  readonly prober: Guard = {
+    start: () => Promise.resolve(),
+    room: () => Infinity,
+    enter: (run) => this.#enterLate(run),
+    leave: () => undefined,
+    drain: () => undefined,
+    close: () => undefined,
+  };
   readonly #options: BreakerGuardOptions;
   /** Runs, also as the contexts of their handlers, that are to probe. */
   readonly #probes = new Map<object, Probe>();
@@ -40,7 +49,14 @@ export class BreakerGuard implements Guard {
     return phase === "half-open" ? 1 : 0;
   }
 
-  enter(run: GuardedRun): Deferral | undefined | Promise<Deferral | undefined> {
+  /** Half-open, it is for `prober` to say. */
+  enter(run: GuardedRun): Deferral | undefined {
+    const { phase } = this.#options.breaker;
+    if (phase === "closed" || this.#probes.has(run)) return undefined;
+    return phase === "half-open" && !this.#draining ? undefined : this.#refuse();
+  }
+
+  #enterLate(run: GuardedRun): Deferral | undefined | Promise<Deferral | undefined> {
     const { breaker } = this.#options;
     const probe = this.#probes.get(run);
     if (probe !== undefined) return probe.current ? undefined : this.#refuse();
