@@ -251,6 +251,15 @@ export class InUseError extends GodwitError {
 
 /** Any thrown value as an `Error`, so that one shape travels onwards. */
 export function toError(thrown: unknown): Error {
+  try {
+    return asError(thrown);
+  } catch {
+    // One that cannot even be looked at, as behind a getter that throws; whoever catches it must not fail for that.
+    return new Error("what was thrown cannot be read");
+  }
+}
+
+function asError(thrown: unknown): Error {
   // Some errors declare a field over `message` or `name` and leave it unset; everything behind here relies on text.
   if (thrown instanceof Error && typeof thrown.message === "string" && typeof thrown.name === "string") return thrown;
   if (thrown instanceof Error)
