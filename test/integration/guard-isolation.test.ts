@@ -423,3 +423,21 @@ describe("an actor that cannot run in threads is refused when the worker starts"
     await expect(refused).rejects.toMatchObject({ code: "ACTOR_START_FAILED" });
   });
 });
+
+test("what code in a thread posts to its parent does the worker no harm", async () => {
+  const system = await stage.connect();
+  await system.work([Plain]);
+  const uncaught: unknown[] = [];
+  const note = (error: unknown): void => void uncaught.push(error);
+  const before = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException").on("uncaughtException", note);
+  try {
+    for (const message of [null, undefined, "hello", { kind: "godwit.thread-ready" }]) {
+      expect(await system.ask(Plain, { do: "post", message })).toEqual({ posted: true });
+    }
+  } finally {
+    process.removeAllListeners("uncaughtException");
+    for (const listener of before) process.on("uncaughtException", listener);
+  }
+  expect(uncaught).toEqual([]);
+});

@@ -1,7 +1,7 @@
 /** Threads: the pool in which the handlers of one isolated actor run, as many threads as handlers may run at once. */
 import { createRequire } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import type { MessagePort } from "node:worker_threads";
+import { MessagePort } from "node:worker_threads";
 import { Piscina } from "piscina";
 import type { ResolvedConfig } from "../../actor/config.ts";
 import { pause } from "../../kernel/clock.ts";
@@ -43,8 +43,9 @@ export class Threads {
       atomics: "disabled",
       ...(fromSource && { execArgv: ["--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href] }),
     });
-    this.#pool.on("message", (message: ThreadReady) => {
-      if (message.kind !== "godwit.thread-ready") return;
+    this.#pool.on("message", (message: Partial<ThreadReady> | null | undefined) => {
+      // Anything in the thread can post to its parent.
+      if (message?.kind !== "godwit.thread-ready" || !(message.port instanceof MessagePort)) return;
       const control = new Line<object, ThreadControl>(message.port, {}, new Int32Array(1));
       this.#controls.add(control);
       message.port.on("close", () => this.#controls.delete(control));

@@ -1,6 +1,6 @@
 /** Actors that run in threads: found there by their names, in this module. */
 import { setTimeout as wait } from "node:timers/promises";
-import { isMainThread, threadId } from "node:worker_threads";
+import { isMainThread, parentPort, threadId } from "node:worker_threads";
 import * as z from "zod";
 import { Actor, config, ConfigError, RetryAfter, Snooze, Terminal, type Context } from "../../../src/index.ts";
 
@@ -14,6 +14,7 @@ export type Job =
   | { do: "obey-stop" }
   | { do: "exit"; code: number }
   | { do: "throw-later" }
+  | { do: "post"; message: unknown }
   | { do: "answer-function" }
   | { do: "throw"; what: "error" | "terminal" | "retry-after" | "snooze" | "config" | "string" };
 
@@ -48,6 +49,10 @@ async function perform(job: Job, ctx: Context): Promise<unknown> {
       return ctx.progress(String(ctx.signal.reason));
     case "exit":
       return process.exit(job.code);
+    case "post":
+      parentPort?.postMessage(job.message);
+      await wait(50);
+      return { posted: true };
     case "throw-later":
       setTimeout(() => {
         throw new Error("nobody caught this");
