@@ -12,6 +12,7 @@ import { DecodeError, NotFoundError, PayloadTooLargeError, PublishError } from "
 import { contentTypes, decode, encode } from "../message/codec.ts";
 import { writeFailure, type DeadReason, type Failure } from "../message/failure.ts";
 import { header, type ReceivedHeaders } from "../message/headers.ts";
+import { defaultPayload } from "../message/limits.ts";
 import type { Names } from "../message/subjects.ts";
 import type { RunError } from "./runs.ts";
 
@@ -62,6 +63,8 @@ const maxInfoBytes = 4_096;
 const maxStackLength = 2_000;
 /** The server takes no more than 64 KB of headers in all. */
 const maxHeadersBytes = 48 * 1_024;
+/** A letter is larger than its body, and whoever took that may have taken more than the default. */
+const ownLimits = { ...defaultPayload, maxBytes: Infinity };
 
 export class DeadLetters {
   readonly #names: Names;
@@ -108,7 +111,10 @@ export class DeadLetters {
     const bytes = await this.#objects.get(object);
     if (bytes === undefined)
       throw new NotFoundError(`The body of dead letter ${stored.sequence} is gone from the object store.`);
-    const { headers, body } = decode(bytes, contentTypes.msgpack) as { headers: HeaderList; body: Uint8Array };
+    const { headers, body } = decode(bytes, contentTypes.msgpack, ownLimits) as {
+      headers: HeaderList;
+      body: Uint8Array;
+    };
     return { info, headers, body };
   }
 
