@@ -274,3 +274,11 @@ describe("compressed bytes", () => {
     expect(() => decodeBody(json, headers("gzip", "text/xml"), rules)).toThrow(/"text\/xml" is not known/);
   });
 });
+
+test("a large archive that says it is small does not hold the event loop", async () => {
+  const empty = gzipSync("");
+  const members = Buffer.concat(Array.from({ length: 5_000 }, () => empty));
+  const expanded = decompress(members, "gzip", 1_000);
+  expect(expanded).toBeInstanceOf(Promise);
+  expect(await expanded).toHaveLength(0);
+});
