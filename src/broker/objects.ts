@@ -58,7 +58,7 @@ export class Objects {
   }
 
   async #get(store: ObjectStore, name: string, maxBytes: number): Promise<Uint8Array | undefined> {
-    const info = await store.info(name);
+    const info = await readInfo(store, name);
     // A link leads elsewhere, and Godwit makes none.
     if (info === null || info.deleted || info.options?.link !== undefined) return undefined;
     if (info.size > maxBytes) {
@@ -67,7 +67,7 @@ export class Objects {
       );
     }
     if (!(await this.#isWhole(info))) return undefined;
-    const object = await store.get(name);
+    const object = await store.get(name).catch((thrown: unknown) => refuseInfo(name, thrown));
     if (object === null) return undefined;
     object.error.catch(() => undefined);
     return read(name, object.data, info.size);
@@ -118,6 +118,15 @@ export class Objects {
     }
     return store;
   }
+}
+
+async function readInfo(store: ObjectStore, name: string): Promise<ObjectInfo | null> {
+  return store.info(name).catch((thrown: unknown) => refuseInfo(name, thrown));
+}
+
+/** The client stumbles over an entry that is none. Fetching it again would not mend it. */
+function refuseInfo(name: string, thrown: unknown): never {
+  throw thrown instanceof SyntaxError || thrown instanceof TypeError ? damaged(name, thrown) : thrown;
 }
 
 /** @param sizeBytes what it should have; more is not kept. */

@@ -179,10 +179,11 @@ export class Settler {
     });
   }
 
-  /** A task has one reader, and a dead letter keeps a copy. An event may have other readers: its body expires. */
-  #forgetBody({ delivery }: Run, object: string, { kind }: Outcome): void {
+  /** A task has one reader, and a dead letter keeps a copy. An event may have other readers, also one that came again as a task: its body expires. */
+  #forgetBody({ delivery, headers }: Run, object: string, { kind }: Outcome): void {
     const { names, payloads } = this.#options;
     const isTask = delivery.stream === names.tasks || delivery.stream === names.schedule;
+    if (headers.get(header.event) !== undefined) return;
     if (isTask && (kind === "completed" || kind === "dead")) payloads.forget(object);
   }
 
