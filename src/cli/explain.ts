@@ -171,7 +171,7 @@ function stalls(stalls: number): Fact {
 }
 
 function listeners(open: number): string {
-  return open > 0 ? "" : "; no worker with room is listening";
+  return open > 0 ? "" : "; no worker with room is listening, or a breaker or rate limit holds its workers back";
 }
 
 function ago(iso: string): string {

@@ -1,7 +1,7 @@
 /** Logs for people: one short line each, an error's stack below it, on standard error. Programs ask for JSON and get pino's. */
 import { pathToFileURL } from "node:url";
 import { formatMs } from "../kernel/duration.ts";
-import { stackOf } from "../kernel/errors.ts";
+import { messageOf, stackOf } from "../kernel/errors.ts";
 import type { Logger } from "../kernel/logger.ts";
 import { clean } from "./io.ts";
 
@@ -55,6 +55,6 @@ function stack({ err, attempt }: Fields): string {
 }
 
 function textOf(value: unknown): string {
-  if (value instanceof Error) return `${value.name}: ${value.message}`;
+  if (value instanceof Error) return `${value.name}: ${messageOf(value)}`;
   return typeof value === "string" ? value : (JSON.stringify(value) ?? "");
 }

@@ -285,6 +285,16 @@ export function stackOf(error: Error): string {
   return parts.join("\ncaused by: ");
 }
 
+/** An error's message and those of its causes: what `fetch failed` leaves unsaid stands in its cause. What is behind the fifth is left out. */
+export function messageOf(error: Error): string {
+  const parts: string[] = [];
+  for (let one: unknown = error; one instanceof Error && parts.length <= maxCauses; one = one.cause) {
+    const { message } = toError(one);
+    if (message !== "" && !parts.some((part) => part.includes(message))) parts.push(message);
+  }
+  return parts.join(": ");
+}
+
 function safeString(value: unknown): string {
   try {
     return JSON.stringify(value) ?? String(value);

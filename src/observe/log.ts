@@ -27,6 +27,10 @@ export function logWorker(worker: Worker, log: Logger): void {
     log.warn({ ...fields(e), err: e.error, delayMs: e.delayMs }, "failed, will be tried again"),
   );
   worker.on("dead", (e) => log.error({ ...fields(e), reason: e.reason, err: e.error }, "dead letter"));
+  // Deferrals are many where a guard is at work, and cost no attempt.
+  worker.on("deferred", (e) =>
+    log.debug({ ...fields(e), reason: e.reason, delayMs: e.delayMs }, "put back, will be tried again"),
+  );
   worker.on("stalled", (e) => log.warn({ ...fields(e), stalls: e.stalls }, "an earlier run died with its worker"));
   worker.on("lost", (e) => {
     if (e.reason === "in-hand") log.debug(fields(e), "delivered again although in hand; the first delivery goes on");

@@ -51,6 +51,11 @@ export function composeTask(
   const expiresInMs = options.expiresIn === undefined ? config?.expiresInMs : toMs(options.expiresIn, "expiresIn");
   if (expiresInMs !== undefined) headers[header.expires] = String(wallMs() + delayMs + expiresInMs);
   const codec = checkCodec(options.codec) ?? config?.codec ?? defaults.codec;
+  if (config?.accept?.has(codec) === false) {
+    throw new ConfigError(
+      `The actor ${actor} does not accept the codec ${codec}; leave it out, or add it to "accept".`,
+    );
+  }
   const compressAboveBytes = compressAbove(config, defaults);
   const maxBytes = config?.payload.maxBytes ?? defaults.payload.maxBytes;
   if (delayMs === 0) {

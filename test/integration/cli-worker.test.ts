@@ -221,9 +221,13 @@ export class F extends Actor {
     const { stderr } = await worker.ended;
     const stack =
       "\n    at F\\.receive \\(caused\\.mjs:\\d+:\\d+\\)\n(    at [^\n]+\n)+  caused by: TypeError: no route to host\n    at charge \\(caused\\.mjs:\\d+:\\d+\\)\n(    at [^\n]+\n)+";
-    expect(stderr).toMatch(/ f f1: failed, will be tried again in \d m?s \(Error: the payment failed\)\n\d\d:/);
     expect(stderr).toMatch(
-      new RegExp(`f f1: dead letter \\(exhausted, attempt 2, Error: the payment failed\\)${stack}\\d\\d:`),
+      / f f1: failed, will be tried again in \d m?s \(Error: the payment failed: no route to host\)\n\d\d:/,
+    );
+    expect(stderr).toMatch(
+      new RegExp(
+        `f f1: dead letter \\(exhausted, attempt 2, Error: the payment failed: no route to host\\)${stack}\\d\\d:`,
+      ),
     );
     // No handler ran: the stack would be Godwit's own.
     expect(stderr).toMatch(/ f f2: dead letter \(invalid, .*\)\n\d\d:/);
@@ -234,7 +238,7 @@ export class F extends Actor {
     await debugged.says("dead letter");
     debugged.signal("SIGTERM");
     expect((await debugged.ended).stderr).toMatch(
-      new RegExp(`will be tried again in \\d m?s \\(Error: the payment failed\\)${stack}\\d\\d:`),
+      new RegExp(`will be tried again in \\d m?s \\(Error: the payment failed: no route to host\\)${stack}\\d\\d:`),
     );
   });
 

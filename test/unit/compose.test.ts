@@ -36,6 +36,14 @@ describe("a task", () => {
     expect(composeTask(names, "x", undefined, {}, defaults).headers["Godwit-Expires"]).toBeUndefined();
   });
 
+  test("of a codec that its actor does not accept is refused", () => {
+    const actor = resolved({ accept: ["application/json"] });
+    expect(composeTask(names, "x", actor, {}, defaults).codec).toBe("json");
+    expect(() => composeTask(names, "x", actor, { codec: "msgpack" }, defaults)).toThrow(
+      'The actor x does not accept the codec msgpack; leave it out, or add it to "accept".',
+    );
+  });
+
   test("with a delay is a schedule of its id, which fires into what is due for its lane", () => {
     const beforeMs = Date.now();
     const task = composeTask(
