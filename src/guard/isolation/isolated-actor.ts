@@ -9,7 +9,7 @@ import type { AnyActor } from "../../actor/actor-class.ts";
 import type { ResolvedConfig } from "../../actor/config.ts";
 import type { Context } from "../../actor/context.ts";
 import { maxTimerMs } from "../../kernel/clock.ts";
-import { ThreadError, TimeLimitError, toError } from "../../kernel/errors.ts";
+import { EncodeError, ThreadError, TimeLimitError, toError } from "../../kernel/errors.ts";
 import { Line } from "./line.ts";
 import type { Given, ThreadSide, Verdict, WorkerSide } from "./protocol.ts";
 import { factsOf, serveContext } from "./serve-context.ts";
@@ -30,6 +30,9 @@ export interface IsolationOptions<Run extends IsolatedRun> {
   /** A thread died that had nothing to do. */
   onProblem: (error: Error) => void;
 }
+
+/** Stands for what a handler returned that cannot leave its thread: no codec takes it either, so it fares as it would without threads. */
+const unsendable = (): void => undefined;
 
 export class IsolatedActor<Run extends IsolatedRun> implements AnyActor {
   readonly #options: IsolationOptions<Run>;
@@ -117,15 +120,22 @@ export class IsolatedActor<Run extends IsolatedRun> implements AnyActor {
     if (this.#threads === undefined) throw new ThreadError(name, "its worker has stopped");
     const { port1, port2 } = new MessageChannel();
     const bell = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-    const offered = serveContext(run, () => line, begun);
+    let hasBegun = false;
+    const atBegin = (): void => {
+      hasBegun = true;
+      begun();
+    };
+    const offered = serveContext(run, () => line, atBegin);
     const line: Line<WorkerSide, ThreadSide> = new Line<WorkerSide, ThreadSide>(port1, offered, bell);
     const served = this.#threads.run(port2, bell, killed);
     const died = served.then(() => {
       throw new ThreadError(name, "it ended the run without an answer");
     });
-    const answered = line.call("receive", factsOf(run), input).catch(async (thrown: unknown) => {
+    const answered = line.call("receive", factsOf(run), input).catch(async (thrown: unknown): Promise<Given> => {
       // Closed from over there: why is about to be known.
       if (line.closed) await died;
+      // It has returned, and is not run again over what it returned.
+      if (hasBegun && thrown instanceof EncodeError) return { ok: true, value: unsendable };
       throw thrown;
     });
     const abort = (): void => line.send("abort", writeError(run.signal.reason));
