@@ -192,6 +192,16 @@ describe("a thread", () => {
     expect(recorder.of("retry")).toEqual([]);
   });
 
+  test("whose ctx.once gives what cannot cross has made its effect, and makes it no second time", async () => {
+    const system = await stage.connect();
+    const recorder = record(await system.work([Plain]));
+    await system.tell(Plain, { do: "once-function" });
+    const [dead] = await recorder.until("dead");
+    expect(dead?.data.error).toMatchObject({ code: "UNENCODABLE", message: expect.stringContaining("not run again") });
+    expect(recorder.of("retry").length).toBeGreaterThan(0);
+    expect(recorder.of("progress").length).toBe(1);
+  });
+
   test("that is blocked stops no heartbeat: nobody else gets the message", async () => {
     const system = await stage.connect();
     const recorder = record(await system.work([Plain]));

@@ -11,8 +11,15 @@ import type { Logger } from "../../kernel/logger.ts";
 import type { ReceivedHeaders } from "../../message/headers.ts";
 import type { Line } from "./line.ts";
 import type { Issues, LogLevel, RunFacts, ThreadSide, WorkerSide } from "./protocol.ts";
+import { canTravel } from "./wire-error.ts";
 
 type Fn = () => unknown;
+
+/** What crosses to the worker, where no codec takes it: it stands for a value that does not even cross. */
+function unsendable(): object {
+  const circle: { self?: object } = {};
+  return Object.assign(circle, { self: circle });
+}
 
 export class ThreadContext implements Context {
   readonly id: string;
@@ -82,7 +89,13 @@ export class ThreadContext implements Context {
   }
 
   async once<T>(key: string, fn: () => T | Promise<T>, options?: OnceOptions): Promise<T> {
-    return (await this.#line.call("once", key, this.#number(fn), options)) as T;
+    // A call that fails may be made again; this one has been made.
+    const made = async (): Promise<unknown> => {
+      const value = await fn();
+      return canTravel(value) ? value : unsendable();
+    };
+    const run = typeof fn === "function" ? made : fn;
+    return (await this.#line.call("once", key, this.#number(run), options)) as T;
   }
 
   breaker(name: string, settings?: BreakerSettings): BreakerHandle {

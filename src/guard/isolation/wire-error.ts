@@ -52,7 +52,7 @@ function writeCause(cause: unknown, depth: number): WireError["cause"] {
   return canTravel(cause) ? { value: cause } : undefined;
 }
 
-function canTravel(value: unknown): boolean {
+export function canTravel(value: unknown): boolean {
   try {
     structuredClone(value);
     return true;

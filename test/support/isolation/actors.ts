@@ -16,6 +16,7 @@ export type Job =
   | { do: "throw-later" }
   | { do: "post"; message: unknown }
   | { do: "answer-function" }
+  | { do: "once-function" }
   | { do: "throw"; what: "error" | "terminal" | "retry-after" | "snooze" | "config" | "string" };
 
 const module = import.meta.url;
@@ -60,6 +61,11 @@ async function perform(job: Job, ctx: Context): Promise<unknown> {
       return new Promise(() => undefined);
     case "answer-function":
       return { f: () => 1 };
+    case "once-function":
+      return ctx.once("effect", () => {
+        ctx.progress("effect");
+        return { f: () => 1 };
+      });
     case "throw":
       throw thrown(job.what);
   }
