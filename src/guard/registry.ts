@@ -6,7 +6,6 @@ import type { ServerClock } from "../broker/server-clock.ts";
 import { Breakers } from "./breaker/breakers.ts";
 import type { BreakerEvent } from "./breaker/breaker.ts";
 import { ConcurrencyLimits } from "./concurrency-limit/concurrency-limits.ts";
-import type { LimitRecord } from "./concurrency-limit/record.ts";
 import { Guards } from "./guards.ts";
 import type { Guard, GuardedRun } from "./guard.ts";
 import { Once, type OnceRun } from "./once/once.ts";
@@ -19,7 +18,7 @@ export interface GuardServices {
   breakers: SharedState<unknown>;
   /** By the names of limits, and their keys. */
   rateLimits: SharedState<RateRecord>;
-  concurrencyLimits: SharedState<LimitRecord>;
+  concurrencyLimits: SharedState<unknown>;
   once: Bucket;
   clock: ServerClock;
   /** Calls the listener when the connection is back. */

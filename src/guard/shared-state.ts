@@ -71,10 +71,11 @@ export class SharedState<T> {
   }
 }
 
-/** Undefined for what is none of ours: anyone may publish. */
+/** Undefined for what is no object, and so none of ours: anyone may publish. */
 function parse<T>(bytes: Uint8Array): T | undefined {
   try {
-    return JSON.parse(Buffer.from(bytes).toString()) as T;
+    const value: unknown = JSON.parse(Buffer.from(bytes).toString());
+    return typeof value === "object" && value !== null ? (value as T) : undefined;
   } catch {
     return undefined;
   }

@@ -1,5 +1,6 @@
 /** Concurrency limits in few processes: who waits, who is put back, who is refused, and what happens when the server cannot be told. */
 import { once } from "node:events";
+import { headers as newHeaders } from "@nats-io/transport-node";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ActorConfig, ActorSystem } from "../../src/index.ts";
 import { actorOf, gate } from "../support/actors.ts";
@@ -281,6 +282,29 @@ describe("without the server's word", () => {
     await recorder.until("completed", 3);
     expect(recorder.of("problem")).toHaveLength(1);
     expect(recorder.of("completed").map(({ data }) => data.attempt)).toEqual([1, 1, 1]);
+  });
+
+  test("a notice of what is no record changes nothing, and such a record holds back what it concerns", async () => {
+    const system = await stage.connect();
+    const client = await stage.client();
+    const Pack = actorOf({ name: "pack", concurrencyLimit: { name: "orders", limit: 1 } }, () => undefined);
+    const recorder = record(await system.work([Pack]));
+    const bucket = stage.names.limitsBucket;
+    for (const body of ["", "null", "{}", '{"v":2,"limit":1,"slots":[]}']) {
+      const headers = newHeaders();
+      headers.set("Godwit-Revision", "1000000");
+      client.nc.publish(stage.names.noticeSubject(bucket, "=c.orders"), body, { headers });
+    }
+    await client.nc.flush();
+    await system.tell(Pack, {});
+    await recorder.until("completed");
+    expect(recorder.of("problem")).toEqual([]);
+    await client.publish(`$KV.${bucket}.=c.orders`, '{"v":2}');
+    await system.tell(Pack, {});
+    const [problem] = await recorder.until("problem");
+    expect(problem?.data.error.message).toMatch(/"orders" cannot be kept \(.*no record that this version/);
+    await client.jsm.streams.purge(`KV_${bucket}`);
+    await recorder.until("completed", 2);
   });
 
   test("a handler whose permit the server does not know of any more is aborted, which counts as no attempt", async () => {

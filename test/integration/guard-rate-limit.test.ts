@@ -1,4 +1,5 @@
 /** Rate limits in one or a few workers: the bound, bursts, keys, penalties, clashes, and a server that is away. */
+import { headers as newHeaders } from "@nats-io/transport-node";
 import { describe, expect, test } from "vitest";
 import { ConfigError, type ActorConfig, type Context } from "../../src/index.ts";
 import { actorOf } from "../support/actors.ts";
@@ -285,6 +286,22 @@ describe("one name", () => {
     ).last(`KV_${stage.names.limitsBucket}`, `$KV.${stage.names.limitsBucket}.api`);
     expect(record?.json()).toMatchObject({ v: 1, limit: 6, perMs: 1_000, burst: 1 });
   });
+});
+
+test("a notice of what is no record changes nothing", async () => {
+  const system = await stage.connect();
+  const { NoteStart, starts } = noting({ name: "told", rateLimit: { name: "api", limit: 20, per: "1s" } });
+  const recorder = record(await system.work([NoteStart]));
+  const { nc } = await stage.client();
+  for (const body of ["", "null", "7", "{}", '{"v":2}']) {
+    const headers = newHeaders();
+    headers.set("Godwit-Revision", "1000000");
+    nc.publish(stage.names.noticeSubject(stage.names.limitsBucket, "api"), body, { headers });
+  }
+  await nc.flush();
+  await system.tellMany(NoteStart, upTo(10));
+  await expect.poll(() => starts.length, patient).toBe(10);
+  expect(recorder.of("problem")).toEqual([]);
 });
 
 describe("without its bucket", () => {

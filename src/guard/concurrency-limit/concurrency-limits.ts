@@ -7,18 +7,17 @@ import { ConfigError } from "../../kernel/errors.ts";
 import { ConcurrencyLimitGuard } from "./concurrency-limit-guard.ts";
 import type { SharedState } from "../shared-state.ts";
 import { ConcurrencyLimit } from "./limit.ts";
-import type { LimitRecord } from "./record.ts";
 
 const closeTimeoutMs = 1_000;
 
 export class ConcurrencyLimits {
-  readonly #state: SharedState<LimitRecord>;
+  readonly #state: SharedState<unknown>;
   readonly #clock: ServerClock;
   readonly #limits = new Map<string, { limit: ConcurrencyLimit; users: number }>();
   /** What was given up and is perhaps not yet told. */
   readonly #closing = new Set<Promise<void>>();
 
-  constructor(state: SharedState<LimitRecord>, clock: ServerClock) {
+  constructor(state: SharedState<unknown>, clock: ServerClock) {
     this.#state = state;
     this.#clock = clock;
   }

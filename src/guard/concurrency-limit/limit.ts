@@ -6,7 +6,6 @@ import { keyToken } from "../key.ts";
 import type { SharedState } from "../shared-state.ts";
 import { Backlog } from "./backlog.ts";
 import { leaseMs, PermitPool } from "./pool.ts";
-import type { LimitRecord } from "./record.ts";
 
 /** Who is told what happens to a limit. */
 export interface LimitListener {
@@ -27,7 +26,7 @@ export class ConcurrencyLimit {
   /** The actor that brought it here. */
   readonly actor: string;
   readonly backlog: Backlog;
-  readonly #state: SharedState<LimitRecord>;
+  readonly #state: SharedState<unknown>;
   readonly #clock: ServerClock;
   readonly #holder = newId();
   readonly #listeners = new Set<LimitListener>();
@@ -36,7 +35,7 @@ export class ConcurrencyLimit {
   /** What was said of, not to be said again: the server's absence, the number of others. */
   readonly #said = new Set<string>();
 
-  constructor(settings: LimitSettings, actor: string, state: SharedState<LimitRecord>, clock: ServerClock) {
+  constructor(settings: LimitSettings, actor: string, state: SharedState<unknown>, clock: ServerClock) {
     this.settings = settings;
     this.actor = actor;
     this.#state = state;

@@ -11,7 +11,16 @@ import { monotonicMs, pause } from "../../kernel/clock.ts";
 import { toError } from "../../kernel/errors.ts";
 import type { ServerClock } from "../../broker/server-clock.ts";
 import type { Shared, SharedState } from "../shared-state.ts";
-import { clashOf, freePermits, nextExpiryMs, othersWait, settleClaim, type LimitRecord, type Now } from "./record.ts";
+import {
+  clashOf,
+  freePermits,
+  nextExpiryMs,
+  othersWait,
+  readRecord,
+  settleClaim,
+  type LimitRecord,
+  type Now,
+} from "./record.ts";
 
 /** How long the permits of a process that died are missing. */
 export const leaseMs = 10_000;
@@ -43,7 +52,7 @@ export interface Waiter extends Pick<Permit, "onVoid"> {
 }
 
 export interface PoolOptions {
-  state: SharedState<LimitRecord>;
+  state: SharedState<unknown>;
   clock: ServerClock;
   /** The KV key. */
   key: string;
@@ -229,7 +238,10 @@ export class PermitPool {
   async #read(): Promise<void> {
     const { state, key } = this.#options;
     const before = this.#known;
-    const found = await state.read(key, timeoutMs);
+    const { value: stored, revision } = await state.read(key, timeoutMs);
+    const value = readRecord(stored);
+    if (stored !== undefined && value === undefined) throw new Error("KV holds no record that this version can read");
+    const found = { value, revision };
     this.#stale = false;
     // A notice may have overtaken it. Else it is what there is, also in a bucket that was made anew.
     if (this.#known === before || found.revision > this.#known.revision) this.#known = found;
@@ -288,9 +300,11 @@ export class PermitPool {
     }
   }
 
-  #hear(shared: Shared<LimitRecord>): void {
-    if (shared.revision <= this.#known.revision) return;
-    this.#known = shared;
+  #hear({ value: told, revision }: Shared<unknown>): void {
+    const value = readRecord(told);
+    // Anyone may publish; what was written all the same is found by the next write.
+    if (value === undefined || revision <= this.#known.revision) return;
+    this.#known = { value, revision };
     if (this.#waiters.length > 0 || (this.#idle > 0 && this.#othersWait)) void this.#work();
     this.#options.onChange();
   }

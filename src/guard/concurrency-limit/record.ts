@@ -4,16 +4,22 @@
  * 2. Permits go to those who wait in the order in which they came. Nobody holds a place that he no longer waits in.
  * 3. Where processes have different limits, the smaller one holds while both are in use.
  */
+import * as z from "zod";
 
-const version = 1;
-
-export interface LimitRecord {
-  v: number;
-  limit: number;
+const shape = z.object({
+  v: z.literal(1),
+  limit: z.number(),
   /** By process; one that uses the limit and holds none at the moment has 0. Server time. */
-  holders: Record<string, { permits: number; untilMs: number }>;
+  holders: z.record(z.string(), z.object({ permits: z.number(), untilMs: z.number() })),
   /** Who waits for a permit, the first one first, and how long he will wait. Server time. */
-  waiting: { holder: string; untilMs: number }[];
+  waiting: z.array(z.object({ holder: z.string(), untilMs: z.number() })),
+});
+
+export type LimitRecord = z.output<typeof shape>;
+
+/** Undefined for what is none of ours, or of a version that this one cannot read. */
+export function readRecord(value: unknown): LimitRecord | undefined {
+  return shape.safeParse(value).data;
 }
 
 /** What one process would have. */
@@ -103,10 +109,10 @@ export function nextExpiryMs(found: LimitRecord | undefined, holder: string): nu
 }
 
 function current(found: LimitRecord | undefined, { holder, limit }: Claim, now: Now): LimitRecord {
-  if (found === undefined) return { v: version, limit, holders: {}, waiting: [] };
+  if (found === undefined) return { v: 1, limit, holders: {}, waiting: [] };
   const record = live(found, now);
   const clash = clashOf(record, holder, limit, now);
-  return { ...record, v: version, limit: clash === undefined ? limit : Math.min(limit, clash) };
+  return { ...record, limit: clash === undefined ? limit : Math.min(limit, clash) };
 }
 
 /** Without those whose lease or wait is over. A lease is over only when it is so for certain. */
