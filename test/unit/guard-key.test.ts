@@ -2,7 +2,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { keyToken } from "../../src/guard/key.ts";
-import { onceKey } from "../../src/guard/once/entry.ts";
+import { DecodeError } from "../../src/kernel/errors.ts";
+import { onceKey, readEntry, writeEntry } from "../../src/guard/once/entry.ts";
+import { encode } from "../../src/message/codec.ts";
 
 const text = fc.oneof(
   fc.string({ unit: "binary", maxLength: 100 }),
@@ -34,4 +36,11 @@ test("An effect's key tells actor, id, cause and key apart", () => {
   const keys = scopes.flatMap((scope) => ["k", "x", "k".repeat(100)].map((key) => onceKey(scope, key)));
   expect(new Set(keys).size).toBe(keys.length);
   expect(onceKey({ actor: "shop.pack", id: "o1", cause: "task" }, "charge")).toBe("shop.pack.o1.charge");
+});
+
+test("What is no entry of this version is not taken for one", () => {
+  expect(readEntry(writeEntry({ state: "free" }))).toMatchObject({ state: "free" });
+  for (const other of [{ v: 2, state: "free" }, { state: "free" }, {}, null, 7, "free"]) {
+    expect(() => readEntry(encode(other, "msgpack"))).toThrow(DecodeError);
+  }
 });

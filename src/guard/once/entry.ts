@@ -1,4 +1,5 @@
 /** Once entry: what KV keeps of one side effect of one message, its key, and what a caller does about what it finds. Pure. */
+import { DecodeError } from "../../kernel/errors.ts";
 import { contentTypes, decode, encode } from "../../message/codec.ts";
 import { key as keyText } from "../../message/names.ts";
 import { hashToken, keyToken } from "../key.ts";
@@ -51,5 +52,7 @@ export function writeEntry(entry: OnceEntry): Uint8Array {
 
 /** @throws DecodeError for what is no entry of this version. */
 export function readEntry(bytes: Uint8Array): OnceEntry {
-  return decode(bytes, contentTypes.msgpack) as OnceEntry;
+  const entry = decode(bytes, contentTypes.msgpack) as (OnceEntry & { v?: unknown }) | null;
+  if (entry?.v === version) return entry;
+  throw new DecodeError("What KV holds of it is no entry that this version can read.");
 }
