@@ -180,8 +180,10 @@ describe("by keys", () => {
     const dead = await recorder.until("dead", 2);
     expect(dead.map(({ data }) => data.reason)).toEqual(["invalid", "invalid"]);
     const why = Object.fromEntries(dead.map(({ data }) => [data.id, data.error.message]));
-    expect(why["number"]).toMatch(/rate limit tenant for message number is of type undefined/);
-    expect(why["nothing"]).toMatch(/rate limit tenant could not be had of message nothing .*mend the key function/);
+    expect(why["number"]).toMatch(/key function of the rate limit "tenant" of actor keyed gave undefined/);
+    expect(why["nothing"]).toMatch(
+      /key function of the rate limit "tenant" of actor keyed threw \(.*\); it must give a string/,
+    );
     await expect.poll(() => seen, patient).toEqual([{ tenant: { name: "a" } }]);
   });
 });

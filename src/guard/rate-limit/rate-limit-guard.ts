@@ -1,7 +1,8 @@
-/** Rate limit: one named limit in this process, and the guard that it is for an actor: unkeyed, or counting each key by itself. */
+/** Rate limit guard: lets a handler of one actor start under a slot of the limit, or of the message's key. */
+import type { ResolvedConfig } from "../../actor/config.ts";
 import type { ResolvedRateLimit } from "../../actor/guard-config.ts";
-import { toError, InvalidMessageError } from "../../kernel/errors.ts";
 import type { Deferral, Guard, GuardedRun } from "../guard.ts";
+import { keyOfInput } from "../key.ts";
 import type { LimitDomain } from "./domain.ts";
 import type { Limiter, LimiterClient } from "./limiter.ts";
 
@@ -20,6 +21,7 @@ interface Grant {
 export class RateLimitGuard implements Guard {
   readonly #domain: LimitDomain;
   readonly #key: ResolvedRateLimit["key"];
+  readonly #what: string;
   readonly #maxWaiting: number;
   readonly #grants = new Map<GuardedRun, Grant>();
   readonly #client: LimiterClient = { demand: 0, onChange: () => undefined };
@@ -27,15 +29,16 @@ export class RateLimitGuard implements Guard {
   #waiting = 0;
   #draining = false;
 
-  /** @param concurrency handlers of the actor. With keys at most half of them wait for slots. */
   constructor(
     domain: LimitDomain,
-    key: ResolvedRateLimit["key"],
-    concurrency: number,
+    { name, concurrency }: ResolvedConfig,
+    { key }: ResolvedRateLimit,
     onProblem: (error: Error) => void,
   ) {
     this.#domain = domain;
     this.#key = key;
+    this.#what = `rate limit "${domain.terms.name}" of actor ${name}`;
+    // With keys at most half of the actor's handlers wait for slots.
     this.#maxWaiting = Math.max(1, concurrency / 2);
     this.#leave = domain.join(onProblem);
   }
@@ -92,22 +95,7 @@ export class RateLimitGuard implements Guard {
 
   #limiterOf(run: GuardedRun, input: unknown): Limiter {
     if (this.#key === undefined) return this.#domain.main;
-    const { name } = this.#domain.terms;
-    let key: unknown;
-    try {
-      key = this.#key(input);
-    } catch (thrown) {
-      const cause = toError(thrown);
-      throw new InvalidMessageError(
-        `The key of the rate limit ${name} could not be had of message ${run.id} (${cause.message}); mend the key function, or the message.`,
-        { cause },
-      );
-    }
-    if (typeof key !== "string") {
-      throw new InvalidMessageError(
-        `The key of the rate limit ${name} for message ${run.id} is of type ${typeof key}, not a string; mend the key function, or the message.`,
-      );
-    }
+    const key = keyOfInput(this.#key, input, this.#what);
     this.#domain.noteKey(run, key);
     return this.#domain.of(key);
   }

@@ -33,10 +33,10 @@ export class RateLimits {
       );
     }
     if (domain === undefined) {
-      const made = new LimitDomain(terms, this.#state, this.#clock, () => this.#domains.delete(name));
-      this.#domains.set(name, (domain = made));
+      domain = new LimitDomain(terms, this.#state, this.#clock, () => this.#domains.delete(name));
+      this.#domains.set(name, domain);
     }
-    return new RateLimitGuard(domain, key, actor.concurrency, onProblem);
+    return new RateLimitGuard(domain, actor, limit, onProblem);
   }
 
   /** @throws ConfigError where no actor of the process has the limit, or where it goes by keys and the message has none under it. */

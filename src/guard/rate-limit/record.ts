@@ -1,6 +1,6 @@
 /** Rate record: what the limits bucket holds of a limit, or of one of its keys. */
-import { createHash } from "node:crypto";
-import { key } from "../../message/names.ts";
+import { key as keyText } from "../../message/names.ts";
+import { keyToken } from "../key.ts";
 import { freshState, type RatePlan, type SlotState } from "./slots.ts";
 
 export interface RateRecord extends SlotState {
@@ -50,13 +50,7 @@ export function recordTtlMs({ nextMs, heldMs }: SlotState, nowMs: number, leastM
   return Math.max(nextMs - nowMs, heldMs - nowMs, 0) + leastMs;
 }
 
-const maxKeyLength = 128;
-
 /** Where the record of a limit is, or of one of its keys. One token for each, so that no dotted name can be another's key. */
-export function recordKey(name: string, of?: string): string {
-  if (of === undefined) return key(name);
-  // key() writes `=` before two upper-case hex digits only.
-  const written = of === "" ? "=empty" : key(of);
-  if (written.length <= maxKeyLength) return `${key(name)}.${written}`;
-  return `${key(name)}.=h${createHash("sha256").update(of).digest("base64url")}`;
+export function recordKey(name: string, key?: string): string {
+  return key === undefined ? keyText(name) : `${keyText(name)}.${keyToken(key)}`;
 }
