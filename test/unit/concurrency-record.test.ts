@@ -1,7 +1,7 @@
 /** The record of a concurrency limit: whatever processes claim, the permits that count never exceed the limit, and nobody is passed over. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { settleClaim, type Claim, type LimitRecord } from "../../src/guard/concurrency-limit/record.ts";
+import { settleClaim, type Claim, type ConcurrencyRecord } from "../../src/guard/concurrency-limit/record.ts";
 
 const leaseMs = 10_000;
 const exact = (atMs: number) => ({ atMs, errorMs: 0 });
@@ -11,15 +11,15 @@ function claim(holder: string, keep: number, want: number, limit = 2): Claim {
 }
 
 /** Applies claims one after another, all at time 0. */
-function settleAll(...claims: Claim[]): { record: LimitRecord; granted: number[] } {
-  let record: LimitRecord | undefined;
+function settleAll(...claims: Claim[]): { record: ConcurrencyRecord; granted: number[] } {
+  let record: ConcurrencyRecord | undefined;
   const granted: number[] = [];
   for (const one of claims) {
     const settled = settleClaim(record, one, exact(0));
     record = settled.record;
     granted.push(settled.granted);
   }
-  return { record: record as LimitRecord, granted };
+  return { record: record as ConcurrencyRecord, granted };
 }
 
 test("Permits that count never exceed the limit, and who has one knows it", () => {
@@ -31,7 +31,7 @@ test("Permits that count never exceed the limit, and who has one knows it", () =
   });
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 5 }), fc.array(step, { maxLength: 60 }), (limit, steps) => {
-      let record: LimitRecord | undefined;
+      let record: ConcurrencyRecord | undefined;
       let nowMs = 0;
       /** What each process counts on, and until when: its own deadline lies before that of its lease. */
       const held = [0, 1, 2, 3].map(() => ({ permits: 0, untilMs: 0 }));

@@ -14,7 +14,7 @@ export interface LimitListener {
   onProblem: (error: Error) => void;
 }
 
-export interface LimitSettings {
+export interface ConcurrencySettings {
   name: string;
   limit: number;
   /** Counted by key. */
@@ -22,7 +22,7 @@ export interface LimitSettings {
 }
 
 export class ConcurrencyLimit {
-  readonly settings: LimitSettings;
+  readonly settings: ConcurrencySettings;
   /** The actor that brought it here. */
   readonly actor: string;
   readonly backlog: Backlog;
@@ -35,7 +35,7 @@ export class ConcurrencyLimit {
   /** What was said of, not to be said again: the server's absence, the number of others. */
   readonly #said = new Set<string>();
 
-  constructor(settings: LimitSettings, actor: string, state: SharedState<unknown>, clock: ServerClock) {
+  constructor(settings: ConcurrencySettings, actor: string, state: SharedState<unknown>, clock: ServerClock) {
     this.settings = settings;
     this.actor = actor;
     this.#state = state;

@@ -18,7 +18,7 @@ import {
   othersWait,
   readRecord,
   settleClaim,
-  type LimitRecord,
+  type ConcurrencyRecord,
   type Now,
 } from "./record.ts";
 
@@ -72,7 +72,7 @@ export interface PoolOptions {
 export class PermitPool {
   readonly #options: PoolOptions;
   readonly #off: () => void;
-  #known: Shared<LimitRecord> = { value: undefined, revision: 0 };
+  #known: Shared<ConcurrencyRecord> = { value: undefined, revision: 0 };
   /** What is known may be old. */
   #stale = true;
   #held = 0;

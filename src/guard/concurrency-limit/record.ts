@@ -15,10 +15,10 @@ const shape = z.object({
   waiting: z.array(z.object({ holder: z.string(), untilMs: z.number() })),
 });
 
-export type LimitRecord = z.output<typeof shape>;
+export type ConcurrencyRecord = z.output<typeof shape>;
 
 /** Undefined for what is none of ours, or of a version that this one cannot read. */
-export function readRecord(value: unknown): LimitRecord | undefined {
+export function readRecord(value: unknown): ConcurrencyRecord | undefined {
   return shape.safeParse(value).data;
 }
 
@@ -38,7 +38,7 @@ export interface Claim {
 }
 
 export interface Settled {
-  record: LimitRecord;
+  record: ConcurrencyRecord;
   /** How many of `keep` it has indeed; below that, the rest was lost. */
   kept: number;
   granted: number;
@@ -53,7 +53,7 @@ export interface Now {
 }
 
 /** What becomes of a claim. */
-export function settleClaim(found: LimitRecord | undefined, claim: Claim, now: Now): Settled {
+export function settleClaim(found: ConcurrencyRecord | undefined, claim: Claim, now: Now): Settled {
   const { holder, keep, want, pinned, leaseMs } = claim;
   const record = current(found, claim, now);
   const own = record.holders[holder];
@@ -84,31 +84,36 @@ export function settleClaim(found: LimitRecord | undefined, claim: Claim, now: N
 }
 
 /** The limit that others use, where they are in the record and it is another one. */
-export function clashOf(found: LimitRecord | undefined, holder: string, limit: number, now: Now): number | undefined {
+export function clashOf(
+  found: ConcurrencyRecord | undefined,
+  holder: string,
+  limit: number,
+  now: Now,
+): number | undefined {
   if (found === undefined || found.limit === limit) return undefined;
   const others = Object.keys(live(found, now).holders).some((one) => one !== holder);
   return others ? found.limit : undefined;
 }
 
 /** How many permits nobody has. */
-export function freePermits(found: LimitRecord | undefined, limit: number, now: Now): number {
+export function freePermits(found: ConcurrencyRecord | undefined, limit: number, now: Now): number {
   if (found === undefined) return limit;
   const { holders } = live(found, now);
   return Math.max(0, limit - Object.values(holders).reduce((sum, { permits }) => sum + permits, 0));
 }
 
 /** True where somebody else waits for a permit. */
-export function othersWait(found: LimitRecord | undefined, holder: string, now: Now): boolean {
+export function othersWait(found: ConcurrencyRecord | undefined, holder: string, now: Now): boolean {
   return found?.waiting.some((one) => one.holder !== holder && one.untilMs >= now.atMs) ?? false;
 }
 
 /** When the next lease of another holder ends, if it is not renewed: server time, `Infinity` where there is none. */
-export function nextExpiryMs(found: LimitRecord | undefined, holder: string): number {
+export function nextExpiryMs(found: ConcurrencyRecord | undefined, holder: string): number {
   const others = Object.entries(found?.holders ?? {}).filter(([one, { permits }]) => one !== holder && permits > 0);
   return Math.min(Infinity, ...others.map(([, { untilMs }]) => untilMs));
 }
 
-function current(found: LimitRecord | undefined, { holder, limit }: Claim, now: Now): LimitRecord {
+function current(found: ConcurrencyRecord | undefined, { holder, limit }: Claim, now: Now): ConcurrencyRecord {
   if (found === undefined) return { v: 1, limit, holders: {}, waiting: [] };
   const record = live(found, now);
   const clash = clashOf(record, holder, limit, now);
@@ -116,12 +121,12 @@ function current(found: LimitRecord | undefined, { holder, limit }: Claim, now: 
 }
 
 /** Without those whose lease or wait is over. A lease is over only when it is so for certain. */
-function live(found: LimitRecord, now: Now): LimitRecord {
+function live(found: ConcurrencyRecord, now: Now): ConcurrencyRecord {
   const holders = Object.entries(found.holders).filter(([, { untilMs }]) => untilMs >= now.atMs - now.errorMs);
   const waiting = found.waiting.filter(({ untilMs }) => untilMs >= now.atMs).map((one) => ({ ...one }));
   return { ...found, holders: Object.fromEntries(holders), waiting };
 }
 
-function takenByOthers({ holders }: LimitRecord, holder: string): number {
+function takenByOthers({ holders }: ConcurrencyRecord, holder: string): number {
   return Object.entries(holders).reduce((sum, [one, { permits }]) => (one === holder ? sum : sum + permits), 0);
 }

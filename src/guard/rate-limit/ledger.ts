@@ -1,11 +1,11 @@
 /**
- * Limit ledger: the record of one limit, or of one key of it, in the limits bucket, and what this process knows of it.
+ * Rate ledger: the record of one limit, or of one key of it, in the limits bucket, and what this process knows of it.
  * What it knows may be old; a write that rests on it is refused then, and it is read again.
  */
 import type { ServerClock } from "../../broker/server-clock.ts";
 import { monotonicMs, pause } from "../../kernel/clock.ts";
 import { toError } from "../../kernel/errors.ts";
-import { agrees, describe, freshRecord, recordTtlMs, type RateRecord, type RateTerms } from "./record.ts";
+import { agrees, describe, freshRecord, recordTtlMs, type RateRecord, type RateSettings } from "./record.ts";
 import { clockMs, firstSlotMs, hold, takeSlots } from "./slots.ts";
 import type { Shared, SharedState } from "../shared-state.ts";
 
@@ -16,7 +16,7 @@ const longestPauseMs = 20;
 export interface LedgerOptions {
   state: SharedState<RateRecord>;
   clock: ServerClock;
-  terms: RateTerms;
+  settings: RateSettings;
   /** The record's key. */
   key: string;
   /** The record goes after so long without a write, unless it still holds somebody back. */
@@ -27,7 +27,7 @@ export interface LedgerOptions {
   onHealthy: () => void;
 }
 
-export class LimitLedger {
+export class RateLedger {
   readonly #options: LedgerOptions;
   #known: Shared<RateRecord> | undefined;
   #heldMs = 0;
@@ -59,7 +59,7 @@ export class LimitLedger {
 
   /** What somebody wrote. */
   learn(shared: Shared<RateRecord>): void {
-    if (shared.value !== undefined && !agrees(shared.value, this.#options.terms)) return;
+    if (shared.value !== undefined && !agrees(shared.value, this.#options.settings)) return;
     if (this.#known !== undefined && shared.revision <= this.#known.revision) return;
     this.#known = shared;
     this.#learntMs = monotonicMs();
@@ -80,14 +80,14 @@ export class LimitLedger {
    * @throws what the server's absence throws; it has been reported.
    */
   async take(count: number, leadMs: number, reachMs: number): Promise<number[] | undefined> {
-    const { clock, terms } = this.#options;
+    const { clock, settings } = this.#options;
     let slots: number[] | undefined;
     await this.#change((record, nowMs) => {
       slots = undefined;
       if (clock.errorMs >= clockMs)
         throw new Error(`the server's time is known to ${Math.round(clock.errorMs)} ms only`);
       if (firstSlotMs(record, nowMs) > nowMs + reachMs) return undefined;
-      const taken = takeSlots(terms.plan, record, nowMs + leadMs, count);
+      const taken = takeSlots(settings.plan, record, nowMs + leadMs, count);
       slots = taken.slots;
       return { ...record, ...taken.state };
     });
@@ -111,14 +111,14 @@ export class LimitLedger {
 
   /** Reads, changes and writes until nobody came between. `undefined` leaves it as it is. */
   async #change(change: (record: RateRecord, nowMs: number) => RateRecord | undefined, tell = false): Promise<void> {
-    const { state, clock, terms, key, leastTtlMs, quiet, onProblem, onHealthy } = this.#options;
+    const { state, clock, settings, key, leastTtlMs, quiet, onProblem, onHealthy } = this.#options;
     try {
       await clock.ready();
       for (let tries = 1; ; tries++) {
         const { value, revision: was } = this.#known ?? (await this.#read());
-        if (value !== undefined && !agrees(value, terms)) throw new Error(this.#clash(value));
+        if (value !== undefined && !agrees(value, settings)) throw new Error(this.#clash(value));
         const nowMs = clock.nowMs();
-        const next = change(value ?? freshRecord(terms), nowMs);
+        const next = change(value ?? freshRecord(settings), nowMs);
         if (next === undefined) break;
         const ttlMs = recordTtlMs(next, nowMs, leastTtlMs);
         const revision = await state.write(key, next, { was, ttlMs, timeoutMs, quiet: quiet && !tell });
@@ -136,7 +136,7 @@ export class LimitLedger {
       const cause = toError(thrown);
       onProblem(
         new Error(
-          `The rate limit ${terms.name} cannot be kept (${cause.message}), so the messages under it wait; they go on when that is mended.`,
+          `The rate limit ${settings.name} cannot be kept (${cause.message}), so the messages under it wait; they go on when that is mended.`,
           { cause },
         ),
       );
@@ -151,7 +151,7 @@ export class LimitLedger {
   }
 
   #clash(found: RateRecord): string {
-    const { terms } = this.#options;
-    return `others have it as ${describe(found)}, and here it is ${describe(freshRecord(terms))}`;
+    const { settings } = this.#options;
+    return `others have it as ${describe(found)}, and here it is ${describe(freshRecord(settings))}`;
   }
 }

@@ -9,7 +9,7 @@
 import type { ServerClock } from "../../broker/server-clock.ts";
 import { monotonicMs, pause } from "../../kernel/clock.ts";
 import type { Deferral, GuardedRun } from "../guard.ts";
-import type { LimitLedger } from "./ledger.ts";
+import type { RateLedger } from "./ledger.ts";
 import { SlotPool, type EndedBlock } from "./slot-pool.ts";
 import { nextSize, slotWindow, type RatePlan } from "./slots.ts";
 
@@ -64,13 +64,13 @@ export interface LimiterOptions {
   pace: Pace;
   plan: RatePlan;
   clock: ServerClock;
-  ledger: LimitLedger;
+  ledger: RateLedger;
 }
 
 export class Limiter {
   readonly #plan: RatePlan;
   readonly #clock: ServerClock;
-  readonly #ledger: LimitLedger;
+  readonly #ledger: RateLedger;
   readonly #pool = new SlotPool((block) => this.#ended(block));
   readonly #clients = new Set<LimiterClient>();
   #waiting: Waiter[] = [];
@@ -113,7 +113,7 @@ export class Limiter {
     return this.#waiting.length;
   }
 
-  get ledger(): LimitLedger {
+  get ledger(): RateLedger {
     return this.#ledger;
   }
 

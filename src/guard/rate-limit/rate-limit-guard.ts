@@ -3,7 +3,7 @@ import type { ResolvedConfig } from "../../actor/config.ts";
 import type { ResolvedRateLimit } from "../../actor/guard-config.ts";
 import type { Deferral, Guard, GuardedRun } from "../guard.ts";
 import { keyOfInput } from "../key.ts";
-import type { LimitDomain } from "./domain.ts";
+import type { RateLimit } from "./limit.ts";
 import type { Limiter, LimiterClient } from "./limiter.ts";
 
 /** How long a message may wait in a worker for its slot. */
@@ -19,7 +19,7 @@ interface Grant {
 }
 
 export class RateLimitGuard implements Guard {
-  readonly #domain: LimitDomain;
+  readonly #limit: RateLimit;
   readonly #key: ResolvedRateLimit["key"];
   readonly #what: string;
   readonly #maxWaiting: number;
@@ -30,27 +30,27 @@ export class RateLimitGuard implements Guard {
   #draining = false;
 
   constructor(
-    domain: LimitDomain,
+    limit: RateLimit,
     { name, concurrency }: ResolvedConfig,
     { key }: ResolvedRateLimit,
     onProblem: (error: Error) => void,
   ) {
-    this.#domain = domain;
+    this.#limit = limit;
     this.#key = key;
-    this.#what = `rate limit "${domain.terms.name}" of actor ${name}`;
+    this.#what = `rate limit "${limit.settings.name}" of actor ${name}`;
     // With keys at most half of the actor's handlers wait for slots.
     this.#maxWaiting = Math.max(1, concurrency / 2);
-    this.#leave = domain.join(onProblem);
+    this.#leave = limit.join(onProblem);
   }
 
   async start(onChange: () => void): Promise<void> {
     this.#client.onChange = onChange;
-    await this.#domain.start();
-    if (this.#key === undefined && !this.#draining) this.#domain.main.join(this.#client);
+    await this.#limit.start();
+    if (this.#key === undefined && !this.#draining) this.#limit.main.join(this.#client);
   }
 
   room(demand: number): number {
-    return this.#key === undefined ? this.#domain.main.room(this.#client, demand) : Infinity;
+    return this.#key === undefined ? this.#limit.main.room(this.#client, demand) : Infinity;
   }
 
   /** @throws InvalidMessageError where the input has no key. */
@@ -94,10 +94,10 @@ export class RateLimitGuard implements Guard {
   }
 
   #limiterOf(run: GuardedRun, input: unknown): Limiter {
-    if (this.#key === undefined) return this.#domain.main;
+    if (this.#key === undefined) return this.#limit.main;
     const key = keyOfInput(this.#key, input, this.#what);
-    this.#domain.noteKey(run, key);
-    return this.#domain.of(key);
+    this.#limit.noteKey(run, key);
+    return this.#limit.of(key);
   }
 
   holds(run: GuardedRun): boolean {
@@ -111,7 +111,7 @@ export class RateLimitGuard implements Guard {
 
   drain(): void {
     this.#draining = true;
-    this.#domain.dismiss(this.#client);
+    this.#limit.dismiss(this.#client);
   }
 
   close(): void {

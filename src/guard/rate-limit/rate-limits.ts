@@ -6,16 +6,16 @@ import type { ServerClock } from "../../broker/server-clock.ts";
 import { toMs } from "../../kernel/duration.ts";
 import { ConfigError } from "../../kernel/errors.ts";
 import type { Guard, GuardedRun } from "../guard.ts";
-import { LimitDomain } from "./domain.ts";
+import { RateLimit } from "./limit.ts";
 import { RateLimitGuard } from "./rate-limit-guard.ts";
-import { agrees, describe, freshRecord, type RateRecord, type RateTerms } from "./record.ts";
+import { agrees, describe, freshRecord, type RateRecord, type RateSettings } from "./record.ts";
 import { ratePlan } from "./slots.ts";
 import type { SharedState } from "../shared-state.ts";
 
 export class RateLimits {
   readonly #state: SharedState<RateRecord>;
   readonly #clock: ServerClock;
-  readonly #domains = new Map<string, LimitDomain>();
+  readonly #limits = new Map<string, RateLimit>();
 
   constructor(state: SharedState<RateRecord>, clock: ServerClock) {
     this.#state = state;
@@ -23,33 +23,33 @@ export class RateLimits {
   }
 
   /** @throws ConfigError where another actor of the process has the limit with other numbers. */
-  guard(actor: ResolvedConfig, limit: ResolvedRateLimit, onProblem: (error: Error) => void): Guard {
-    const { name, key } = limit;
-    const terms: RateTerms = { name, plan: ratePlan(limit), keyed: key !== undefined };
-    let domain = this.#domains.get(name);
-    if (domain !== undefined && !agrees(freshRecord(domain.terms), terms)) {
+  guard(actor: ResolvedConfig, declared: ResolvedRateLimit, onProblem: (error: Error) => void): Guard {
+    const { name, key } = declared;
+    const settings: RateSettings = { name, plan: ratePlan(declared), keyed: key !== undefined };
+    let limit = this.#limits.get(name);
+    if (limit !== undefined && !agrees(freshRecord(limit.settings), settings)) {
       throw new ConfigError(
-        `The rate limit ${name} is ${describe(freshRecord(terms))} in the actor ${actor.name} and ${describe(freshRecord(domain.terms))} in another one; give both the same numbers, or different names.`,
+        `The rate limit ${name} is ${describe(freshRecord(settings))} in the actor ${actor.name} and ${describe(freshRecord(limit.settings))} in another one; give both the same numbers, or different names.`,
       );
     }
-    if (domain === undefined) {
-      domain = new LimitDomain(terms, this.#state, this.#clock, () => this.#domains.delete(name));
-      this.#domains.set(name, domain);
+    if (limit === undefined) {
+      limit = new RateLimit(settings, this.#state, this.#clock, () => this.#limits.delete(name));
+      this.#limits.set(name, limit);
     }
-    return new RateLimitGuard(domain, actor, limit, onProblem);
+    return new RateLimitGuard(limit, actor, declared, onProblem);
   }
 
   /** @throws ConfigError where no actor of the process has the limit, or where it goes by keys and the message has none under it. */
   handle(run: GuardedRun, name: string): RateLimitHandle {
-    const domain = this.#domains.get(name);
-    if (domain === undefined) {
-      const known = [...this.#domains.keys()].join(", ") || "none";
+    const limit = this.#limits.get(name);
+    if (limit === undefined) {
+      const known = [...this.#limits.keys()].join(", ") || "none";
       throw new ConfigError(
         `No actor of this process has the rate limit ${JSON.stringify(name)} (those there are: ${known}); declare it as rateLimit in the config of one.`,
       );
     }
-    const key = domain.keyOf(run);
-    if (domain.terms.keyed && key === undefined) {
+    const key = limit.keyOf(run);
+    if (limit.settings.keyed && key === undefined) {
       throw new ConfigError(
         `The rate limit ${name} goes by keys, and the message ${run.id} has none under it; use it in the actor that declares it.`,
       );
@@ -57,7 +57,7 @@ export class RateLimits {
     return {
       penalize: async (delay) => {
         const delayMs = toMs(delay, "penalize");
-        const { ledger } = key === undefined ? domain.main : domain.of(key);
+        const { ledger } = key === undefined ? limit.main : limit.of(key);
         await ledger.penalize(delayMs);
       },
     };

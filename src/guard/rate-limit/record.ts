@@ -13,19 +13,19 @@ export interface RateRecord extends SlotState {
 }
 
 /** What a process declares a limit to be. */
-export interface RateTerms {
+export interface RateSettings {
   readonly name: string;
   readonly plan: RatePlan;
   readonly keyed: boolean;
 }
 
-export function freshRecord({ plan, keyed }: RateTerms): RateRecord {
+export function freshRecord({ plan, keyed }: RateSettings): RateRecord {
   const { limit, perMs, burst } = plan;
   return { v: 1, limit, perMs, burst, keyed, ...freshState(plan) };
 }
 
 /** False where it was written for other numbers, or is none of ours. */
-export function agrees(record: RateRecord, { plan, keyed }: RateTerms): boolean {
+export function agrees(record: RateRecord, { plan, keyed }: RateSettings): boolean {
   const { v, limit, perMs, burst } = record;
   if (v !== 1 || !isSlotState(record)) return false;
   return limit === plan.limit && perMs === plan.perMs && burst === plan.burst && record.keyed === keyed;

@@ -1,5 +1,5 @@
 /**
- * Limit claim: a limit has the same numbers in the whole fleet. Its record carries them, and processes that use it keep it fresh; one
+ * Declaration: a rate limit has the same numbers in the whole fleet. Its record carries them, and processes that use it keep it fresh; one
  * that declares others is refused while somebody does, and takes the record over when nobody does.
  */
 import type { ServerClock } from "../../broker/server-clock.ts";
@@ -13,28 +13,28 @@ import {
   recordKey,
   recordTtlMs,
   type RateRecord,
-  type RateTerms,
+  type RateSettings,
 } from "./record.ts";
 import type { SharedState } from "../shared-state.ts";
 
 /** Each process writes the record when nobody has for about so long. */
 export const refreshEveryMs = 2_000;
 /** A record that was not written for so long is nobody's. */
-export const claimTtlMs = 8_000;
+export const declarationTtlMs = 8_000;
 const lookEveryMs = 250;
 
 /**
- * Writes the numbers where they are not there. Takes up to `claimTtlMs` where others stand there.
+ * Writes the numbers where they are not there. Takes up to `declarationTtlMs` where others stand there.
  * @param wanted false once nobody waits for it any more.
  * @throws ConfigError where others are in use.
  */
-export async function claim(
+export async function declareLimit(
   state: SharedState<RateRecord>,
-  terms: RateTerms,
+  settings: RateSettings,
   clock: ServerClock,
   wanted: () => boolean,
 ): Promise<void> {
-  const key = recordKey(terms.name);
+  const key = recordKey(settings.name);
   let stranger: { revision: number; sinceMs: number } | undefined;
   await clock.ready().catch(() => undefined);
   while (wanted()) {
@@ -42,25 +42,25 @@ export async function claim(
     // No server: what cannot be reserved is not run, and the numbers are compared again then.
     if (found === undefined) return;
     const { value, revision } = found;
-    if (value !== undefined && agrees(value, terms)) return;
+    if (value !== undefined && agrees(value, settings)) return;
     const nowMs = clock.nowMs();
-    if (value === undefined || (stranger !== undefined && monotonicMs() - stranger.sinceMs > claimTtlMs)) {
-      const fresh = freshRecord(terms);
+    if (value === undefined || (stranger !== undefined && monotonicMs() - stranger.sinceMs > declarationTtlMs)) {
+      const fresh = freshRecord(settings);
       // What was reserved under the old numbers stays reserved, and a penalty stands.
       const kept = value !== undefined && isSlotState(value) ? { nextMs: value.nextMs, heldMs: value.heldMs } : {};
       const next = { ...fresh, ...kept };
       const written = await state
-        .write(key, next, { was: revision, ttlMs: recordTtlMs(next, nowMs, claimTtlMs) })
+        .write(key, next, { was: revision, ttlMs: recordTtlMs(next, nowMs, declarationTtlMs) })
         .catch(() => 0);
       if (written !== undefined) return;
     } else if (stranger === undefined) stranger = { revision, sinceMs: monotonicMs() };
-    else if (stranger.revision !== revision) throw inUse(value, terms);
+    else if (stranger.revision !== revision) throw inUse(value, settings);
     await pause(lookEveryMs);
   }
 }
 
-function inUse(value: RateRecord, terms: RateTerms): ConfigError {
+function inUse(value: RateRecord, settings: RateSettings): ConfigError {
   return new ConfigError(
-    `The rate limit ${terms.name} is ${describe(freshRecord(terms))} here, and running workers have it as ${describe(value)}; give the changed limit another name, or stop those workers first.`,
+    `The rate limit ${settings.name} is ${describe(freshRecord(settings))} here, and running workers have it as ${describe(value)}; give the changed limit another name, or stop those workers first.`,
   );
 }

@@ -1,13 +1,13 @@
 /**
- * Limit domain: one named limit in this process, for all its actors and workers: what it was declared to be, its limiter, and those of
+ * Rate limit: one name in this process, for all its actors and workers: what it was declared to be, its limiter, and those of
  * its keys that are in use.
  */
 import type { ServerClock } from "../../broker/server-clock.ts";
-import { claim, claimTtlMs, refreshEveryMs } from "./claim.ts";
-import { LimitLedger } from "./ledger.ts";
+import { declareLimit, declarationTtlMs, refreshEveryMs } from "./declaration.ts";
+import { RateLedger } from "./ledger.ts";
 import { Limiter, type LimiterClient, type Pace } from "./limiter.ts";
 import type { GuardedRun } from "../guard.ts";
-import { recordKey, type RateRecord, type RateTerms } from "./record.ts";
+import { recordKey, type RateRecord, type RateSettings } from "./record.ts";
 import type { SharedState } from "../shared-state.ts";
 
 /** A key's record says nothing that is not over by then. */
@@ -15,8 +15,8 @@ const keyTtlMs = 5_000;
 /** Beyond this many keys in use the oldest are forgotten, and read again when they come. */
 const mostKeys = 50_000;
 
-export class LimitDomain {
-  readonly terms: RateTerms;
+export class RateLimit {
+  readonly settings: RateSettings;
   /** Of the limit without keys; with keys, only of its declaration. */
   readonly main: Limiter;
   readonly #state: SharedState<RateRecord>;
@@ -31,15 +31,15 @@ export class LimitDomain {
   #ticker: NodeJS.Timeout | undefined;
   #troubled = false;
 
-  constructor(terms: RateTerms, state: SharedState<RateRecord>, clock: ServerClock, onEmpty: () => void) {
-    this.terms = terms;
+  constructor(settings: RateSettings, state: SharedState<RateRecord>, clock: ServerClock, onEmpty: () => void) {
+    this.settings = settings;
     this.#state = state;
     this.#clock = clock;
     this.#onEmpty = onEmpty;
     this.main = this.#limiter(undefined);
   }
 
-  /** @returns a function that ends it; when all have, the domain is at its end. */
+  /** @returns a function that ends it; when all have, the limit is at its end. */
   join(onProblem: (error: Error) => void): () => void {
     this.#listeners.add(onProblem);
     return () => {
@@ -55,16 +55,16 @@ export class LimitDomain {
 
   async #startOnce(): Promise<void> {
     try {
-      await claim(this.#state, this.terms, this.#clock, () => this.#listeners.size > 0);
+      await declareLimit(this.#state, this.settings, this.#clock, () => this.#listeners.size > 0);
     } catch (thrown) {
       this.#started = undefined;
       throw thrown;
     }
     if (this.#listeners.size === 0) return;
     const { ledger } = this.main;
-    this.#offs = [this.#state.listen(recordKey(this.terms.name), (shared) => ledger.learn(shared))];
-    if (this.terms.keyed) {
-      const each = `${recordKey(this.terms.name)}.*`;
+    this.#offs = [this.#state.listen(recordKey(this.settings.name), (shared) => ledger.learn(shared))];
+    if (this.settings.keyed) {
+      const each = `${recordKey(this.settings.name)}.*`;
       this.#offs.push(this.#state.listen(each, (shared, key) => this.#keys.get(key)?.ledger.learn(shared)));
     }
     this.#ticker = setInterval(() => this.#tick(), refreshEveryMs).unref();
@@ -72,7 +72,7 @@ export class LimitDomain {
 
   /** The limiter of a key. */
   of(key: string): Limiter {
-    const place = recordKey(this.terms.name, key);
+    const place = recordKey(this.settings.name, key);
     let limiter = this.#keys.get(place);
     if (limiter === undefined) {
       limiter = this.#limiter(place);
@@ -99,17 +99,17 @@ export class LimitDomain {
   }
 
   #limiter(place: string | undefined): Limiter {
-    const ledger = new LimitLedger({
+    const ledger = new RateLedger({
       state: this.#state,
       clock: this.#clock,
-      terms: this.terms,
-      key: place ?? recordKey(this.terms.name),
-      leastTtlMs: place === undefined ? claimTtlMs : keyTtlMs,
+      settings: this.settings,
+      key: place ?? recordKey(this.settings.name),
+      leastTtlMs: place === undefined ? declarationTtlMs : keyTtlMs,
       quiet: place !== undefined,
       onProblem: (error) => this.#report(error),
       onHealthy: () => (this.#troubled = false),
     });
-    return new Limiter({ plan: this.terms.plan, clock: this.#clock, ledger, pace: this.#pace });
+    return new Limiter({ plan: this.settings.plan, clock: this.#clock, ledger, pace: this.#pace });
   }
 
   /** Once, until it has worked again. */

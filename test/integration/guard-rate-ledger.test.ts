@@ -1,11 +1,11 @@
-/** Limit ledger: processes that reserve slots at the same moment never get the same ones. */
+/** Rate ledger: processes that reserve slots at the same moment never get the same ones. */
 import { expect, test } from "vitest";
 import { Bucket } from "../../src/broker/bucket.ts";
 import { Bus } from "../../src/broker/bus.ts";
 import { Pipeline } from "../../src/broker/pipeline.ts";
 import { Publisher } from "../../src/broker/publisher.ts";
 import { ServerClock } from "../../src/broker/server-clock.ts";
-import { LimitLedger } from "../../src/guard/rate-limit/ledger.ts";
+import { RateLedger } from "../../src/guard/rate-limit/ledger.ts";
 import { recordKey, type RateRecord } from "../../src/guard/rate-limit/record.ts";
 import { ratePlan } from "../../src/guard/rate-limit/slots.ts";
 import { SharedState } from "../../src/guard/shared-state.ts";
@@ -20,11 +20,11 @@ async function ledgerOf(problems: Error[]) {
   const bucket = new Bucket(names.limitsBucket, pipeline, new Publisher(connection, pipeline));
   const state = new SharedState<RateRecord>(bucket, new Bus(connection), names);
   const clock = new ServerClock(pipeline, `KV_${names.limitsBucket}`);
-  const terms = { name: "api", plan: ratePlan({ limit: 100, per: 1_000, burst: 1 }), keyed: false };
-  const ledger = new LimitLedger({
+  const settings = { name: "api", plan: ratePlan({ limit: 100, per: 1_000, burst: 1 }), keyed: false };
+  const ledger = new RateLedger({
     state,
     clock,
-    terms,
+    settings,
     key: recordKey("api"),
     leastTtlMs: 10_000,
     quiet: false,
