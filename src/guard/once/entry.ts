@@ -10,14 +10,12 @@ const version = 1;
  * `running`: its function runs, under a lease. `free`: it threw. `done`: it returned; `lost` says why its value is not kept, where it
  * could not be.
  */
-export type OnceEntry =
-  | { state: "running"; holder: string; untilMs: number }
-  | { state: "free" }
-  | { state: "done"; value: unknown }
-  | { state: "done"; lost: string };
+export type OnceEntry = { state: "running"; holder: string; untilMs: number } | { state: "free" } | OnceDone;
 
-/** What a caller does next. */
-export type OnceStep = "return" | "wait" | "take" | "hold";
+export type OnceDone = { state: "done"; value: unknown } | { state: "done"; lost: string };
+
+/** What a caller does next, where it is not done. */
+export type OnceStep = "wait" | "take" | "hold";
 
 /** Which message an effect belongs to. */
 export interface OnceScope {
@@ -37,9 +35,8 @@ export function onceKey({ actor, id, cause }: OnceScope, key: string): string {
  * Decides from what stands in KV.
  * @param nowMs the server's time, as late as it can be.
  */
-export function stepOf(entry: OnceEntry | undefined, holder: string, nowMs: number): OnceStep {
+export function stepOf(entry: Exclude<OnceEntry, OnceDone> | undefined, holder: string, nowMs: number): OnceStep {
   if (entry === undefined || entry.state === "free") return "take";
-  if (entry.state === "done") return "return";
   // A write whose answer was lost, and that was sent again, finds itself in its way.
   if (entry.holder === holder) return "hold";
   return nowMs > entry.untilMs ? "take" : "wait";

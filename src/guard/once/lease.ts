@@ -3,7 +3,7 @@ import type { Bucket } from "../../broker/bucket.ts";
 import type { ServerClock } from "../../broker/server-clock.ts";
 import { pause } from "../../kernel/clock.ts";
 import { newId } from "../../message/names.ts";
-import { readEntry, stepOf, writeEntry, type OnceEntry, type OnceStep } from "./entry.ts";
+import { readEntry, stepOf, writeEntry, type OnceDone, type OnceEntry, type OnceStep } from "./entry.ts";
 
 /** How much longer than a hold its record stays. */
 const ttlFactor = 6;
@@ -34,7 +34,7 @@ export class OnceLease {
    * Resolves once the effect is ours to do, then with `undefined`; or is done, then with its entry. Waits while another run does it.
    * @throws ConnectError and what else KV throws; the signal's reason when it aborts meanwhile.
    */
-  async take(signal: () => AbortSignal): Promise<(OnceEntry & { state: "done" }) | undefined> {
+  async take(signal: () => AbortSignal): Promise<OnceDone | undefined> {
     await this.#clock.ready();
     let waitMs = lookAgainMs.first;
     // Most often nobody was here before.
@@ -42,9 +42,9 @@ export class OnceLease {
     while (step !== "hold") {
       if (step === "take" && (await this.#hold(callTimeoutMs))) break;
       const { entry, revision } = await this.#read();
+      if (entry?.state === "done") return entry;
       // Its lease counts as over only when it is, however wrong our clock may be.
       step = stepOf(entry, this.#holder, this.#clock.nowMs() - this.#clock.errorMs);
-      if (step === "return") return entry as OnceEntry & { state: "done" };
       this.#revision = revision;
       if (step !== "wait") continue;
       await pause(waitMs, signal());
@@ -68,7 +68,7 @@ export class OnceLease {
    * @returns what stands: another run's entry, where that was done first.
    * @throws PayloadTooLargeError, and what KV throws while it is away.
    */
-  async done(entry: OnceEntry & { state: "done" }, ttlMs: number, timeoutMs: number): Promise<OnceEntry> {
+  async done(entry: OnceDone, ttlMs: number, timeoutMs: number): Promise<OnceDone> {
     await this.#stopRenewing();
     for (;;) {
       if ((await this.#put(entry, ttlMs, timeoutMs, this.#revision)) !== undefined) return entry;

@@ -14,7 +14,7 @@ import { ConfigError, EncodeError, toError } from "../../kernel/errors.ts";
 import type { Logger } from "../../kernel/logger.ts";
 import { durationMs, resolveOptions } from "../../kernel/options.ts";
 import * as z from "zod";
-import { onceKey, readEntry, writeEntry, type OnceEntry, type OnceScope } from "./entry.ts";
+import { onceKey, readEntry, writeEntry, type OnceDone, type OnceScope } from "./entry.ts";
 import { OnceLease } from "./lease.ts";
 
 const awayMs = 1_000;
@@ -34,14 +34,12 @@ export interface OnceRun extends OnceScope {
   readonly delivery: { readonly lost: boolean };
 }
 
-type Done = OnceEntry & { state: "done" };
-
 export class Once {
   readonly #bucket: Bucket;
   readonly #clock: ServerClock;
   readonly #leaseMs: number;
   /** What each run has asked for: a second call with the same key shares the first one's outcome. */
-  readonly #calls = new WeakMap<OnceRun, Map<string, Promise<Done>>>();
+  readonly #calls = new WeakMap<OnceRun, Map<string, Promise<OnceDone>>>();
 
   /** @param leaseMs how long a repeat waits for a worker that died in the function. */
   constructor(bucket: Bucket, clock: ServerClock, leaseMs = 10_000) {
@@ -75,8 +73,8 @@ export class Once {
     return done.value as T;
   }
 
-  async #share(run: OnceRun, key: string, call: () => Promise<Done>): Promise<Done> {
-    const calls = this.#calls.get(run) ?? new Map<string, Promise<Done>>();
+  async #share(run: OnceRun, key: string, call: () => Promise<OnceDone>): Promise<OnceDone> {
+    const calls = this.#calls.get(run) ?? new Map<string, Promise<OnceDone>>();
     this.#calls.set(run, calls);
     const shared = calls.get(key) ?? call();
     calls.set(key, shared);
@@ -88,7 +86,7 @@ export class Once {
     }
   }
 
-  async #first(run: OnceRun, key: string, fn: () => unknown, ttlMs: number): Promise<Done> {
+  async #first(run: OnceRun, key: string, fn: () => unknown, ttlMs: number): Promise<OnceDone> {
     const lease = new OnceLease(this.#bucket, this.#clock, onceKey(run, key), this.#leaseMs);
     const found = await this.#take(run, key, lease);
     if (found !== undefined) return found;
@@ -102,7 +100,7 @@ export class Once {
     return this.#note(run, key, lease, { state: "done", value }, ttlMs);
   }
 
-  async #take(run: OnceRun, key: string, lease: OnceLease): Promise<Done | undefined> {
+  async #take(run: OnceRun, key: string, lease: OnceLease): Promise<OnceDone | undefined> {
     try {
       // Who has lost the message must not begin: another may be at it.
       if (run.delivery.lost) throw new Error("the message is no longer this worker's");
@@ -124,7 +122,7 @@ export class Once {
   }
 
   /** Notes the outcome; goes on with it when KV is away for long, since the effect happened. */
-  async #note(run: OnceRun, key: string, lease: OnceLease, ran: Done, ttlMs: number): Promise<Done> {
+  async #note(run: OnceRun, key: string, lease: OnceLease, ran: OnceDone, ttlMs: number): Promise<OnceDone> {
     const kept = keepable(ran);
     const waited = new AbortController();
     const noting = this.#insist(run, key, lease, kept, ttlMs).finally(() => waited.abort());
@@ -132,12 +130,12 @@ export class Once {
     return waited.signal.aborted ? noting : kept;
   }
 
-  async #insist(run: OnceRun, key: string, lease: OnceLease, kept: Done, ttlMs: number): Promise<Done> {
+  async #insist(run: OnceRun, key: string, lease: OnceLease, kept: OnceDone, ttlMs: number): Promise<OnceDone> {
     const endMs = monotonicMs() + noteGiveUpMs;
     let entry = kept;
     for (;;) {
       try {
-        return (await lease.done(entry, ttlMs, noteTryMs)) as Done;
+        return await lease.done(entry, ttlMs, noteTryMs);
       } catch (thrown) {
         const { code, message } = toError(thrown) as Error & { code?: string };
         if (code === "PAYLOAD_TOO_LARGE" && !("lost" in entry)) {
@@ -155,9 +153,9 @@ export class Once {
 }
 
 /** The outcome as KV will give it back to later runs. */
-function keepable(done: Done): Done {
+function keepable(done: OnceDone): OnceDone {
   try {
-    return readEntry(writeEntry(done)) as Done;
+    return readEntry(writeEntry(done)) as OnceDone;
   } catch (error) {
     return { state: "done", lost: toError(error).message };
   }
