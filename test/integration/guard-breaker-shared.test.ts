@@ -54,6 +54,22 @@ async function open(one: Breaker): Promise<void> {
   expect(one.phase).not.toBe("closed");
 }
 
+/** Two processes, the first one of which has the probe; `overtake`: once it has hung for too long the other has the next one. */
+async function probing() {
+  await stage.connect();
+  const [a, b] = [await breaker(200), await breaker(200)];
+  await open(a.breaker);
+  await expect.poll(() => a.breaker.phase, patient).toBe("half-open");
+  await expect.poll(() => b.breaker.phase, patient).toBe("half-open");
+  const first = await a.breaker.probe();
+  const overtake = async () => {
+    await expect.poll(() => b.breaker.phase, patient).toBe("open");
+    await expect.poll(() => b.breaker.phase, patient).toBe("half-open");
+    return b.breaker.probe();
+  };
+  return { a, b, first, overtake };
+}
+
 test("of ten that want to probe at once one may, and the next only resetAfter later", async () => {
   await stage.connect();
   const all = await Promise.all(Array.from({ length: 10 }, () => breaker(300)));
@@ -124,20 +140,13 @@ test("what was written while the connection was down is read when it is back", a
 });
 
 test("a probe overtaken by another: its failure changes nothing, its success closes", async () => {
-  await stage.connect();
-  const [a, b] = [await breaker(200), await breaker(200)];
-  await open(a.breaker);
-  await expect.poll(() => a.breaker.phase, patient).toBe("half-open");
-  await expect.poll(() => b.breaker.phase, patient).toBe("half-open");
-  const first = await a.breaker.probe();
+  const { a, first, overtake } = await probing();
   let end = (): void => undefined;
   const hanging = first?.run(
     () => new Promise((_resolve, reject) => (end = () => reject(new Error("at last")))),
     () => "failed",
   );
-  await expect.poll(() => b.breaker.phase, patient).toBe("open");
-  await expect.poll(() => b.breaker.phase, patient).toBe("half-open");
-  const second = await b.breaker.probe();
+  const second = await overtake();
   await expect.poll(() => first?.current, patient).toBe(false);
   const client = await stage.client();
   const sequence = await client.lastSequence(`KV_${stage.names.breakersBucket}`);
@@ -154,20 +163,13 @@ test("a probe overtaken by another: its failure changes nothing, its success clo
 });
 
 test("a probe that hangs for longer than another's failure, and then succeeds, closes the circuit", async () => {
-  await stage.connect();
-  const [a, b] = [await breaker(200), await breaker(200)];
-  await open(a.breaker);
-  await expect.poll(() => a.breaker.phase, patient).toBe("half-open");
-  await expect.poll(() => b.breaker.phase, patient).toBe("half-open");
-  const first = await a.breaker.probe();
+  const { b, first, overtake } = await probing();
   let end = (): void => undefined;
   const hanging = first?.run(
     () => new Promise<void>((resolve) => (end = resolve)),
     () => "failed",
   );
-  await expect.poll(() => b.breaker.phase, patient).toBe("open");
-  await expect.poll(() => b.breaker.phase, patient).toBe("half-open");
-  const second = await b.breaker.probe();
+  const second = await overtake();
   await expect(second?.run(fail, () => "failed")).rejects.toMatchObject({ reason: "breaker-open" });
   end();
   await hanging;
