@@ -6,7 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { JetStreamApiError } from "@nats-io/jetstream";
 import { monotonicMs, pause, wallMs } from "../kernel/clock.ts";
-import { PayloadTooLargeError, PublishTimeoutError, toError } from "../kernel/errors.ts";
+import { ClosedError, PayloadTooLargeError, PublishTimeoutError, toError } from "../kernel/errors.ts";
 import { header } from "../message/headers.ts";
 import type { Objects } from "./objects.ts";
 import { defaultTimeoutMs, type OutgoingMessage, type Published, type Publisher } from "./publisher.ts";
@@ -96,6 +96,7 @@ export class Payloads {
           await pause(retryMs);
           continue;
         }
+        if (objects.closed) throw new ClosedError("connection");
         const cause = toError(thrown);
         throw new PayloadTooLargeError(
           subject,

@@ -47,11 +47,18 @@ export class GuardRegistry {
   guardsOf(config: ResolvedConfig, onProblem: (error: Error) => void): Guards | undefined {
     const guards: Guard[] = [];
     const { breaker, concurrencyLimit, rateLimit } = config;
-    const circuit = breaker && this.#breakers.guard(config, breaker, onProblem);
-    if (circuit !== undefined) guards.push(circuit);
-    if (concurrencyLimit !== undefined) guards.push(this.#concurrencyLimits.guard(config, concurrencyLimit, onProblem));
-    if (circuit !== undefined) guards.push(circuit.prober);
-    if (rateLimit !== undefined) guards.push(this.#rateLimits.guard(config, rateLimit, onProblem));
+    try {
+      const circuit = breaker && this.#breakers.guard(config, breaker, onProblem);
+      if (circuit !== undefined) guards.push(circuit);
+      if (concurrencyLimit !== undefined)
+        guards.push(this.#concurrencyLimits.guard(config, concurrencyLimit, onProblem));
+      if (circuit !== undefined) guards.push(circuit.prober);
+      if (rateLimit !== undefined) guards.push(this.#rateLimits.guard(config, rateLimit, onProblem));
+    } catch (error) {
+      // Nobody else knows of those that were made, and their names would keep these settings.
+      for (const guard of guards) guard.close();
+      throw error;
+    }
     return guards.length === 0 ? undefined : new Guards(guards);
   }
 

@@ -29,6 +29,8 @@ export interface Envelope {
 
 const tellKeys = new Set(["id", "codec", "headers", "delay", "lane", "expiresIn"]);
 const publishKeys = new Set(["id", "codec", "headers"]);
+/** `tellMany` takes this beside the options of `tell`. */
+const manyKeys = new Set([...tellKeys, "whenFull"]);
 const nothing: Readonly<TellOptions> = Object.freeze({});
 
 /** A year and a day: a longer delay is a mistake in units. */
@@ -99,6 +101,11 @@ function baseHeaders(target: string, id: string, extra: HeaderFields | undefined
 function checkCodec(codec: unknown): CodecName | undefined {
   if (codec === undefined || codec === "msgpack" || codec === "json") return codec;
   throw new ConfigError(`The codec ${JSON.stringify(codec)} does not exist; use "msgpack" or "json".`);
+}
+
+/** @throws ConfigError for an option that tellMany() does not have. */
+export function checkManyOptions(options: object): void {
+  refuseUnknown(options, manyKeys, "tellMany");
 }
 
 function refuseUnknown(options: object, known: ReadonlySet<string>, call: string): void {

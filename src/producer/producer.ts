@@ -18,7 +18,7 @@ import type { Names } from "../message/subjects.ts";
 import { FullQueue } from "./full-queue.ts";
 import { OpenSends } from "./open-sends.ts";
 import { refuseSize, squeeze } from "./squeeze.ts";
-import { composeEvent, composeTask, type Envelope, type SendDefaults } from "./compose.ts";
+import { checkManyOptions, composeEvent, composeTask, type Envelope, type SendDefaults } from "./compose.ts";
 
 export interface ProducerOptions {
   names: Names;
@@ -79,6 +79,7 @@ export class Producer {
     options: ManyOptions = {},
   ): Promise<ManySent> {
     const { name, config } = target(actor);
+    checkManyOptions(options);
     const { id: idOf, whenFull = "fail", ...shared } = options;
     const { names, defaults, publisher } = this.#options;
     if (idOf !== undefined && typeof idOf !== "function") {

@@ -1,6 +1,7 @@
 /** `ctx.breaker(name)`: a circuit breaker inside a handler. */
 import { expect, test } from "vitest";
 import { Actor, config, type Context } from "../../src/index.ts";
+import { onlyDead } from "../support/dead.ts";
 import { callerOf, Dependency, historyOf } from "../support/guard/dependency.ts";
 import { patient, useStage } from "../support/stage.ts";
 
@@ -102,4 +103,17 @@ test("two handlers that give one name other settings: the second is told", async
   await system.tell("asks", 4, { id: "second" });
   await expect.poll(() => errors, patient).toHaveLength(1);
   expect(errors[0]).toMatch(/breaker inner has other settings in a handler of the actor asks .*volume 3 and 4/);
+});
+
+test("what is no function is refused", async () => {
+  const system = await stage.connect();
+  const fire = (ctx: Context): Promise<unknown> => ctx.breaker("odd").fire("call" as never);
+  const worker = await system.work([actor("odd", fire)]);
+  const history = historyOf(worker);
+  await system.tell("odd", 1, { id: "m" });
+  await expect.poll(() => history.join(), patient).toContain("dead m");
+  expect((await onlyDead(system)).error).toMatchObject({
+    code: "INVALID_CONFIG",
+    message: expect.stringContaining('ctx.breaker("odd").fire() takes a function'),
+  });
 });

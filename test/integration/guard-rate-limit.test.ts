@@ -272,6 +272,19 @@ describe("one name", () => {
     await system.work([limited("a", 5), limited("b", 5)]);
   });
 
+  test("leaves nothing of an actor that it refuses, such as the settings of its breaker", async () => {
+    const system = await stage.connect();
+    await system.work([limited("a", 5)]);
+    const guarded = (name: string, volume: number, limit: number): ActorConfig => ({
+      name,
+      breaker: { name: "api", volume },
+      concurrencyLimit: { name: "api", limit: volume },
+      rateLimit: { name: "api", limit, per: "1s" },
+    });
+    await expect(system.work([actorOf(guarded("b", 3, 6), () => {})])).rejects.toThrow("The rate limit api is 6");
+    await system.work([actorOf(guarded("c", 4, 5), () => {})]);
+  });
+
   test("has the same numbers in the fleet while it is used, and may change when it is not", async () => {
     const system = await stage.connect();
     const worker = await system.work([limited("a", 5)]);

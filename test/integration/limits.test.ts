@@ -1,4 +1,5 @@
 /** Limits: what is full says so to its senders, by name, and nobody else notices. */
+import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { Terminal } from "../../src/index.ts";
 import { actorOf, gate } from "../support/actors.ts";
@@ -98,9 +99,12 @@ describe("one actor's full queue", () => {
     expect(seen.toSorted((a, b) => a - b)).toEqual(upTo(5_000));
   });
 
-  test("lets a tellMany that waits end with its system", async () => {
+  test.each([
+    ["in messages", "small"],
+    ["in the object store", randomBytes(50_000).toString("base64")],
+  ])("lets a tellMany that waits with bodies %s end with its system", async (_where, body) => {
     const system = await stage.connect({ limits: { maxPerActor: 1 } });
-    const sending = system.tellMany("busy", upTo(3), { whenFull: "wait" });
+    const sending = system.tellMany("busy", [body, body, body], { whenFull: "wait" });
     const client = await stage.client();
     await expect.poll(() => client.count(stage.names.tasks), patient).toBe(1);
     await system.close();
@@ -114,6 +118,11 @@ describe("one actor's full queue", () => {
     await expect(system.tellMany("busy", [1], { whenFull: "later" as "wait" })).rejects.toMatchObject({
       code: "INVALID_CONFIG",
       message: expect.stringContaining('"whenFull"'),
+    });
+    const mistyped = { whenFul: "wait" } as { whenFull?: "wait" };
+    await expect(system.tellMany("busy", [1], mistyped)).rejects.toMatchObject({
+      code: "INVALID_CONFIG",
+      message: expect.stringMatching(/^tellMany\(\) has no option "whenFul"; it takes .*"whenFull"\.$/),
     });
   });
 

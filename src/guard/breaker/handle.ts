@@ -1,5 +1,6 @@
 /** Breaker handle: a circuit breaker inside a handler, `ctx.breaker(name)`. */
 import type { BreakerHandle } from "../../actor/guard-handles.ts";
+import { ConfigError } from "../../kernel/errors.ts";
 import type { Breaker } from "./breaker.ts";
 import { judge, type Verdict } from "./record.ts";
 import type { GuardedRun } from "../guard.ts";
@@ -22,6 +23,11 @@ export class HandlerBreaker implements BreakerHandle {
 
   async fire<T>(fn: () => T | Promise<T>, fallback?: () => T | Promise<T>): Promise<T> {
     const breaker = this.#breaker;
+    if (typeof fn !== "function" || (fallback !== undefined && typeof fallback !== "function")) {
+      throw new ConfigError(
+        `ctx.breaker("${breaker.name}").fire() takes a function, and perhaps another one as fallback; write fire(() => call(…)).`,
+      );
+    }
     await breaker.start();
     // The run as a whole is the probe.
     if (breaker.isProbing(this.#run)) return fn();
