@@ -6,10 +6,10 @@ import { retire, type Retired } from "./retire.ts";
 import { readStatus, type Status } from "./status.ts";
 
 export class Inspector {
-  readonly #parts: Pick<SystemParts, "names" | "reader" | "runs" | "results">;
+  readonly #parts: Pick<SystemParts, "names" | "bus" | "reader" | "runs" | "results">;
 
   /** @param system an `ActorSystem`; one connected with `provision: "use"` will do. */
-  constructor(system: { readonly parts: Pick<SystemParts, "names" | "reader" | "runs" | "results"> }) {
+  constructor(system: { readonly parts: Pick<SystemParts, "names" | "bus" | "reader" | "runs" | "results"> }) {
     this.#parts = system.parts;
   }
 

@@ -1,9 +1,14 @@
 /** Retire: ends an actor's service by deleting its durables. Nothing else does: what waits for an actor waits until it comes back. */
+import type { Bus } from "../broker/bus.ts";
 import type { StreamReader } from "../broker/stream-reader.ts";
 import { InUseError, NotFoundError } from "../kernel/errors.ts";
 import { checkActorName } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
+import { isPresent } from "../worker/presence.ts";
 import { listDurables } from "./durables.ts";
+
+/** How long a worker has to say that it serves the actor. */
+const answerMs = 500;
 
 export interface Retired {
   actor: string;
@@ -16,11 +21,11 @@ export interface Retired {
 
 /**
  * Deletes every durable of an actor.
- * @param options.force also while workers listen or messages wait.
+ * @param options.force also while workers listen to it or messages wait.
  * @throws NotFoundError where it has none; InUseError, which says what would be lost.
  */
 export async function retire(
-  { names, reader }: { names: Names; reader: StreamReader },
+  { names, bus, reader }: { names: Names; bus: Bus; reader: StreamReader },
   name: string,
   options: { force?: boolean } = {},
 ): Promise<Retired> {
@@ -38,8 +43,11 @@ export async function retire(
     held[queue ? "tasks" : "events"] += pending + inFlight;
     held.inFlight += inFlight;
   }
-  const listening = Math.max(...durables.map((durable) => durable.waitingPulls));
-  if (!options.force && (listening > 0 || held.tasks > 0 || held.events > 0)) throw inUse(actor, listening, held);
+  if (!options.force) {
+    const listening =
+      durables.some((durable) => durable.waitingPulls > 0) || (await isPresent({ names, bus }, actor, answerMs));
+    if (listening || held.tasks > 0 || held.events > 0) throw inUse(actor, listening, held);
+  }
   for (const { stream, durable } of durables) await reader.deleteConsumer(stream, durable);
   return {
     actor,
@@ -51,11 +59,11 @@ export async function retire(
 
 function inUse(
   actor: string,
-  listening: number,
+  listening: boolean,
   held: { tasks: number; events: number; inFlight: number },
 ): InUseError {
   const facts = [
-    listening > 0 && "workers listen to it",
+    listening && "workers listen to it",
     held.tasks > 0 && `tasks not done: ${held.tasks}, which would stay stored with nobody to serve them`,
     held.events > 0 && `events not done: ${held.events}, which would be lost to it`,
     held.inFlight > 0 && `in flight: ${held.inFlight}, which would forget their attempts`,

@@ -26,7 +26,7 @@ export interface ActorStatus {
   scheduled: number;
   /** Handed to a worker and not settled: running, held, or put back to come again later. */
   inFlight: number;
-  /** Open pulls of its busiest durable: about one for each worker that has room for more. */
+  /** Open pulls of its busiest durable: about one for each worker that has room for more; none while a guard holds it back. */
   listening: number;
   dead: number;
 }

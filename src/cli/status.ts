@@ -17,7 +17,8 @@ export function statusCommand(program: Command): void {
   EVENTS     events, likewise
   SCHEDULED  tasks whose time has not come
   IN FLIGHT  handed to a worker and not settled; those put back for later too
-  LISTENING  open pulls: about one for each worker that has room for more
+  LISTENING  open pulls: about one for each worker that has room for more,
+             none while a breaker or rate limit holds it back
   DEAD       dead letters; see 'godwit dead list'`,
     )
     .addHelpText(

@@ -74,6 +74,11 @@ export class Names {
     return `${this.namespace}.reply.${address}`;
   }
 
+  /** Core subject that asks: does a worker serve this actor? */
+  workerSubject(actor: string): string {
+    return `${this.namespace}.worker.${actor}`;
+  }
+
   /** Core subject that says: the result of this task has been stored. */
   doneSubject(actor: string, id: string): string {
     return `${this.namespace}.done.${actor}.${key(id)}`;

@@ -36,6 +36,7 @@ import { resolveSystemOptions, type ResolvedSystemOptions, type SystemOptions } 
 export interface SystemParts {
   readonly names: Names;
   readonly connection: Connection;
+  readonly bus: Bus;
   readonly reader: StreamReader;
   readonly runs: RunsStore;
   readonly results: Results;
@@ -86,7 +87,7 @@ export class ActorSystem implements Sender {
       clock: new ServerClock(this.#pipeline, `KV_${names.limitsBucket}`),
       onUp: (listener) => connection.onUp(listener),
     });
-    this.parts = { names, connection, reader, results, runs };
+    this.parts = { names, connection, bus: this.#bus, reader, results, runs };
     const objects = (bucketName: string, ttlMs: number): Objects =>
       new Objects({
         connection,

@@ -46,6 +46,8 @@ export interface IntakeOptions {
   services: RunServices;
   /** A slot of the whole worker came free; others may be waiting for it. */
   onFree: () => void;
+  /** Makes it known that the actor is served. Returns a function that ends it. */
+  announce: () => () => void;
 }
 
 export class Intake {
@@ -60,6 +62,7 @@ export class Intake {
   #turn = 0;
   #ticker: NodeJS.Timeout | undefined;
   #offUp: (() => void) | undefined;
+  #conceal: (() => void) | undefined;
   #stopping = false;
   #idleWaiters: (() => void)[] = [];
 
@@ -68,7 +71,8 @@ export class Intake {
   }
 
   start(): void {
-    const { connection, durables, ackWaitMs, reporter } = this.#options;
+    const { connection, durables, ackWaitMs, reporter, announce } = this.#options;
+    this.#conceal = announce();
     for (const { stream, spec } of durables) {
       const durable = spec.durable_name;
       const source = new DeliverySource(stream, durable, ackWaitMs);
@@ -184,6 +188,7 @@ export class Intake {
   close(): void {
     clearInterval(this.#ticker);
     this.#offUp?.();
+    this.#conceal?.();
     this.#options.guards?.close();
     for (const puller of this.#pullers) puller.close();
   }

@@ -32,6 +32,7 @@ import { Executor, type Middleware } from "./executor.ts";
 import { Intake } from "./intake.ts";
 import { ArrivalClock } from "./arrival-clock.ts";
 import { LoopWatch } from "./loop-watch.ts";
+import { answerFor } from "./presence.ts";
 import { Reporter, tellListeners, type OutcomeCounts } from "./reporter.ts";
 import type { Run } from "./run.ts";
 import { Settler } from "./settle.ts";
@@ -297,6 +298,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
         isTask: (stream) => stream === names.tasks || stream === names.schedule,
       },
       onFree: () => this.#replenish(intake),
+      announce: () => answerFor({ names, bus }, config.name),
     });
     return { ...actor, intake, reporter, guards };
   }

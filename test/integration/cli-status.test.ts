@@ -6,6 +6,8 @@ import { Terminal } from "../../src/actor/signals.ts";
 import type { ActorStatus, Status } from "../../src/admin/status.ts";
 import { benchOf } from "../support/cli/look.ts";
 import { until } from "../support/embedded/until.ts";
+import { callerOf, Dependency, historyOf } from "../support/guard/dependency.ts";
+import { patient } from "../support/stage.ts";
 
 const bench = benchOf("status");
 
@@ -222,6 +224,23 @@ describe("actor retire", () => {
     expect((await bench.run(["actor", "retire", "never.ran"])).stderr).toMatch(
       /^godwit: No actor never\.ran .*\(NOT_FOUND\)\n$/,
     );
+  });
+
+  test("is refused while a worker runs that an open circuit keeps from pulling", async () => {
+    const dependency = new Dependency();
+    dependency.up = false;
+    const breaker = { volume: 1, resetAfter: "1h" } as const;
+    const tripper = await bench.system.work([callerOf(dependency, { actor: "tripper", ...breaker })]);
+    const history = historyOf(tripper);
+    await bench.system.tell("tripper", 1);
+    await expect.poll(() => history, patient).toContain("api open");
+    await tripper.stop();
+    const worker = await bench.system.work([callerOf(dependency, breaker)]);
+    expect(await actorStatus("caller")).toMatchObject({ waiting: 0, inFlight: 0, listening: 0 });
+    const { code, stderr } = await bench.run(["actor", "retire", "caller"]);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining("in use (workers listen to it)") });
+    await worker.stop();
+    expect(await bench.json("actor", "retire", "caller")).toMatchObject({ actor: "caller" });
   });
 
   test("--force does it all the same, and says what is left and lost; the tasks are served when it is back", async () => {
