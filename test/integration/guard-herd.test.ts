@@ -42,12 +42,17 @@ function print(times: readonly number[], even: number): void {
   console.log(`busiest ${spanMs} ms of ${times.length} retries: ${mostIn(times, spanMs)}; ${even} if spread evenly`);
 }
 
-test("full jitter, the default, keeps the busiest 100 ms of 10,000 retries below three times the even spread", async () => {
-  const even = evenly(10_000, 20_000);
-  const times = await secondRuns("spread", 10_000, 20_000, undefined);
-  print(times, even);
-  expect(mostIn(times, spanMs)).toBeLessThanOrEqual(3 * even);
-});
+// Again, where the machine stood still: a stop of 200 ms brings as many at once by itself. A herd comes back every time.
+test(
+  "full jitter, the default, keeps the busiest 100 ms of 10,000 retries below three times the even spread",
+  { retry: 2 },
+  async () => {
+    const even = evenly(10_000, 20_000);
+    const times = await secondRuns("spread", 10_000, 20_000, undefined);
+    print(times, even);
+    expect(mostIn(times, spanMs)).toBeLessThanOrEqual(3 * even);
+  },
+);
 
 // Few of them, or a busy machine would spread them by its slowness.
 test("without jitter they come back as the herd that they were", async () => {
