@@ -1,9 +1,10 @@
 /** Isolation: handlers in threads, which can be killed, and what becomes of their messages. */
+import { writeFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { MsgHdrs } from "@nats-io/transport-node";
 import { ConfigError, type MessageRef, type Sent } from "../../src/index.ts";
 import { configOf } from "../../src/actor/registry.ts";
@@ -22,6 +23,8 @@ import {
   Demanding,
   Hard,
   hidden,
+  Moody,
+  moodVariable,
   NoModule,
   Plain,
   Shaped,
@@ -47,6 +50,24 @@ function fieldsOf(headers: MsgHdrs, namespace: string): Record<string, string> {
     ...(Object.fromEntries(fields) as Record<string, string>),
     "Godwit-Expires": String(headers.has("Godwit-Expires")),
   };
+}
+
+function runOf(actor: string, tools: RunTools): Run {
+  const names = new Names("test");
+  const body = new Uint8Array();
+  const facts = { stream: names.tasks, subject: names.taskSubject(actor), count: 1, ackWaitMs: 30_000 };
+  return new Run(
+    new TestDelivery({ ...facts, storedAtMs: Date.now(), headers: {}, body }),
+    {
+      actor,
+      sender: new SentRecorder(names),
+      log: collectLogs().log,
+      onProgress: () => undefined,
+      tools,
+      isTask: () => true,
+    },
+    performance.now(),
+  );
 }
 
 const stage = useStage();
@@ -249,6 +270,33 @@ describe("a thread", () => {
   });
 });
 
+describe("a thread that replaces another and cannot be made ready", () => {
+  let folder: string;
+  const setMood = (mood: "throw" | "well"): void => writeFileSync(join(folder, "mood"), mood);
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "godwit-mood-"));
+    process.env[moodVariable] = join(folder, "mood");
+    setMood("well");
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  test("since its start() throws, fails no attempt: messages are put back until it is ready", async () => {
+    const system = await stage.connect();
+    const recorder = record(await system.work([Moody]));
+    setMood("throw");
+    await system.tell(Moody, { do: "exit", code: 7 });
+    await recorder.until("dead");
+    const asked = system.ask(Moody, { do: "answer", value: 1 });
+    const [deferred] = await recorder.until("deferred");
+    expect(deferred?.data).toMatchObject({ reason: "unavailable", delayMs: 1_000 });
+    expect(recorder.of("problem")[0]?.data.error).toMatchObject({ code: "ACTOR_START_FAILED" });
+    setMood("well");
+    expect(await asked).toMatchObject({ value: 1 });
+    expect(recorder.of("completed")[0]?.data).toMatchObject({ attempt: 1 });
+    expect(recorder.of("dead")).toHaveLength(1);
+  });
+});
+
 describe("the context in a thread", () => {
   test("is the same as without one: facts, log, progress, and children with the same ids, checked and sent as their classes say", async () => {
     const client = await stage.client();
@@ -331,21 +379,7 @@ describe("the context in a thread", () => {
       },
       once: (run, key, fn) => memory.once(run, key, fn),
     };
-    const names = new Names("test");
-    const body = new Uint8Array();
-    const facts = { stream: names.tasks, subject: names.taskSubject("iso.guarded"), count: 1, ackWaitMs: 30_000 };
-    const run = new Run(
-      new TestDelivery({ ...facts, storedAtMs: Date.now(), headers: {}, body }),
-      {
-        actor: "iso.guarded",
-        sender: new SentRecorder(names),
-        log: collectLogs().log,
-        onProgress: () => undefined,
-        tools,
-        isTask: () => true,
-      },
-      performance.now(),
-    );
+    const run = runOf("iso.guarded", tools);
     const actor = new IsolatedActor<Run>({
       config: configOf(Guarded),
       instance: new Guarded(),

@@ -3,13 +3,22 @@
  * 1. The hard limit ends the thread, whatever it does: the attempt has failed at once, and other threads go on.
  * 2. A thread that dies is a failed attempt. It is replaced.
  * 3. The limits count from the handler's beginning: the time that a thread takes to start is not the handler's.
+ * 4. A thread that cannot be made ready fails no attempt: the message is put back.
  */
 import { MessageChannel } from "node:worker_threads";
 import type { AnyActor } from "../../actor/actor-class.ts";
 import type { ResolvedConfig } from "../../actor/config.ts";
 import type { Context } from "../../actor/context.ts";
+import { Deferred } from "../../actor/signals.ts";
 import { maxTimerMs } from "../../kernel/clock.ts";
-import { EncodeError, ThreadError, TimeLimitError, toError } from "../../kernel/errors.ts";
+import {
+  ActorStartError,
+  ConfigError,
+  EncodeError,
+  ThreadError,
+  TimeLimitError,
+  toError,
+} from "../../kernel/errors.ts";
 import { Line } from "./line.ts";
 import type { Given, ThreadSide, Verdict, WorkerSide } from "./protocol.ts";
 import { factsOf, serveContext } from "./serve-context.ts";
@@ -27,9 +36,12 @@ export interface IsolationOptions<Run extends IsolatedRun> {
   instance: AnyActor;
   /** The hard limit has passed, and its thread is ended. */
   onOverdue: (run: Run) => void;
-  /** A thread died that had nothing to do. */
+  /** A thread died that had nothing to do, or could not be made ready for a run. */
   onProblem: (error: Error) => void;
 }
+
+/** When a message comes again whose thread could not be made ready. */
+const unavailableMs = 1_000;
 
 /** Stands for what a handler returned that cannot leave its thread: no codec takes it either, so it fares as it would without threads. */
 const unsendable = (): void => undefined;
@@ -86,19 +98,35 @@ export class IsolatedActor<Run extends IsolatedRun> implements AnyActor {
       this.#verdicts.set(error, given.verdict);
       throw error;
     } catch (thrown) {
-      throw kill.signal.aborted ? toError(kill.signal.reason) : thrown;
+      if (kill.signal.aborted) throw toError(kill.signal.reason);
+      // What a handler throws comes as what it gave: these two are of the thread's preparation.
+      const unprepared = !limits.started && (thrown instanceof ActorStartError || thrown instanceof ConfigError);
+      throw unprepared ? this.#unavailable(thrown) : thrown;
     } finally {
       limits.end();
     }
   }
 
-  #limits(run: Run, kill: AbortController): { start(): void; end(): void } {
+  /** Reports it. @returns what puts the message back. */
+  #unavailable(error: Error): Deferred {
+    const { config, onProblem } = this.#options;
+    onProblem(error);
+    const message = `no thread of ${config.name} could be made ready: ${error.message}`;
+    return new Deferred("unavailable", unavailableMs, message, { cause: error });
+  }
+
+  #limits(run: Run, kill: AbortController): { readonly started: boolean; start(): void; end(): void } {
     const { onOverdue } = this.#options;
     const { name, softLimitMs, hardLimitMs } = this.#options.config;
     const timers: NodeJS.Timeout[] = [];
     const after = (ms: number, act: () => void): number => timers.push(setTimeout(act, Math.min(ms, maxTimerMs)));
+    let started = false;
     return {
+      get started() {
+        return started;
+      },
       start(): void {
+        started = true;
         if (softLimitMs !== undefined) {
           after(softLimitMs, () => run.abort(new Error(`the soft time limit of ${softLimitMs} ms has passed`)));
         }

@@ -1,4 +1,5 @@
 /** Actors that run in threads: found there by their names, in this module. */
+import { readFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
 import { isMainThread, parentPort, threadId } from "node:worker_threads";
 import * as z from "zod";
@@ -206,6 +207,20 @@ export class BadStart extends Actor {
     throw new Error("no licence");
   }
   override receive(): void {}
+}
+
+/** The environment variable with the file that says how Moody starts: "throw" or well. */
+export const moodVariable = "GODWIT_TEST_MOOD";
+
+export class Moody extends Actor<Job, unknown> {
+  static override readonly config = config({ ...base, name: "iso.moody", concurrency: 1, retry: { attempts: 1 } });
+  override async start(): Promise<void> {
+    const mood = readFileSync(process.env[moodVariable] ?? "", "utf8");
+    if (mood === "throw") throw new Error("db down");
+  }
+  override receive(job: Job, ctx: Context): Promise<unknown> {
+    return perform(job, ctx);
+  }
 }
 
 /** Compensates with what start() made. */
