@@ -1,8 +1,8 @@
 /** Logs: pino, one line for each failure, with id, actor and attempt; on standard error, so that standard output stays for data. */
+import type { EventEmitter } from "node:events";
 import { pino } from "pino";
 import type { Logger } from "../kernel/logger.ts";
-import type { Worker } from "../worker/worker.ts";
-import type { MessageRef } from "../worker/events.ts";
+import type { MessageRef, WorkerEvents } from "../worker/events.ts";
 
 export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
 
@@ -15,7 +15,7 @@ export function createLogger(level: LogLevel): Logger {
 }
 
 /** Writes what goes wrong in a worker. */
-export function logWorker(worker: Worker, log: Logger): void {
+export function logWorker(worker: EventEmitter<WorkerEvents>, log: Logger): void {
   const fields = ({ actor, id, stream, sequence, attempt, deliveries }: MessageRef): object => ({
     actor,
     id,

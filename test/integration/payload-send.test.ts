@@ -4,6 +4,7 @@ import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { Terminal, type Context } from "../../src/index.ts";
 import { decode } from "../../src/message/codec.ts";
+import { defaultPayload } from "../../src/message/limits.ts";
 import { actorOf } from "../support/actors.ts";
 import { listDead, onlyDead } from "../support/dead.ts";
 import { record } from "../support/record.ts";
@@ -322,4 +323,19 @@ describe("a body too large for a message", () => {
     }
     expect(ages).toEqual([1, 2]);
   });
+});
+
+test("a dead letter as large as any body that is taken can be opened", async () => {
+  const system = await stage.connect({ payload: { compressAbove: false } });
+  const Doomed = actorOf({ name: "doomed" }, () => {
+    throw new Terminal("no");
+  });
+  const recorder = record(await system.work([Doomed]));
+  // With its five bytes of MessagePack before it as large as may be; the letter has headers besides.
+  const body = new Uint8Array(defaultPayload.maxBytes - 5).fill(7);
+  await system.tell("doomed", body);
+  await recorder.until("dead", 1, 60_000);
+  const { sequence } = await onlyDead(system);
+  const opened = await system.dead.show(sequence);
+  expect(opened.body.length).toBe(defaultPayload.maxBytes);
 });
