@@ -292,7 +292,8 @@ describe("a thread that replaces another and cannot be made ready", () => {
     expect(recorder.of("problem")[0]?.data.error).toMatchObject({ code: "ACTOR_START_FAILED" });
     setMood("well");
     expect(await asked).toMatchObject({ value: 1 });
-    expect(recorder.of("completed")[0]?.data).toMatchObject({ attempt: 1 });
+    const [completed] = await recorder.until("completed");
+    expect(completed?.data).toMatchObject({ attempt: 1 });
     expect(recorder.of("dead")).toHaveLength(1);
   });
 });
