@@ -1,5 +1,5 @@
 /** Blocked event loops: noticed, named and counted; a process that was stopped is none. */
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { actorOf, gate } from "../support/actors.ts";
 import { until } from "../support/embedded/until.ts";
@@ -41,7 +41,7 @@ test("a handler that holds the loop before its first await is named for sure, am
 test("one that holds it later is named with those that were in progress too, and with no others", async () => {
   const system = await stage.connect();
   const Later = actorOf({ name: "later" }, async () => {
-    await sleep(30);
+    await turn();
     spin(700);
   });
   const Done = actorOf({ name: "done" }, () => undefined);

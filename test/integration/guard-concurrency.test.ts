@@ -75,14 +75,14 @@ describe("messages that wait", () => {
     };
     const Crowded = actorOf<Order, void>({ ...ofCustomers, name: "crowded", concurrency: 4 }, receive);
     const Quick = actorOf<Order, void>({ ...ofCustomers, name: "quick", concurrency: 4 }, receive);
-    await crowded.work([Crowded]);
+    const crowd = record(await crowded.work([Crowded]));
     const recorder = record(await quick.work([Quick]));
-    // They take all the places in which to wait.
+    // They take all the places in which to wait: others are put back.
     await crowded.tellMany(
       Crowded,
       Array.from({ length: 40 }, () => ({ customer: "slow" })),
     );
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await crowd.until("deferred", 4);
     await quick.tellMany(
       Quick,
       Array.from({ length: 200 }, () => ({ customer: "hot" })),
