@@ -29,11 +29,12 @@ const mayImport = {
   fleet: whole,
   admin: [...whole, "fleet"],
   cli: [...whole, "fleet", "admin"],
+  dashboard: ["admin"],
   testing: whole,
 };
 
 /** What the public API, src/index.ts, may not show. Nothing in src/ imports src/index.ts. */
-const notPublic = ["admin", "cli", "testing"];
+const notPublic = ["admin", "cli", "dashboard", "testing"];
 
 /** Packages that only these folders of src/ may import. `@nats-io` stands for every package of that scope. */
 const fences = {
@@ -44,6 +45,11 @@ const fences = {
   msgpackr: ["message"],
   pino: ["observe"],
   "prom-client": ["observe"],
+  "@opentelemetry": ["observe"],
+  hono: ["observe", "admin"],
+  "@hono": ["observe", "admin"],
+  preact: ["dashboard"],
+  uplot: ["dashboard"],
   commander: ["cli"],
 };
 

@@ -23,7 +23,7 @@ export type { Outcome } from "./result/results.ts";
 export type { Middleware } from "./worker/executor.ts";
 export type { DeferReason, LostReason, MessageRef, WorkerEvents } from "./worker/events.ts";
 export type { Blocked } from "./worker/loop-watch.ts";
-export type { OutcomeCounts } from "./worker/reporter.ts";
+export type { OutcomeCounts } from "./worker/tally.ts";
 export type { Worker, WorkerStats, WorkOptions } from "./worker/worker.ts";
 export type { DeadInfo, DeadMessage, HeaderList } from "./lifecycle/dead-letter.ts";
 export type { DeadFilter, DeadSummary, Redrive } from "./lifecycle/redrive.ts";

@@ -99,9 +99,14 @@ export function streamSpecs(names: Names, profile: DurabilityProfile, limits: To
       retention: "limits",
       max_age: ns(limits.deadMaxAgeMs),
     },
-    ...[names.resultsBucket, names.runsBucket, names.limitsBucket, names.breakersBucket, names.onceBucket].map(
-      (bucket) => bucketSpec(bucket, kept),
-    ),
+    ...[
+      names.resultsBucket,
+      names.runsBucket,
+      names.limitsBucket,
+      names.breakersBucket,
+      names.onceBucket,
+      names.workersBucket,
+    ].map((bucket) => bucketSpec(bucket, kept)),
   ];
 }
 

@@ -40,6 +40,8 @@ export interface SystemParts {
   readonly reader: StreamReader;
   readonly runs: RunsStore;
   readonly results: Results;
+  /** Where workers make themselves known. */
+  readonly workers: Bucket;
 }
 
 export class ActorSystem implements Sender {
@@ -87,7 +89,7 @@ export class ActorSystem implements Sender {
       clock: new ServerClock(this.#pipeline, `KV_${names.limitsBucket}`),
       onUp: (listener) => connection.onUp(listener),
     });
-    this.parts = { names, connection, bus: this.#bus, reader, results, runs };
+    this.parts = { names, connection, bus: this.#bus, reader, results, runs, workers: bucket(names.workersBucket) };
     const objects = (bucketName: string, ttlMs: number): Objects =>
       new Objects({
         connection,
@@ -246,6 +248,7 @@ export class ActorSystem implements Sender {
         connection: this.#connection,
         acknowledger: this.#acknowledger,
         bus: this.#bus,
+        workers: this.parts.workers,
         // Not the system itself: its workers send until the last handler has ended, after close() was called.
         sender: this.#producer,
         suspects: this.#suspects,

@@ -55,7 +55,7 @@ export interface ExecutorOptions {
   settler: Pick<Settler, "settle">;
   /** The actor keeps its time limits itself, as one in a thread does. */
   ownLimits?: boolean;
-  reporter: Pick<Reporter, "started" | "stalled" | "problem" | "overdueBy" | "abandonedAt" | "lateEnd">;
+  reporter: Pick<Reporter, "started" | "handled" | "stalled" | "problem" | "overdueBy" | "abandonedAt" | "lateEnd">;
   /** In [0, 1), for delays. Default `Math.random`. */
   random?: () => number;
   /** A handler has held the event loop for so long before its first `await`. */
@@ -240,6 +240,7 @@ export class Executor {
 
   #decide(run: Run, result: RunResult): Outcome {
     run.end();
+    this.#options.reporter.handled(run);
     return decideRun(this.#decider, result, run.history);
   }
 }

@@ -23,6 +23,7 @@ import type { LostReason } from "./events.ts";
 import type { Executor } from "./executor.ts";
 import type { ArrivalClock } from "./arrival-clock.ts";
 import type { Outcome } from "./outcome.ts";
+import type { InHand } from "./presence.ts";
 import type { Reporter } from "./reporter.ts";
 import { Run, type RunServices } from "./run.ts";
 import type { Slots } from "./slots.ts";
@@ -46,8 +47,6 @@ export interface IntakeOptions {
   services: RunServices;
   /** A slot of the whole worker came free; others may be waiting for it. */
   onFree: () => void;
-  /** Makes it known that the actor is served. Returns a function that ends it. */
-  announce: () => () => void;
 }
 
 export class Intake {
@@ -62,7 +61,6 @@ export class Intake {
   #turn = 0;
   #ticker: NodeJS.Timeout | undefined;
   #offUp: (() => void) | undefined;
-  #conceal: (() => void) | undefined;
   #stopping = false;
   #idleWaiters: (() => void)[] = [];
 
@@ -71,8 +69,7 @@ export class Intake {
   }
 
   start(): void {
-    const { connection, durables, ackWaitMs, reporter, announce } = this.#options;
-    this.#conceal = announce();
+    const { connection, durables, ackWaitMs, reporter } = this.#options;
     for (const { stream, spec } of durables) {
       const durable = spec.durable_name;
       const source = new DeliverySource(stream, durable, ackWaitMs);
@@ -109,6 +106,22 @@ export class Intake {
   /** How many messages are in hand. */
   get inHand(): number {
     return this.#runs.size;
+  }
+
+  /** How many handlers run. */
+  get running(): number {
+    return this.#options.slots.taken;
+  }
+
+  /** What it knows of a message; undefined where that is nothing. */
+  find(stream: string, sequence: number): InHand | undefined {
+    for (const { delivery, phase, beganMs, heldSinceMs, attempt } of this.#runs) {
+      if (delivery.sequence !== sequence || delivery.stream !== stream || phase === "done") continue;
+      const nowMs = monotonicMs();
+      if (phase === "held") return { phase, sinceMs: nowMs - heldSinceMs };
+      return { phase, sinceMs: nowMs - (beganMs || heldSinceMs), attempt };
+    }
+    return undefined;
   }
 
   /** Whether a handler was in progress at some time since then, monotonic ms. */
@@ -188,7 +201,6 @@ export class Intake {
   close(): void {
     clearInterval(this.#ticker);
     this.#offUp?.();
-    this.#conceal?.();
     this.#options.guards?.close();
     for (const puller of this.#pullers) puller.close();
   }

@@ -4,6 +4,7 @@ import * as z from "zod";
 import type { ActorSource } from "../actor/actor-class.ts";
 import { registerActors, type RegisteredActor } from "../actor/registry.ts";
 import type { Sender } from "../actor/context.ts";
+import type { Bucket } from "../broker/bucket.ts";
 import type { Bus } from "../broker/bus.ts";
 import type { Connection } from "../broker/connection.ts";
 import type { Payloads } from "../broker/payloads.ts";
@@ -32,12 +33,21 @@ import { Executor, type Middleware } from "./executor.ts";
 import { Intake } from "./intake.ts";
 import { ArrivalClock } from "./arrival-clock.ts";
 import { LoopWatch } from "./loop-watch.ts";
-import { answerFor } from "./presence.ts";
-import { Reporter, tellListeners, type OutcomeCounts } from "./reporter.ts";
+import { Presence } from "./presence.ts";
+import { Reporter, tellListeners } from "./reporter.ts";
 import type { Run } from "./run.ts";
 import { Settler } from "./settle.ts";
 import { Slots } from "./slots.ts";
+import {
+  actorSnapshot,
+  LoopLagWatch,
+  memoryUse,
+  newIdentity,
+  type WorkerIdentity,
+  type WorkerSnapshot,
+} from "./snapshot.ts";
 import type { Suspects } from "./suspects.ts";
+import type { OutcomeCounts } from "./tally.ts";
 
 export interface WorkOptions {
   /** Handlers that run at once in this worker, over all its actors. Default: the sum of the actors' own. */
@@ -60,6 +70,8 @@ export interface WorkerServices {
   connection: Connection;
   acknowledger: Acknowledger;
   bus: Bus;
+  /** Where workers make themselves known. */
+  workers: Bucket;
   sender: Sender;
   payloads: Payloads;
   /** Limits of bodies, unless an actor has its own. */
@@ -109,6 +121,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
   #startEnded: Promise<unknown> = Promise.resolve();
   #stopped: Promise<void> | undefined;
   readonly #loopWatch: LoopWatch;
+  readonly #loopLag = new LoopLagWatch();
+  readonly #identity: WorkerIdentity;
+  readonly #presence: Presence;
   #blocked = 0;
   #turn = 0;
   #offBreaker: (() => void) | undefined;
@@ -133,6 +148,20 @@ export class Worker extends EventEmitter<WorkerEvents> {
         tellListeners(this, services.log, "blocked", [blocked]);
       },
     });
+    this.#identity = newIdentity(this.actors);
+    this.#presence = new Presence({
+      names: services.names,
+      bus: services.bus,
+      workers: services.workers,
+      identity: this.#identity,
+      snapshot: () => this.snapshot(),
+      find: (stream, sequence) =>
+        this.#running.flatMap(({ config, intake }) => {
+          const inHand = intake.find(stream, sequence);
+          return inHand === undefined ? [] : [{ actor: config.name, inHand }];
+        }),
+      onProblem: (error) => this.#running[0]?.reporter.problem(error),
+    });
     this.#ceiling = new Slots(concurrency ?? this.#actors.reduce((sum, actor) => sum + actor.config.concurrency, 0));
   }
 
@@ -144,8 +173,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
   get stats(): WorkerStats {
     const actors: WorkerStats["actors"] = {};
     for (const { config, intake, reporter } of this.#running) {
-      const { counts, overdue, abandoned } = reporter;
-      actors[config.name] = { ...counts, inHand: intake.inHand, overdue, abandoned };
+      const { outcomes, overdue, abandoned } = reporter.tally;
+      actors[config.name] = { ...outcomes, inHand: intake.inHand, overdue, abandoned };
     }
     const unhealthyReasons = this.#unhealthyReasons();
     const healthy = unhealthyReasons.length === 0;
@@ -158,12 +187,35 @@ export class Worker extends EventEmitter<WorkerEvents> {
     };
   }
 
+  /** All that this worker says of itself: what metrics, `top` and the dashboard show. */
+  snapshot(): WorkerSnapshot {
+    const { healthy, unhealthyReasons } = this.stats;
+    return {
+      ...this.#identity,
+      state: this.#stopped === undefined ? "running" : "draining",
+      at: new Date().toISOString(),
+      concurrency: this.#ceiling.limit,
+      running: this.#ceiling.taken,
+      memory: memoryUse(),
+      loop: this.#loopLag.take(),
+      blocked: this.#blocked,
+      healthy,
+      unhealthyReasons,
+      perActor: Object.fromEntries(
+        this.#running.map(({ config, intake, reporter }) => [
+          config.name,
+          actorSnapshot(config, reporter.tally, intake),
+        ]),
+      ),
+    };
+  }
+
   #unhealthyReasons(): string[] {
     return this.#running
-      .filter(({ reporter }) => reporter.adrift > 0)
+      .filter(({ reporter }) => reporter.tally.adrift > 0)
       .map(
         ({ config, reporter }) =>
-          `abandoned handlers of ${config.name} still run: ${reporter.adrift}; only the end of the process ends them`,
+          `abandoned handlers of ${config.name} still run: ${reporter.tally.adrift}; only the end of the process ends them`,
       );
   }
 
@@ -186,6 +238,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     }
     this.#arrivals.start();
     this.#loopWatch.start();
+    this.#loopLag.start();
+    this.#presence.start();
     for (const { intake } of this.#running) intake.start();
   }
 
@@ -226,6 +280,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#offBreaker?.();
     this.#arrivals.stop();
     this.#loopWatch.stop();
+    this.#loopLag.stop();
+    await this.#presence.stop();
     for (const { config, instance } of this.#started.toReversed()) {
       try {
         await instance.stop();
@@ -298,7 +354,6 @@ export class Worker extends EventEmitter<WorkerEvents> {
         isTask: (stream) => stream === names.tasks || stream === names.schedule,
       },
       onFree: () => this.#replenish(intake),
-      announce: () => answerFor({ names, bus }, config.name),
     });
     return { ...actor, intake, reporter, guards };
   }

@@ -1,0 +1,131 @@
+/** Worker snapshot: what a worker says of itself to those who ask: metrics, health, `top`, the dashboard. Plain data. */
+import { monitorEventLoopDelay, type IntervalHistogram } from "node:perf_hooks";
+import { hostname } from "node:os";
+import { getHeapStatistics } from "node:v8";
+import type { ResolvedConfig } from "../actor/config.ts";
+import { packageVersion } from "../kernel/version.ts";
+import { newId } from "../message/names.ts";
+import type { Tally, TallySnapshot } from "./tally.ts";
+
+/** Who a worker is; also what it leaves in the workers bucket for as long as it lives. */
+export interface WorkerIdentity {
+  v: 1;
+  id: string;
+  host: string;
+  pid: number;
+  /** Of Godwit. */
+  version: string;
+  /** Of Node.js. */
+  node: string;
+  /** ISO time. */
+  startedAt: string;
+  actors: string[];
+}
+
+export interface ActorSnapshot extends TallySnapshot {
+  /** Handlers that may run at once. */
+  concurrency: number;
+  /** Handlers that run. */
+  running: number;
+  /** Messages in hand: running, held, or with their settlement under way. */
+  inHand: number;
+  ackWaitMs: number;
+  /** The guards that its config names. */
+  breaker?: string;
+  rateLimit?: string;
+  concurrencyLimit?: string;
+}
+
+export interface MemoryUse {
+  rssBytes: number;
+  heapUsedBytes: number;
+  heapLimitBytes: number;
+}
+
+/** How late timers come, since the last snapshot was taken. */
+export interface LoopLag {
+  p50Ms: number;
+  p99Ms: number;
+  maxMs: number;
+}
+
+export interface WorkerSnapshot extends WorkerIdentity {
+  state: "running" | "draining";
+  /** ISO time of the snapshot. */
+  at: string;
+  concurrency: number;
+  running: number;
+  memory: MemoryUse;
+  loop: LoopLag;
+  /** How often the event loop stood still for longer than `blockedAfter`. */
+  blocked: number;
+  healthy: boolean;
+  unhealthyReasons: string[];
+  /** By name. */
+  perActor: Record<string, ActorSnapshot>;
+}
+
+export function newIdentity(actors: string[]): WorkerIdentity {
+  return {
+    v: 1,
+    id: newId(),
+    host: hostname(),
+    pid: process.pid,
+    version: packageVersion(),
+    node: process.versions.node,
+    startedAt: new Date().toISOString(),
+    actors,
+  };
+}
+
+export function actorSnapshot(
+  { concurrency, ackWaitMs, breaker, rateLimit, concurrencyLimit }: ResolvedConfig,
+  tally: Tally,
+  { running, inHand }: { running: number; inHand: number },
+): ActorSnapshot {
+  return {
+    ...tally.snapshot(),
+    concurrency,
+    running,
+    inHand,
+    ackWaitMs,
+    ...(breaker && { breaker: breaker.name }),
+    ...(rateLimit && { rateLimit: rateLimit.name }),
+    ...(concurrencyLimit && { concurrencyLimit: concurrencyLimit.name }),
+  };
+}
+
+export function memoryUse(): MemoryUse {
+  return {
+    rssBytes: process.memoryUsage.rss(),
+    heapUsedBytes: process.memoryUsage().heapUsed,
+    heapLimitBytes: getHeapStatistics().heap_size_limit,
+  };
+}
+
+const resolutionMs = 20;
+
+/** Watches how late the timers of this process come. */
+export class LoopLagWatch {
+  #histogram: IntervalHistogram | undefined;
+
+  start(): void {
+    this.#histogram ??= monitorEventLoopDelay({ resolution: resolutionMs });
+    this.#histogram.enable();
+  }
+
+  stop(): void {
+    this.#histogram?.disable();
+  }
+
+  /** What was seen since it was last asked. */
+  take(): LoopLag {
+    const histogram = this.#histogram;
+    if (histogram === undefined || histogram.count === 0) return { p50Ms: 0, p99Ms: 0, maxMs: 0 };
+    // It counts from when a timer was set, so a timely one shows its own length.
+    const ms = (ns: number): number => Math.max(0, ns / 1e6 - resolutionMs);
+    const lag = { p50Ms: ms(histogram.percentile(50)), p99Ms: ms(histogram.percentile(99)), maxMs: ms(histogram.max) };
+    histogram.reset();
+    return lag;
+  }
+}

@@ -1,0 +1,85 @@
+/** Tally: what one actor of one worker has done since the worker began, in numbers. Metrics, dashboard and `stats` are read off it. */
+import { Histogram, sizeBoundsBytes, timeBoundsMs, type HistogramSnapshot } from "../kernel/histogram.ts";
+import type { DeadReason } from "../message/failure.ts";
+import type { DeferReason, LostReason } from "./events.ts";
+import type { Outcome } from "./outcome.ts";
+
+/** How many deliveries ended how. */
+export type OutcomeCounts = Record<Outcome["kind"], number>;
+export type CountsOf<Reason extends string> = Partial<Record<Reason, number>>;
+
+/** Counters begin at 0 with the worker and only grow. */
+export interface TallySnapshot {
+  outcomes: OutcomeCounts;
+  /** Put back, by why. */
+  deferred: CountsOf<DeferReason>;
+  dead: CountsOf<DeadReason>;
+  lost: CountsOf<LostReason>;
+  /** Earlier runs that died with their worker, as found here. */
+  stalls: number;
+  /** Handlers that passed the hard time limit, and those of them that were given up. */
+  overdue: number;
+  abandoned: number;
+  resultsLost: number;
+  /** How long handlers ran, over `timeBoundsMs`. */
+  handlerMs: HistogramSnapshot;
+  /** How long messages had been stored when their first run began, over `timeBoundsMs`. By the host's clock and the server's. */
+  queuedMs: HistogramSnapshot;
+  /** Bodies of what was run, as they came, over `sizeBoundsBytes`. */
+  bodyBytes: HistogramSnapshot;
+}
+
+export class Tally {
+  readonly outcomes: OutcomeCounts = { completed: 0, retry: 0, deferred: 0, interrupted: 0, dead: 0, lost: 0 };
+  stalls = 0;
+  overdue = 0;
+  abandoned = 0;
+  /** Abandoned handlers that still run, as far as anyone knows. */
+  adrift = 0;
+  resultsLost = 0;
+  readonly #deferred: CountsOf<DeferReason> = {};
+  readonly #dead: CountsOf<DeadReason> = {};
+  readonly #lost: CountsOf<LostReason> = {};
+  readonly #handlerMs = new Histogram(timeBoundsMs);
+  readonly #queuedMs = new Histogram(timeBoundsMs);
+  readonly #bodyBytes = new Histogram(sizeBoundsBytes);
+
+  /** A handler begins. `queuedMs`: undefined for what has been handed out before. */
+  began(queuedMs: number | undefined, bodyBytes: number): void {
+    if (queuedMs !== undefined) this.#queuedMs.record(queuedMs);
+    this.#bodyBytes.record(bodyBytes);
+  }
+
+  /** A handler has ended, its limit has passed, or it was given up. */
+  handled(ms: number): void {
+    this.#handlerMs.record(ms);
+  }
+
+  ended(outcome: Outcome): void {
+    this.outcomes[outcome.kind] += 1;
+    if (outcome.kind === "deferred") add(this.#deferred, outcome.reason);
+    else if (outcome.kind === "dead") add(this.#dead, outcome.reason);
+    else if (outcome.kind === "lost") add(this.#lost, outcome.reason);
+  }
+
+  snapshot(): TallySnapshot {
+    const { stalls, overdue, abandoned, resultsLost } = this;
+    return {
+      outcomes: { ...this.outcomes },
+      deferred: { ...this.#deferred },
+      dead: { ...this.#dead },
+      lost: { ...this.#lost },
+      stalls,
+      overdue,
+      abandoned,
+      resultsLost,
+      handlerMs: this.#handlerMs.snapshot(),
+      queuedMs: this.#queuedMs.snapshot(),
+      bodyBytes: this.#bodyBytes.snapshot(),
+    };
+  }
+}
+
+function add<Reason extends string>(counts: CountsOf<Reason>, reason: Reason): void {
+  counts[reason] = (counts[reason] ?? 0) + 1;
+}
