@@ -4,6 +4,7 @@ import { listDurables, type ActorDurable } from "./durables.ts";
 import { explain, type ExplainOptions, type Explanation } from "./explain.ts";
 import { retire, type Retired } from "./retire.ts";
 import { readStatus, type Status } from "./status.ts";
+import { listWorkers, type WorkerStatus } from "./workers.ts";
 
 export class Inspector {
   readonly #parts: Pick<SystemParts, "names" | "bus" | "reader" | "runs" | "results">;
@@ -34,6 +35,14 @@ export class Inspector {
    */
   retire(actor: string, options: { force?: boolean } = {}): Promise<Retired> {
     return retire(this.#parts, actor, options);
+  }
+
+  /**
+   * Every worker, the oldest first: those that answer with all that they say of themselves, and those that should and do not.
+   * @param options.waitMs how long answers are waited for, where not all come. Default 500.
+   */
+  workers(options: { waitMs?: number } = {}): Promise<WorkerStatus[]> {
+    return listWorkers(this.#parts, options.waitMs);
   }
 
   /** Every durable of every actor, with the actor that it belongs to. */

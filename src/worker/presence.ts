@@ -110,17 +110,21 @@ export class Presence {
   async #keepLease(): Promise<void> {
     const { signal } = this.#ended;
     while (!signal.aborted) {
-      await this.#write(leaseMs, writeTimeoutMs);
+      await this.#write(this.#identity, leaseMs, writeTimeoutMs);
       await pause(renewMs, signal);
     }
     // Keys with a time to live are overwritten, never purged: the server would leak their timers.
-    await this.#write(goneMs, goneMs);
+    await this.#write(nothing, goneMs, goneMs);
   }
 
-  async #write(ttlMs: number, timeoutMs: number): Promise<void> {
+  get #identity(): Uint8Array {
+    return Buffer.from(JSON.stringify(this.#options.identity));
+  }
+
+  async #write(value: Uint8Array, ttlMs: number, timeoutMs: number): Promise<void> {
     const { workers, identity, onProblem } = this.#options;
     try {
-      await workers.put(identity.id, Buffer.from(JSON.stringify(identity)), { ttlMs, timeoutMs });
+      await workers.put(identity.id, value, { ttlMs, timeoutMs });
       this.#told = false;
     } catch (thrown) {
       if (!this.#told && !this.#ended.signal.aborted) {
@@ -162,7 +166,8 @@ export async function askWorkers(
   const body = Buffer.from(JSON.stringify(question));
   if (enough < 1) return answers;
   await gather(services, services.names.workersSubject, body, waitMs, (answer) => {
-    answers.push(JSON.parse(Buffer.from(answer).toString()));
+    const parsed = parseJson(answer);
+    if (parsed !== undefined) answers.push(parsed);
     return answers.length >= enough;
   });
   return answers;
@@ -197,8 +202,12 @@ function replyAddress(headers: { get(name: string): string | undefined }): strin
 
 /** Undefined for what is no question: anyone may publish. */
 function parseQuestion(body: Uint8Array): Question | undefined {
+  return question.safeParse(parseJson(body)).data;
+}
+
+function parseJson(body: Uint8Array): unknown {
   try {
-    return question.parse(JSON.parse(Buffer.from(body).toString()));
+    return JSON.parse(Buffer.from(body).toString());
   } catch {
     return undefined;
   }

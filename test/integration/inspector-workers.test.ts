@@ -1,0 +1,61 @@
+/** Who works: leases and answers, joined. */
+import { expect, test } from "vitest";
+import { Inspector } from "../../src/admin/inspector.ts";
+import { actorOf, gate } from "../support/actors.ts";
+import { patient, useStage } from "../support/stage.ts";
+import { startWorkerProcess } from "../support/start-worker.ts";
+
+const stage = useStage();
+
+test("lists each worker with what it says of itself, and none that has stopped", async () => {
+  const system = await stage.connect();
+  const inspector = new Inspector(system);
+  expect(await inspector.workers({ waitMs: 50 })).toEqual([]);
+  const held = gate();
+  const Busy = actorOf({ name: "busy", concurrency: 3 }, () => held.opened);
+  const one = await system.work([Busy]);
+  const other = await system.work([actorOf({ name: "idle" }, () => undefined)]);
+  await system.tell("busy", 1);
+  await expect
+    .poll(() => inspector.workers(), patient)
+    .toMatchObject([
+      { identity: { pid: process.pid, actors: ["busy"] }, state: "running", snapshot: { running: 1, concurrency: 3 } },
+      { identity: { actors: ["idle"] }, state: "running", snapshot: { running: 0 } },
+    ]);
+  const stopping = one.stop();
+  await expect.poll(async () => (await inspector.workers())[0]?.state, patient).toBe("draining");
+  held.open();
+  await stopping;
+  expect((await inspector.workers()).map(({ identity }) => identity.actors)).toEqual([["idle"]]);
+  await other.stop();
+  expect(await inspector.workers({ waitMs: 50 })).toEqual([]);
+});
+
+test("names a worker that has a lease and does not answer, until it does", async () => {
+  const system = await stage.connect();
+  const inspector = new Inspector(system);
+  const worker = await startWorkerProcess(stage.url, stage.namespace);
+  try {
+    await expect.poll(async () => (await inspector.workers()).map(({ state }) => state), patient).toEqual(["running"]);
+    process.kill(worker.pid, "SIGSTOP");
+    const silent = await inspector.workers({ waitMs: 100 });
+    expect(silent).toMatchObject([{ identity: { pid: worker.pid, actors: ["shared"] }, state: "silent" }]);
+    expect(silent[0]).not.toHaveProperty("snapshot");
+  } finally {
+    process.kill(worker.pid, "SIGCONT");
+    await expect.poll(async () => (await inspector.workers()).map(({ state }) => state), patient).toEqual(["running"]);
+    await worker.stop();
+  }
+});
+
+test("takes no notice of what others write into the bucket or answer", async () => {
+  const system = await stage.connect();
+  const { workers, bus, names } = system.parts;
+  await workers.put("foreign", Buffer.from("{}"), { ttlMs: 5_000 });
+  const off = bus.subscribe(names.workersSubject, ({ headers }) => {
+    const address = headers.get("Godwit-Reply");
+    if (address !== undefined) bus.publish(names.replySubject(address), Buffer.from("no JSON"));
+  });
+  expect(await new Inspector(system).workers({ waitMs: 100 })).toEqual([]);
+  off();
+});
