@@ -1,7 +1,9 @@
 /** Inspector: what people and tools ask of a running system. The command line and the dashboard sit on it. */
+import type { Duration } from "../kernel/duration.ts";
 import type { SystemParts } from "../system/actor-system.ts";
 import { listDurables, type ActorDurable } from "./durables.ts";
 import { explain, type ExplainOptions, type Explanation } from "./explain.ts";
+import { pauseActor, resumeActor, type Paused, type Resumed } from "./pause.ts";
 import { retire, type Retired } from "./retire.ts";
 import { readStatus, type Status } from "./status.ts";
 import { listWorkers, type WorkerStatus } from "./workers.ts";
@@ -35,6 +37,21 @@ export class Inspector {
    */
   retire(actor: string, options: { force?: boolean } = {}): Promise<Retired> {
     return retire(this.#parts, actor, options);
+  }
+
+  /**
+   * Nothing more is delivered to the actor, on any host, neither new messages nor retries; what runs goes on and is settled.
+   * It outlives every worker.
+   * @param options.for how long. Default: until it is resumed. A second pause replaces the first.
+   * @throws NotFoundError where it has never run, InvalidNameError, ConfigError.
+   */
+  pause(actor: string, options: { for?: Duration } = {}): Promise<Paused> {
+    return pauseActor(this.#parts, actor, options);
+  }
+
+  /** Ends a pause. @throws NotFoundError where the actor has never run, InvalidNameError. */
+  resume(actor: string): Promise<Resumed> {
+    return resumeActor(this.#parts, actor);
   }
 
   /**

@@ -1,11 +1,12 @@
 /** Retire: ends an actor's service by deleting its durables. Nothing else does: what waits for an actor waits until it comes back. */
 import type { Bus } from "../broker/bus.ts";
 import type { StreamReader } from "../broker/stream-reader.ts";
-import { InUseError, NotFoundError } from "../kernel/errors.ts";
+import { InUseError } from "../kernel/errors.ts";
 import { checkActorName } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
 import { isPresent } from "../worker/presence.ts";
 import { listDurables } from "./durables.ts";
+import { neverRan } from "./pause.ts";
 
 /** How long a worker has to say that it serves the actor. */
 const answerMs = 500;
@@ -31,11 +32,7 @@ export async function retire(
 ): Promise<Retired> {
   const actor = checkActorName(name);
   const durables = (await listDurables(names, reader)).filter((durable) => durable.actor === actor);
-  if (durables.length === 0) {
-    throw new NotFoundError(
-      `No actor ${actor} has ever run in the namespace ${names.namespace}; 'godwit status' lists those that have.`,
-    );
-  }
+  if (durables.length === 0) throw neverRan(names, actor);
   const scheduled = await reader.count(names.schedule, names.scheduleFilter(actor));
   const held = { tasks: scheduled, events: 0, inFlight: 0 };
   for (const { source, pending, inFlight } of durables) {

@@ -1,0 +1,89 @@
+/** Pause: nothing is delivered to an actor, on any host, until it is resumed or a time has come. What runs goes on and is settled. */
+import type { StreamReader } from "../broker/stream-reader.ts";
+import { toMs, type Duration } from "../kernel/duration.ts";
+import { ConfigError, NotFoundError } from "../kernel/errors.ts";
+import { checkActorName } from "../message/names.ts";
+import type { Names } from "../message/subjects.ts";
+import { listDurables, type ActorDurable } from "./durables.ts";
+
+export interface Paused {
+  actor: string;
+  /** ISO time; absent: until it is resumed. */
+  until?: string;
+  durables: { stream: string; durable: string }[];
+}
+
+export interface Resumed extends Paused {
+  /** False: it was not paused. `until` is then absent, else it is when the pause would have ended. */
+  was: boolean;
+}
+
+/** JetStream pauses until a time; this one stands for "until it is resumed". */
+export const noEndMs = Date.UTC(2200, 0, 1);
+
+/** ISO time, undefined for none: what people and programs are shown. */
+export function isoEnd(untilMs: number | undefined): string | undefined {
+  return untilMs === undefined || untilMs >= noEndMs ? undefined : new Date(untilMs).toISOString();
+}
+
+/** The time that a hold of such a length lasts until, `noEndMs` where none is given. @throws ConfigError. */
+export function endOf(nowMs: number, duration: Duration | undefined): number {
+  if (duration === undefined) return noEndMs;
+  const ms = toMs(duration, "for");
+  if (ms === 0)
+    throw new ConfigError(`for is ${String(duration)}, which is no time at all; give a longer one, or none.`);
+  return Math.min(noEndMs, nowMs + ms);
+}
+
+/** Until when an actor is paused: until the last of its durables is resumed. Undefined where it is not. */
+export function pausedUntilMs(durables: readonly Pick<ActorDurable, "pausedUntilMs">[]): number | undefined {
+  const times = durables.flatMap((durable) => durable.pausedUntilMs ?? []);
+  return times.length === 0 ? undefined : Math.max(...times);
+}
+
+interface Parts {
+  names: Names;
+  reader: StreamReader;
+}
+
+/** @throws NotFoundError where it has no durable, InvalidNameError, ConfigError. */
+export async function pauseActor(parts: Parts, name: string, options: { for?: Duration } = {}): Promise<Paused> {
+  const { actor, durables } = await durablesOf(parts, name);
+  const untilMs = endOf(Math.max(...durables.map(({ atMs }) => atMs)), options.for);
+  for (const { stream, durable } of durables) await parts.reader.pauseConsumer(stream, durable, untilMs);
+  return paused(actor, untilMs, durables);
+}
+
+/** @throws NotFoundError where it has no durable, InvalidNameError. */
+export async function resumeActor(parts: Parts, name: string): Promise<Resumed> {
+  const { actor, durables } = await durablesOf(parts, name);
+  const untilMs = pausedUntilMs(durables);
+  // All of them: one may have been paused just now.
+  for (const { stream, durable } of durables) await parts.reader.resumeConsumer(stream, durable);
+  return { ...paused(actor, untilMs, durables), was: untilMs !== undefined };
+}
+
+async function durablesOf(
+  { names, reader }: Parts,
+  name: string,
+): Promise<{ actor: string; durables: ActorDurable[] }> {
+  const actor = checkActorName(name);
+  const durables = (await listDurables(names, reader)).filter((durable) => durable.actor === actor);
+  if (durables.length === 0) throw neverRan(names, actor);
+  return { actor, durables };
+}
+
+export function neverRan(names: Names, actor: string): NotFoundError {
+  return new NotFoundError(
+    `No actor ${actor} has ever run in the namespace ${names.namespace}; 'godwit status' lists those that have.`,
+  );
+}
+
+function paused(actor: string, untilMs: number | undefined, durables: readonly ActorDurable[]): Paused {
+  const until = isoEnd(untilMs);
+  return {
+    actor,
+    ...(until !== undefined && { until }),
+    durables: durables.map(({ stream, durable }) => ({ stream, durable })),
+  };
+}
