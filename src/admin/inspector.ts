@@ -1,6 +1,8 @@
 /** Inspector: what people and tools ask of a running system. The command line and the dashboard sit on it. */
 import type { Duration } from "../kernel/duration.ts";
 import type { SystemParts } from "../system/actor-system.ts";
+import type { BreakerFrame } from "./api.ts";
+import { closeBreaker, listBreakers, openBreaker, type BreakerChange } from "./breakers.ts";
 import { listDurables, type ActorDurable } from "./durables.ts";
 import { explain, type ExplainOptions, type Explanation } from "./explain.ts";
 import { pauseActor, resumeActor, type Paused, type Resumed } from "./pause.ts";
@@ -8,11 +10,14 @@ import { retire, type Retired } from "./retire.ts";
 import { readStatus, type Status } from "./status.ts";
 import { listWorkers, type WorkerStatus } from "./workers.ts";
 
+/** What of a system it looks at. */
+export type InspectorParts = Omit<SystemParts, "connection" | "workers">;
+
 export class Inspector {
-  readonly #parts: Pick<SystemParts, "names" | "bus" | "reader" | "runs" | "results">;
+  readonly #parts: InspectorParts;
 
   /** @param system an `ActorSystem`; one connected with `provision: "use"` will do. */
-  constructor(system: { readonly parts: Pick<SystemParts, "names" | "bus" | "reader" | "runs" | "results"> }) {
+  constructor(system: { readonly parts: InspectorParts }) {
     this.#parts = system.parts;
   }
 
@@ -60,6 +65,30 @@ export class Inspector {
    */
   workers(options: { waitMs?: number } = {}): Promise<WorkerStatus[]> {
     return listWorkers(this.#parts, options.waitMs);
+  }
+
+  /**
+   * Every breaker that has ever opened, or that a running worker's actor names, by name.
+   * @param workers where they are known already: `workers()` asks the whole fleet.
+   */
+  async breakers(workers?: readonly WorkerStatus[]): Promise<BreakerFrame[]> {
+    return listBreakers(this.#parts, workers ?? (await this.workers()));
+  }
+
+  /**
+   * Opens a circuit for the whole fleet: nothing runs under it, nothing probes and nothing closes it but `closeBreaker` or the end of its time.
+   * It outlives every worker.
+   * @param options.for how long; then one call may probe. Default: until it is closed by hand.
+   * @param options.force also where nobody is known to use it.
+   * @throws InvalidNameError, ConfigError; NotFoundError where nobody is known to use it.
+   */
+  async openBreaker(name: string, options: { for?: Duration; force?: boolean } = {}): Promise<BreakerChange> {
+    return openBreaker(this.#parts, name, await this.workers(), options);
+  }
+
+  /** Closes a circuit at once, also one that opened by itself. @throws InvalidNameError; NotFoundError where nobody is known to use it. */
+  async closeBreaker(name: string): Promise<BreakerChange> {
+    return closeBreaker(this.#parts, name, await this.workers());
   }
 
   /** Every durable of every actor, with the actor that it belongs to. */

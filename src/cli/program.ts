@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { actorCommand } from "./actor.ts";
 import { askCommand } from "./ask.ts";
+import { breakerCommand } from "./breaker.ts";
 import { deadCommand } from "./dead.ts";
 import { devCommand } from "./dev.ts";
 import { exitCodeHelp } from "./exit.ts";
@@ -42,6 +43,7 @@ GODWIT_DEBUG=1 prints the stack of an error.`,
     explainCommand,
     deadCommand,
     actorCommand,
+    breakerCommand,
   ];
   for (const add of commands) add(program);
   return program;

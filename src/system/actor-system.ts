@@ -42,6 +42,10 @@ export interface SystemParts {
   readonly results: Results;
   /** Where workers make themselves known. */
   readonly workers: Bucket;
+  /** What the fleet agrees on about its breakers, by name, and its limits, by name and key. */
+  readonly breakers: SharedState<unknown>;
+  readonly limits: SharedState<unknown>;
+  readonly clock: ServerClock;
 }
 
 export class ActorSystem implements Sender {
@@ -81,15 +85,19 @@ export class ActorSystem implements Sender {
     const reader = new StreamReader(connection);
     const results = new Results(names, bucket(names.resultsBucket), this.#bus);
     const runs = new RunsStore(bucket(names.runsBucket));
+    const breakers = new SharedState<unknown>(bucket(names.breakersBucket), this.#bus, names);
+    const limits = new SharedState<unknown>(bucket(names.limitsBucket), this.#bus, names);
+    const clock = new ServerClock(this.#pipeline, `KV_${names.limitsBucket}`);
     this.#guards = new GuardRegistry({
-      breakers: new SharedState(bucket(names.breakersBucket), this.#bus, names),
+      breakers,
       rateLimits: new SharedState(bucket(names.limitsBucket), this.#bus, names),
-      concurrencyLimits: new SharedState(bucket(names.limitsBucket), this.#bus, names),
+      concurrencyLimits: limits,
       once: bucket(names.onceBucket),
-      clock: new ServerClock(this.#pipeline, `KV_${names.limitsBucket}`),
+      clock,
       onUp: (listener) => connection.onUp(listener),
     });
-    this.parts = { names, connection, bus: this.#bus, reader, results, runs, workers: bucket(names.workersBucket) };
+    const workers = bucket(names.workersBucket);
+    this.parts = { names, connection, bus: this.#bus, reader, results, runs, workers, breakers, limits, clock };
     const objects = (bucketName: string, ttlMs: number): Objects =>
       new Objects({
         connection,
