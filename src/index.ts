@@ -45,6 +45,7 @@ export {
   NotAuthorizedError,
   UnsupportedServerError,
   EmbeddedServerError,
+  ListenError,
   TopologyMismatchError,
   QueueFullError,
   PayloadTooLargeError,

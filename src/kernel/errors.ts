@@ -79,6 +79,13 @@ export class EmbeddedServerError extends GodwitError {
   }
 }
 
+/** What is to be served over HTTP cannot have its port: it is in use, not allowed, or not of this host. */
+export class ListenError extends GodwitError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super("PORT_UNAVAILABLE", message, options);
+  }
+}
+
 /** A stream, bucket or durable exists with settings that cannot be changed to the declared ones. */
 export class TopologyMismatchError extends GodwitError {
   /** What is not there at all, such as `stream godwit_TASKS`; `undefined` where settings differ. */
