@@ -195,8 +195,9 @@ export interface DeadDetail extends DeadLetter {
 export interface BulkResult {
   done: number;
   failures: { sequence: number; code: string; message: string }[];
-  /** More fit the query than one call takes: call again. */
+  /** There are more to look through than one call takes: call again, with `next` as `before`. */
   more: boolean;
+  next?: number;
 }
 
 /** Who is asked, and what it lets the asker do. */

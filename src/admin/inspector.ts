@@ -1,8 +1,12 @@
 /** Inspector: what people and tools ask of a running system. The command line and the dashboard sit on it. */
 import type { Duration } from "../kernel/duration.ts";
+import type { Redrive } from "../lifecycle/redrive.ts";
 import type { SystemParts } from "../system/actor-system.ts";
-import type { BreakerFrame } from "./api.ts";
+import type { BreakerFrame, BulkResult, DeadDetail, DeadGroups, DeadPage, DeadQuery } from "./api.ts";
 import { closeBreaker, listBreakers, openBreaker, type BreakerChange } from "./breakers.ts";
+import { deadDetail } from "./dead/detail.ts";
+import { deadGroups, deadPage } from "./dead/letters.ts";
+import { deleteMany, requeueMany, type ManyHooks, type Selection } from "./dead/many.ts";
 import { listDurables, type ActorDurable } from "./durables.ts";
 import { explain, type ExplainOptions, type Explanation } from "./explain.ts";
 import { pauseActor, resumeActor, type Paused, type Resumed } from "./pause.ts";
@@ -14,11 +18,11 @@ import { listWorkers, type WorkerStatus } from "./workers.ts";
 export type InspectorParts = Omit<SystemParts, "connection" | "workers">;
 
 export class Inspector {
-  readonly #parts: InspectorParts;
+  readonly #parts: InspectorParts & { readonly dead: Redrive };
 
   /** @param system an `ActorSystem`; one connected with `provision: "use"` will do. */
-  constructor(system: { readonly parts: InspectorParts }) {
-    this.#parts = system.parts;
+  constructor(system: { readonly parts: InspectorParts; readonly dead: Redrive }) {
+    this.#parts = { ...system.parts, dead: system.dead };
   }
 
   /** How much is stored where, how each actor stands, and what nobody serves. */
@@ -94,5 +98,34 @@ export class Inspector {
   /** Every durable of every actor, with the actor that it belongs to. */
   durables(): Promise<ActorDurable[]> {
     return listDurables(this.#parts.names, this.#parts.reader);
+  }
+
+  /** Dead letters, the newest first. A query by more than the actor looks through 10,000 of them for each page, and says so. */
+  deadPage(query: DeadQuery = {}, page: { before?: number; limit?: number } = {}): Promise<DeadPage> {
+    return deadPage(this.#parts, query, { limit: 50, ...page });
+  }
+
+  /** The newest 10,000 dead letters by what they died of. */
+  deadGroups(query: DeadQuery = {}): Promise<DeadGroups> {
+    return deadGroups(this.#parts, query);
+  }
+
+  /**
+   * One dead letter, whole.
+   * @param options.bodies false leaves out headers and body. Default true.
+   * @throws NotFoundError.
+   */
+  deadLetter(sequence: number, options: { bodies?: boolean } = {}): Promise<DeadDetail> {
+    return deadDetail(this.#parts, sequence, options.bodies ?? true);
+  }
+
+  /** Sends dead letters again, those named or the newest that fit: at most 1,000 that fit, of 10,000 looked at, in one call. */
+  requeueDead(selection: Selection, hooks?: ManyHooks): Promise<BulkResult> {
+    return requeueMany(this.#parts, selection, hooks);
+  }
+
+  /** Deletes dead letters for good, likewise. */
+  deleteDead(selection: Selection, hooks?: ManyHooks): Promise<BulkResult> {
+    return deleteMany(this.#parts, selection, hooks);
   }
 }

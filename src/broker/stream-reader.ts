@@ -76,6 +76,22 @@ export class StreamReader {
     }
   }
 
+  /**
+   * No more than `limit` messages of a subject filter, from a sequence on. Fewer need not be the last: the server also bounds their bytes.
+   * Needs a stream that allows direct gets.
+   * @param filter undefined for every message: from the middle of a million letters that took 50 ms, and 350 ms with any filter.
+   * @returns `pending`: how many of the filter lie behind the last one.
+   */
+  async page(
+    stream: string,
+    filter: string | undefined,
+    fromSequence: number,
+    limit: number,
+  ): Promise<{ messages: StoredMessage[]; pending: number }> {
+    const page = await this.#page(stream, filter, Math.max(1, fromSequence), limit);
+    return { messages: page.map((message) => stored(stream, message)), pending: page.at(-1)?.pending ?? 0 };
+  }
+
   /** How many messages of a subject filter there are from a sequence on. Needs a stream that allows direct gets. */
   async count(stream: string, filter: string, fromSequence = 1): Promise<number> {
     const [first] = await this.#page(stream, filter, Math.max(1, fromSequence), 1);
@@ -165,7 +181,7 @@ export class StreamReader {
   }
 
   /** By callback, because the client's iterator leaves its subscription open. */
-  #page(stream: string, filter: string, fromSequence: number, batch: number): Promise<StoredMsg[]> {
+  #page(stream: string, filter: string | undefined, fromSequence: number, batch: number): Promise<StoredMsg[]> {
     const ask = (): Promise<StoredMsg[]> =>
       new Promise((resolve, reject) => {
         const page: StoredMsg[] = [];
@@ -174,7 +190,7 @@ export class StreamReader {
           else if (done.err === undefined || isNotFound(done.err)) resolve(page);
           else reject(done.err);
         };
-        const query = { seq: fromSequence, batch, next_by_subj: filter, callback };
+        const query = { seq: fromSequence, batch, ...(filter !== undefined && { next_by_subj: filter }), callback };
         this.#connection.jsm.direct.getBatch(stream, query).catch(reject);
       });
     return this.#ask(stream, ask);

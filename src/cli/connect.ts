@@ -20,14 +20,17 @@ export interface ConnectFlags {
 /** Where `godwit dev` keeps its data, and is looked for by those who name no server. */
 export const defaultStoreDir = ".godwit";
 
-/** Adds --servers, --namespace and the credentials. */
-export function connectOptions(command: Command): Command {
+/**
+ * Adds --servers, --namespace and the credentials.
+ * @param tokenFlag what the token of the NATS account is called, where `--token` means another.
+ */
+export function connectOptions(command: Command, tokenFlag = "--token"): Command {
   const options = [
     new Option("-s, --servers <urls>", "NATS servers, comma-separated").env("NATS_URL"),
     namespaceOption(),
     new Option("--user <name>", "user of the NATS account").env("NATS_USER"),
     new Option("--pass <password>", "its password").env("NATS_PASSWORD"),
-    new Option("--token <token>", "instead of user and password").env("NATS_TOKEN"),
+    new Option(`${tokenFlag} <token>`, "instead of user and password").env("NATS_TOKEN"),
   ];
   for (const option of options) command.addOption(option.helpGroup("Server:"));
   return command;

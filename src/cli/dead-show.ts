@@ -2,8 +2,9 @@
 import type { Command } from "commander";
 import type { DeadMessage } from "../lifecycle/dead-letter.ts";
 import { decodeBody } from "../message/body.ts";
+import { toJson } from "../message/json-text.ts";
 import { connectOptions, jsonOption, withExisting, type ConnectFlags } from "./connect.ts";
-import { print, printJson, toJson } from "./io.ts";
+import { print, printJson } from "./io.ts";
 import { whole } from "./parse.ts";
 import { bytes, facts, lines, plural, time } from "./table.ts";
 

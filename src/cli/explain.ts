@@ -5,8 +5,9 @@ import { formatMs } from "../kernel/duration.ts";
 import type { RunError } from "../lifecycle/runs.ts";
 import type { DeadReason } from "../message/failure.ts";
 import { checkActorName, checkId } from "../message/names.ts";
+import { toJson } from "../message/json-text.ts";
 import { connectOptions, jsonOption, withExisting, type ConnectFlags } from "./connect.ts";
-import { print, printJson, toJson } from "./io.ts";
+import { print, printJson } from "./io.ts";
 import { checked, whole } from "./parse.ts";
 import { count, facts, plural, time } from "./table.ts";
 

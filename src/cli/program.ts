@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { actorCommand } from "./actor.ts";
 import { askCommand } from "./ask.ts";
 import { breakerCommand } from "./breaker.ts";
+import { dashboardCommand } from "./dashboard.ts";
 import { deadCommand } from "./dead.ts";
 import { devCommand } from "./dev.ts";
 import { exitCodeHelp } from "./exit.ts";
@@ -41,6 +42,7 @@ GODWIT_DEBUG=1 prints the stack of an error.`,
     publishCommand,
     statusCommand,
     explainCommand,
+    dashboardCommand,
     deadCommand,
     actorCommand,
     breakerCommand,

@@ -256,6 +256,13 @@ export class InUseError extends GodwitError {
   }
 }
 
+/** The dashboard does not let this request do what it asks. */
+export class AccessError extends GodwitError {
+  constructor(code: "NO_TOKEN" | "READ_ONLY" | "CROSS_SITE" | "WRONG_HOST", message: string) {
+    super(code, message);
+  }
+}
+
 /** Any thrown value as an `Error`, so that one shape travels onwards. */
 export function toError(thrown: unknown): Error {
   try {

@@ -56,8 +56,13 @@ export class Redrive {
    * @returns the sequence that the task now has. @throws NotFoundError, and what the publisher throws; it then stays a dead letter.
    */
   async requeue(sequence: number): Promise<{ id: string; sequence: number }> {
+    return this.requeueStored(await this.#get(sequence));
+  }
+
+  /** As requeue(), for those who have read it. */
+  async requeueStored(stored: StoredMessage): Promise<{ id: string; sequence: number }> {
     const { names, reader } = this.#options;
-    const stored = await this.#get(sequence);
+    const { sequence } = stored;
     const { info, headers, body } = await this.#options.deadLetters.open(stored);
     const origin = names.origin(info.origin.stream, info.origin.subject);
     const lane = origin.kind === "task" || origin.kind === "due" ? origin.lane : "normal";
@@ -92,8 +97,12 @@ export class Redrive {
 
   /** Deletes one dead letter for good. @throws NotFoundError. */
   async purge(sequence: number): Promise<void> {
-    const stored = await this.#get(sequence);
-    await this.#options.reader.deleteMessage(this.#options.names.dead, sequence);
+    await this.purgeStored(await this.#get(sequence));
+  }
+
+  /** As purge(), for those who have read it. */
+  async purgeStored(stored: StoredMessage): Promise<void> {
+    await this.#options.reader.deleteMessage(this.#options.names.dead, stored.sequence);
     await this.#options.deadLetters.forgetBody(stored);
   }
 
