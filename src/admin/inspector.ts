@@ -113,10 +113,10 @@ export class Inspector {
   /**
    * One dead letter, whole.
    * @param options.bodies false leaves out headers and body. Default true.
-   * @throws NotFoundError.
+   * @throws NotFoundError, DecodeError for what Godwit did not write.
    */
   deadLetter(sequence: number, options: { bodies?: boolean } = {}): Promise<DeadDetail> {
-    return deadDetail(this.#parts, sequence, options.bodies ?? true);
+    return deadDetail(this.#parts.dead, sequence, options.bodies ?? true);
   }
 
   /** Sends dead letters again, those named or the newest that fit: at most 1,000 that fit, of 10,000 looked at, in one call. */

@@ -47,7 +47,7 @@ export class Redrive {
 
   /** One dead letter, whole. @throws NotFoundError. */
   async show(sequence: number): Promise<DeadMessage & { sequence: number }> {
-    const stored = await this.#get(sequence);
+    const stored = await this.read(sequence);
     return { sequence, ...(await this.#options.deadLetters.open(stored)) };
   }
 
@@ -56,7 +56,7 @@ export class Redrive {
    * @returns the sequence that the task now has. @throws NotFoundError, and what the publisher throws; it then stays a dead letter.
    */
   async requeue(sequence: number): Promise<{ id: string; sequence: number }> {
-    return this.requeueStored(await this.#get(sequence));
+    return this.requeueStored(await this.read(sequence));
   }
 
   /** As requeue(), for those who have read it. */
@@ -97,7 +97,7 @@ export class Redrive {
 
   /** Deletes one dead letter for good. @throws NotFoundError. */
   async purge(sequence: number): Promise<void> {
-    await this.purgeStored(await this.#get(sequence));
+    await this.purgeStored(await this.read(sequence));
   }
 
   /** As purge(), for those who have read it. */
@@ -106,7 +106,8 @@ export class Redrive {
     await this.#options.deadLetters.forgetBody(stored);
   }
 
-  async #get(sequence: number): Promise<StoredMessage> {
+  /** One dead letter as it is stored. @throws NotFoundError. */
+  async read(sequence: number): Promise<StoredMessage> {
     const { names, reader } = this.#options;
     const stored = await reader.get(names.dead, sequence);
     if (!stored) {

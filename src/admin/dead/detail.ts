@@ -1,28 +1,21 @@
 /** One dead letter, whole: why it died, its runs, and, where they may be shown, its headers and body as text. */
-import { NotFoundError } from "../../kernel/errors.ts";
-import { infoOf, type DeadMessage } from "../../lifecycle/dead-letter.ts";
+import { readInfo, type DeadMessage } from "../../lifecycle/dead-letter.ts";
+import type { Redrive } from "../../lifecycle/redrive.ts";
 import { decodeBody } from "../../message/body.ts";
 import { toJson } from "../../message/json-text.ts";
 import type { DeadDetail } from "../api.ts";
 import { summary } from "./letters.ts";
-import type { ManyParts } from "./many.ts";
 
 /** What a page can show; a body may have megabytes. */
 const maxBodyLength = 64 * 1_024;
 
 /**
  * @param bodies false leaves out what the sender wrote: headers and body.
- * @throws NotFoundError, also for what Godwit did not write and where the body is gone from the object store.
+ * @throws NotFoundError, also where the body is gone from the object store; DecodeError for what Godwit did not write.
  */
-export async function deadDetail(parts: ManyParts, sequence: number, bodies: boolean): Promise<DeadDetail> {
-  const { names, reader, dead } = parts;
-  const stored = await reader.get(names.dead, sequence);
-  const info = stored && infoOf(stored);
-  if (stored === undefined || info === undefined) {
-    throw new NotFoundError(
-      `There is no dead letter ${sequence} in ${names.dead}; it was requeued, deleted, or grew too old.`,
-    );
-  }
+export async function deadDetail(dead: Redrive, sequence: number, bodies: boolean): Promise<DeadDetail> {
+  const stored = await dead.read(sequence);
+  const info = readInfo(stored);
   const { stream, sequence: originSequence, subject } = info.origin;
   const detail: DeadDetail = {
     ...summary({ stored, info }),

@@ -4,7 +4,7 @@
  * 2. One call takes so many and no more; it says where to go on. What dies again meanwhile is newer than that, so that going on ends.
  */
 import type { StoredMessage } from "../../broker/stream-reader.ts";
-import { NotFoundError, toError } from "../../kernel/errors.ts";
+import { toError } from "../../kernel/errors.ts";
 import type { Redrive } from "../../lifecycle/redrive.ts";
 import type { BulkResult } from "../api.ts";
 import { look, lookLimit, type DeadParts, type DeadSelection } from "./letters.ts";
@@ -54,7 +54,7 @@ async function forMany(
   let done = 0;
   const one = async ({ sequence, stored }: Selected): Promise<void> => {
     try {
-      await act(stored ?? (await get(parts, sequence)));
+      await act(stored ?? (await parts.dead.read(sequence)));
       done += 1;
     } catch (thrown) {
       const error = toError(thrown) as Error & { code?: unknown };
@@ -85,12 +85,4 @@ async function select(parts: ManyParts, selection: Selection): Promise<{ letters
   const { found, next } = await look(parts, query, options);
   const letters = found.map(({ stored }) => ({ sequence: stored.sequence, stored }));
   return { letters, ...(next !== undefined && { next }) };
-}
-
-async function get({ names, reader }: ManyParts, sequence: number): Promise<StoredMessage> {
-  const stored = await reader.get(names.dead, sequence);
-  if (stored !== undefined) return stored;
-  throw new NotFoundError(
-    `There is no dead letter ${sequence} in ${names.dead}; it was requeued, deleted, or grew too old.`,
-  );
 }

@@ -8,6 +8,7 @@ import type { ApiError } from "../api.ts";
 
 const statuses: Record<string, ContentfulStatusCode> = {
   NOT_FOUND: 404,
+  UNDECODABLE: 422,
   IN_USE: 409,
   INVALID_CONFIG: 400,
   INVALID_NAME: 400,
