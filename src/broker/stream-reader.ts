@@ -94,8 +94,20 @@ export class StreamReader {
 
   /** How many messages of a subject filter there are from a sequence on. Needs a stream that allows direct gets. */
   async count(stream: string, filter: string, fromSequence = 1): Promise<number> {
+    return (await this.backlog(stream, filter, fromSequence)).count;
+  }
+
+  /**
+   * How many messages of a subject filter there are from a sequence on, and when the first of them was stored, wall-clock ms; one
+   * request for both. Needs a stream that allows direct gets.
+   */
+  async backlog(
+    stream: string,
+    filter: string,
+    fromSequence = 1,
+  ): Promise<{ count: number; oldestAtMs: number | undefined }> {
     const [first] = await this.#page(stream, filter, Math.max(1, fromSequence), 1);
-    return first === undefined ? 0 : first.pending + 1;
+    return { count: first === undefined ? 0 : first.pending + 1, oldestAtMs: first?.time.getTime() };
   }
 
   /** Every stream of the account. */
@@ -150,14 +162,20 @@ export class StreamReader {
     await this.#ask(stream, () => this.#connection.jsm.consumers.resume(stream, durable));
   }
 
-  async hasConsumer(stream: string, durable: string): Promise<boolean> {
+  /** One durable, undefined where it is gone. */
+  async consumer(stream: string, durable: string): Promise<ConsumerState | undefined> {
     try {
-      await this.#ask(stream, () => this.#connection.jsm.consumers.info(stream, durable));
-      return true;
+      return await this.#ask(stream, async () =>
+        consumerState(await this.#connection.jsm.consumers.info(stream, durable)),
+      );
     } catch (error) {
-      if (isNotFound(error)) return false;
+      if (isNotFound(error)) return undefined;
       throw error;
     }
+  }
+
+  async hasConsumer(stream: string, durable: string): Promise<boolean> {
+    return (await this.consumer(stream, durable)) !== undefined;
   }
 
   async deleteConsumer(stream: string, durable: string): Promise<void> {

@@ -10,6 +10,7 @@ import { EmbeddedServer } from "../broker/embedded/server.ts";
 import { Objects } from "../broker/objects.ts";
 import { Payloads } from "../broker/payloads.ts";
 import { Pipeline } from "../broker/pipeline.ts";
+import { PublishTally } from "../broker/publish-tally.ts";
 import { Publisher } from "../broker/publisher.ts";
 import { StreamReader } from "../broker/stream-reader.ts";
 import { reconcileStream, streamSpecs } from "../broker/topology.ts";
@@ -21,7 +22,10 @@ import { Redrive } from "../lifecycle/redrive.ts";
 import { RunsStore } from "../lifecycle/runs.ts";
 import { checkId } from "../message/names.ts";
 import { Names } from "../message/subjects.ts";
+import { Endpoint, type EndpointOptions } from "../observe/endpoint.ts";
+import type { HttpServer } from "../observe/http-server.ts";
 import { createLogger, logWorker } from "../observe/log.ts";
+import { metricsContentType } from "../observe/metrics.ts";
 import { Asker, type AskOptions } from "../producer/asker.ts";
 import { Producer, target, type ManyOptions, type ManySent } from "../producer/producer.ts";
 import { Results, type Outcome } from "../result/results.ts";
@@ -69,6 +73,7 @@ export class ActorSystem implements Sender {
   readonly #workers = new Set<Worker>();
   readonly #suspects = new Suspects();
   readonly #guards: GuardRegistry;
+  readonly #endpoint: Endpoint;
   #closed: Promise<void> | undefined;
 
   private constructor(options: ResolvedSystemOptions, connection: Connection, server: EmbeddedServer | undefined) {
@@ -80,7 +85,8 @@ export class ActorSystem implements Sender {
     this.#pipeline = new Pipeline(connection);
     this.#acknowledger = new Acknowledger(this.#pipeline);
     this.#bus = new Bus(connection);
-    const publisher = new Publisher(connection, this.#pipeline);
+    const publishing = options.metrics ? new PublishTally() : undefined;
+    const publisher = new Publisher(connection, this.#pipeline, publishing);
     const bucket = (name: string): Bucket => new Bucket(name, this.#pipeline, publisher);
     const reader = new StreamReader(connection);
     const results = new Results(names, bucket(names.resultsBucket), this.#bus);
@@ -134,6 +140,15 @@ export class ActorSystem implements Sender {
       bus: this.#bus,
       producer: this.#producer,
       findOutcome: (actor, id, waitMs) => results.get(actor, id, waitMs),
+    });
+    this.#endpoint = new Endpoint({
+      names,
+      reader,
+      connection,
+      publishing,
+      guards: this.#guards,
+      workers: () => this.#workers,
+      closing: () => this.#closed !== undefined,
     });
     this.serverEnded = server && this.#watchServer(server);
     connection.onDown(() => {
@@ -268,12 +283,31 @@ export class ActorSystem implements Sender {
         deadLetters: this.#deadLetters,
         provision: this.#options.provision,
         log: this.log,
+        timed: this.#options.metrics,
       });
       logWorker(worker, this.log);
       this.#workers.add(worker);
       await worker.start();
       return worker;
     });
+  }
+
+  /** What Prometheus scrapes, in its text format: for services that have an HTTP server of their own. It is of type `metricsContentType`. */
+  metrics(): Promise<string> {
+    return this.#open(() => this.#endpoint.metrics.page());
+  }
+
+  get metricsContentType(): string {
+    return metricsContentType;
+  }
+
+  /**
+   * Serves `/metrics`, `/healthz` and `/readyz` over HTTP, from when it resolves until the end of `close()`. Call it before `work()`: what
+   * asks `/readyz` learns when the workers have started.
+   * @throws ConfigError, ListenError where the port cannot be had.
+   */
+  serveMetrics(options: EndpointOptions = {}): Promise<HttpServer> {
+    return this.#open(() => this.#endpoint.serve(options));
   }
 
   /** Stops its workers, closes the connection, and stops the embedded server. A second call returns the first one's promise. */
@@ -284,6 +318,7 @@ export class ActorSystem implements Sender {
 
   async #closeOnce(): Promise<void> {
     await Promise.all([...this.#workers].map((worker) => worker.stop()));
+    await this.#endpoint.close();
     await this.#guards.close();
     this.#asker.close();
     this.#pipeline.close();

@@ -49,6 +49,14 @@ export interface IntakeOptions {
   onFree: () => void;
 }
 
+/** How an actor stands with its durables, for those who watch whether it really consumes. */
+export interface IntakeLook {
+  /** Why it asks for nothing more: its handlers are taken, or a guard holds it back. */
+  restraint: "busy" | "guard" | undefined;
+  /** `arrived`: messages that have come through it, ever. */
+  durables: (ActorDurable & { arrived: number })[];
+}
+
 export class Intake {
   readonly #options: IntakeOptions;
   readonly #pullers: Puller[] = [];
@@ -58,6 +66,8 @@ export class Intake {
   #held: Run[] = [];
   /** It would ask for more, were fewer settlements unconfirmed. */
   #behind = false;
+  /** Its guards let nothing through, when it last wanted something. */
+  #guarded = false;
   #turn = 0;
   #ticker: NodeJS.Timeout | undefined;
   #offUp: (() => void) | undefined;
@@ -111,6 +121,14 @@ export class Intake {
   /** How many handlers run. */
   get running(): number {
     return this.#options.slots.taken;
+  }
+
+  look(): IntakeLook {
+    const busy = !this.#hasSlot || this.#held.length > 0 || this.#behind;
+    return {
+      restraint: busy ? "busy" : this.#guarded ? "guard" : undefined,
+      durables: this.#pullers.map(({ arrived }, at) => ({ ...(this.#options.durables[at] as ActorDurable), arrived })),
+    };
   }
 
   /** What it knows of a message; undefined where that is nothing. */
@@ -170,7 +188,9 @@ export class Intake {
       if (puller.hot) known += puller.known;
       coming += puller.hot ? puller.outstanding : Math.max(0, puller.outstanding - 1);
     }
-    return guards.room(Math.min(Math.max(0, free), known)) - coming;
+    const room = guards.room(Math.min(Math.max(0, free), known));
+    this.#guarded = room < 1;
+    return room - coming;
   }
 
   /**

@@ -9,19 +9,21 @@ import type { Run } from "./run.ts";
 import { Tally } from "./tally.ts";
 
 export class Reporter {
-  readonly tally = new Tally();
+  readonly tally: Tally;
   readonly #emitter: EventEmitter<WorkerEvents>;
   readonly #actor: string;
   readonly #log: Logger;
 
-  constructor(emitter: EventEmitter<WorkerEvents>, actor: string, log: Logger) {
+  /** @param timed keeps histograms of times and sizes. */
+  constructor(emitter: EventEmitter<WorkerEvents>, actor: string, log: Logger, timed: boolean) {
+    this.tally = new Tally(timed);
     this.#emitter = emitter;
     this.#actor = actor;
     this.#log = log;
   }
 
   started(run: Run): void {
-    this.tally.began(run.deliveries === 1 ? run.ageMs : undefined, run.body.length);
+    if (this.tally.timed) this.tally.began(run.deliveries === 1 ? run.ageMs : undefined, run.body.length);
     if (this.#heard("started")) this.#emit("started", run.ref);
   }
 

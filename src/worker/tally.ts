@@ -1,5 +1,11 @@
 /** Tally: what one actor of one worker has done since the worker began, in numbers. Metrics, dashboard and `stats` are read off it. */
-import { Histogram, sizeBoundsBytes, timeBoundsMs, type HistogramSnapshot } from "../kernel/histogram.ts";
+import {
+  emptyHistogram,
+  Histogram,
+  sizeBoundsBytes,
+  timeBoundsMs,
+  type HistogramSnapshot,
+} from "../kernel/histogram.ts";
 import type { DeadReason } from "../message/failure.ts";
 import type { DeferReason, LostReason } from "./events.ts";
 import type { Outcome } from "./outcome.ts";
@@ -40,19 +46,33 @@ export class Tally {
   readonly #deferred: CountsOf<DeferReason> = {};
   readonly #dead: CountsOf<DeadReason> = {};
   readonly #lost: CountsOf<LostReason> = {};
-  readonly #handlerMs = new Histogram(timeBoundsMs);
-  readonly #queuedMs = new Histogram(timeBoundsMs);
-  readonly #bodyBytes = new Histogram(sizeBoundsBytes);
+  readonly #histograms: Record<"handlerMs" | "queuedMs" | "bodyBytes", Histogram> | undefined;
+
+  /** @param timed false keeps no histograms; what ends is counted all the same. */
+  constructor(timed: boolean) {
+    this.#histograms = timed
+      ? {
+          handlerMs: new Histogram(timeBoundsMs),
+          queuedMs: new Histogram(timeBoundsMs),
+          bodyBytes: new Histogram(sizeBoundsBytes),
+        }
+      : undefined;
+  }
+
+  get timed(): boolean {
+    return this.#histograms !== undefined;
+  }
 
   /** A handler begins. `queuedMs`: undefined for what has been handed out before. */
   began(queuedMs: number | undefined, bodyBytes: number): void {
-    if (queuedMs !== undefined) this.#queuedMs.record(queuedMs);
-    this.#bodyBytes.record(bodyBytes);
+    if (this.#histograms === undefined) return;
+    if (queuedMs !== undefined) this.#histograms.queuedMs.record(queuedMs);
+    this.#histograms.bodyBytes.record(bodyBytes);
   }
 
   /** A handler has ended, its limit has passed, or it was given up. */
   handled(ms: number): void {
-    this.#handlerMs.record(ms);
+    this.#histograms?.handlerMs.record(ms);
   }
 
   ended(outcome: Outcome): void {
@@ -73,9 +93,9 @@ export class Tally {
       overdue,
       abandoned,
       resultsLost,
-      handlerMs: this.#handlerMs.snapshot(),
-      queuedMs: this.#queuedMs.snapshot(),
-      bodyBytes: this.#bodyBytes.snapshot(),
+      handlerMs: this.#histograms?.handlerMs.snapshot() ?? emptyHistogram,
+      queuedMs: this.#histograms?.queuedMs.snapshot() ?? emptyHistogram,
+      bodyBytes: this.#histograms?.bodyBytes.snapshot() ?? emptyHistogram,
     };
   }
 }

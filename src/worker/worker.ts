@@ -14,7 +14,6 @@ import { maxTimerMs } from "../kernel/clock.ts";
 import { ActorStartError, ClosedError, toError } from "../kernel/errors.ts";
 import type { Duration } from "../kernel/duration.ts";
 import { toMs } from "../kernel/duration.ts";
-import { IsolatedActor } from "../guard/isolation/isolated-actor.ts";
 import type { Guards } from "../guard/guards.ts";
 import type { GuardRegistry } from "../guard/registry.ts";
 import type { Logger } from "../kernel/logger.ts";
@@ -30,12 +29,12 @@ import { Decoder } from "./decoder.ts";
 import { ensureDurables } from "./durables.ts";
 import type { WorkerEvents } from "./events.ts";
 import { Executor, type Middleware } from "./executor.ts";
-import { Intake } from "./intake.ts";
+import { Intake, type IntakeLook } from "./intake.ts";
+import { isolated } from "./isolated.ts";
 import { ArrivalClock } from "./arrival-clock.ts";
 import { LoopWatch } from "./loop-watch.ts";
 import { Presence } from "./presence.ts";
 import { Reporter, tellListeners } from "./reporter.ts";
-import type { Run } from "./run.ts";
 import { Settler } from "./settle.ts";
 import { Slots } from "./slots.ts";
 import {
@@ -43,6 +42,7 @@ import {
   LoopLagWatch,
   memoryUse,
   newIdentity,
+  type ActorSnapshot,
   type WorkerIdentity,
   type WorkerSnapshot,
 } from "./snapshot.ts";
@@ -81,6 +81,8 @@ export interface WorkerServices {
   deadLetters: DeadLetters;
   provision: Provision;
   log: Logger;
+  /** Keeps histograms of times and sizes. */
+  timed: boolean;
   /** One for the process: a death takes all its workers. */
   suspects: Suspects;
   guards: GuardRegistry;
@@ -105,6 +107,9 @@ interface RunningActor extends RegisteredActor {
   guards: Guards | undefined;
 }
 
+/** `starting` until its actors have started and it pulls; `draining` once it was asked to stop. */
+export type WorkerState = "starting" | "running" | "draining" | "stopped";
+
 const defaultGraceMs = 30_000;
 
 export class Worker extends EventEmitter<WorkerEvents> {
@@ -124,6 +129,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #loopLag = new LoopLagWatch();
   readonly #identity: WorkerIdentity;
   readonly #presence: Presence;
+  #state: WorkerState = "starting";
   #blocked = 0;
   #turn = 0;
   #offBreaker: (() => void) | undefined;
@@ -170,6 +176,14 @@ export class Worker extends EventEmitter<WorkerEvents> {
     return this.#actors.map((actor) => actor.config.name);
   }
 
+  get state(): WorkerState {
+    return this.#state;
+  }
+
+  get identity(): WorkerIdentity {
+    return this.#identity;
+  }
+
   get stats(): WorkerStats {
     const actors: WorkerStats["actors"] = {};
     for (const { config, intake, reporter } of this.#running) {
@@ -201,13 +215,20 @@ export class Worker extends EventEmitter<WorkerEvents> {
       blocked: this.#blocked,
       healthy,
       unhealthyReasons,
-      perActor: Object.fromEntries(
-        this.#running.map(({ config, intake, reporter }) => [
-          config.name,
-          actorSnapshot(config, reporter.tally, intake),
-        ]),
-      ),
+      perActor: this.perActor(),
     };
+  }
+
+  /** What each of its actors does and has done, by name. */
+  perActor(): Record<string, ActorSnapshot> {
+    return Object.fromEntries(
+      this.#running.map(({ config, intake, reporter }) => [config.name, actorSnapshot(config, reporter.tally, intake)]),
+    );
+  }
+
+  /** How each of its actors stands with its durables, by name. */
+  looks(): Map<string, IntakeLook> {
+    return new Map(this.#running.map(({ config, intake }) => [config.name, intake.look()]));
   }
 
   #unhealthyReasons(): string[] {
@@ -241,6 +262,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#loopLag.start();
     this.#presence.start();
     for (const { intake } of this.#running) intake.start();
+    this.#state = "running";
   }
 
   async #startActors(): Promise<void> {
@@ -249,7 +271,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       if (this.#stopped !== undefined) return;
       const { config } = actor;
       const durables = await ensureDurables(connection, names, config, provision);
-      const reporter = new Reporter(this, config.name, log);
+      const reporter = new Reporter(this, config.name, log, this.#services.timed);
       const running = config.isolate === undefined ? actor : isolated(actor, reporter);
       try {
         await running.instance.start();
@@ -268,7 +290,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
    * @param options.grace default 30 s.
    */
   stop(options: { grace?: Duration } = {}): Promise<void> {
-    this.#stopped ??= this.#stopOnce(options.grace === undefined ? defaultGraceMs : toMs(options.grace, "grace"));
+    if (this.#stopped === undefined) {
+      const graceMs = options.grace === undefined ? defaultGraceMs : toMs(options.grace, "grace");
+      this.#state = "draining";
+      this.#stopped = this.#stopOnce(graceMs).finally(() => (this.#state = "stopped"));
+    }
     return this.#stopped;
   }
 
@@ -368,15 +394,4 @@ export class Worker extends EventEmitter<WorkerEvents> {
       if (intake !== own) intake.replenish();
     }
   }
-}
-
-/** An actor whose handler runs in threads. */
-function isolated({ config, instance }: RegisteredActor, reporter: Reporter): RegisteredActor {
-  const actor = new IsolatedActor<Run>({
-    config,
-    instance,
-    onOverdue: (run) => reporter.overdueBy(run, config.hardLimitMs ?? 0),
-    onProblem: (error) => reporter.problem(error),
-  });
-  return { config: actor.config, instance: actor };
 }

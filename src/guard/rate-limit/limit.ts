@@ -17,6 +17,8 @@ const mostKeys = 50_000;
 
 export class RateLimit {
   readonly settings: RateSettings;
+  /** How many messages waited in this process for a slot, and for how long in all. */
+  readonly waits = { count: 0, ms: 0 };
   /** Of the limit without keys; with keys, only of its declaration. */
   readonly main: Limiter;
   readonly #state: SharedState<RateRecord>;

@@ -1,6 +1,7 @@
 /** Rate limit guard: lets a handler of one actor start under a slot of the limit, or of the message's key. */
 import type { ResolvedConfig } from "../../actor/config.ts";
 import type { ResolvedRateLimit } from "../../actor/guard-config.ts";
+import { monotonicMs } from "../../kernel/clock.ts";
 import type { Deferral, Guard, GuardedRun } from "../guard.ts";
 import { keyOfInput } from "../key.ts";
 import type { RateLimit } from "./limit.ts";
@@ -82,8 +83,12 @@ export class RateLimitGuard implements Guard {
 
   async #wait(answer: Promise<number | Deferral>, run: GuardedRun, limiter: Limiter): Promise<Deferral | undefined> {
     this.#waiting += 1;
+    const sinceMs = monotonicMs();
     const given = await answer;
     this.#waiting -= 1;
+    const { waits } = this.#limit;
+    waits.count += 1;
+    waits.ms += monotonicMs() - sinceMs;
     return this.#take(given, run, limiter);
   }
 
