@@ -16,12 +16,13 @@ export function createLogger(level: LogLevel): Logger {
 
 /** Writes what goes wrong in a worker. */
 export function logWorker(worker: EventEmitter<WorkerEvents>, log: Logger): void {
-  const fields = ({ actor, id, stream, sequence, attempt, deliveries }: MessageRef): object => ({
+  const fields = ({ actor, id, stream, sequence, attempt, deliveries, traceId, spanId }: MessageRef): object => ({
     actor,
     id,
     at: `${stream}:${sequence}`,
     attempt,
     deliveries,
+    ...(traceId !== undefined && { trace_id: traceId, span_id: spanId }),
   });
   worker.on("retry", (e) =>
     log.warn({ ...fields(e), err: e.error, delayMs: e.delayMs }, "failed, will be tried again"),

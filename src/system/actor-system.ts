@@ -26,6 +26,8 @@ import { Endpoint, type EndpointOptions } from "../observe/endpoint.ts";
 import type { HttpServer } from "../observe/http-server.ts";
 import { createLogger, logWorker } from "../observe/log.ts";
 import { metricsContentType } from "../observe/metrics.ts";
+import type { SendingParts } from "../observe/traced-sender.ts";
+import { isTracerRegistered, startTracing, type Tracing } from "../observe/tracing.ts";
 import { Asker, type AskOptions } from "../producer/asker.ts";
 import { Producer, target, type ManyOptions, type ManySent } from "../producer/producer.ts";
 import { Results, type Outcome } from "../result/results.ts";
@@ -33,7 +35,8 @@ import { ServerClock } from "../broker/server-clock.ts";
 import { GuardRegistry } from "../guard/registry.ts";
 import { SharedState } from "../guard/shared-state.ts";
 import { Suspects } from "../worker/suspects.ts";
-import { Worker, type WorkOptions } from "../worker/worker.ts";
+import type { WorkOptions } from "../worker/services.ts";
+import { Worker } from "../worker/worker.ts";
 import { resolveSystemOptions, type ResolvedSystemOptions, type SystemOptions } from "./options.ts";
 
 /** What the parts of a system share, for tools that look into it. */
@@ -66,8 +69,10 @@ export class ActorSystem implements Sender {
   readonly #pipeline: Pipeline;
   readonly #acknowledger: Acknowledger;
   readonly #bus: Bus;
-  readonly #producer: Producer;
+  readonly #producer: SendingParts["producer"];
   readonly #asker: Asker;
+  readonly #ask: Asker["ask"];
+  readonly #tracing: Tracing | undefined;
   readonly #payloads: Payloads;
   readonly #deadLetters: DeadLetters;
   readonly #workers = new Set<Worker>();
@@ -123,7 +128,7 @@ export class ActorSystem implements Sender {
     }));
     this.#deadLetters = new DeadLetters(names, publisher, bodies);
     this.dead = new Redrive({ names, reader, publisher, payloads, deadLetters: this.#deadLetters });
-    this.#producer = new Producer({
+    const producer = new Producer({
       names,
       publisher,
       payloads,
@@ -138,7 +143,7 @@ export class ActorSystem implements Sender {
     this.#asker = new Asker({
       names,
       bus: this.#bus,
-      producer: this.#producer,
+      producer,
       findOutcome: (actor, id, waitMs) => results.get(actor, id, waitMs),
     });
     this.#endpoint = new Endpoint({
@@ -150,6 +155,11 @@ export class ActorSystem implements Sender {
       workers: () => this.#workers,
       closing: () => this.#closed !== undefined,
     });
+    this.#tracing = (options.tracing ?? isTracerRegistered()) ? startTracing(names) : undefined;
+    const traced = this.#tracing?.sender({ producer, asker: this.#asker });
+    this.#producer = traced ?? producer;
+    const asker = traced ?? this.#asker;
+    this.#ask = (actor, body, askOptions) => asker.ask(actor, body, askOptions);
     this.serverEnded = server && this.#watchServer(server);
     connection.onDown(() => {
       if (this.#closed === undefined) this.log.warn({ servers: this.servers }, "disconnected; trying again for ever");
@@ -226,7 +236,7 @@ export class ActorSystem implements Sender {
   ask(actor: string, body: unknown, options?: AskOptions): Promise<unknown>;
   ask<C extends ActorClass>(actor: C & Agreeing<C>, body: ActorInput<C>, options?: AskOptions): Promise<ActorOutput<C>>;
   ask(actor: ActorClass | string, body: unknown, options?: AskOptions): Promise<unknown> {
-    return this.#open(() => this.#asker.ask(actor, body, options));
+    return this.#open(() => this.#ask(actor, body, options));
   }
 
   /** Publishes an event: every subscribed actor gets its own copy. */
@@ -276,6 +286,7 @@ export class ActorSystem implements Sender {
         sender: this.#producer,
         suspects: this.#suspects,
         guards: this.#guards,
+        tracer: this.#tracing?.runs,
         payloads: this.#payloads,
         payload: this.#options.payload,
         runs: this.parts.runs,

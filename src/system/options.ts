@@ -47,6 +47,8 @@ export interface SystemOptions {
   log?: Logger | LogLevel;
   /** Keeps what `metrics()` tells of times and sizes, at about half a microsecond for each message; the counts are kept anyway. Default `true`. */
   metrics?: boolean;
+  /** Make OpenTelemetry spans. Default: whether a tracer provider is registered at `connect`, so register the SDK first. */
+  tracing?: boolean;
   /** Credentials may be here or in the servers' addresses; where they are in both they must be the same. */
   user?: string;
   pass?: string;
@@ -96,6 +98,8 @@ export interface ResolvedSystemOptions {
   readonly name: string;
   readonly log: Logger | LogLevel;
   readonly metrics: boolean;
+  /** Undefined: as it turns out. */
+  readonly tracing: boolean | undefined;
   readonly auth: Credentials;
 }
 
@@ -131,6 +135,7 @@ const shape = z.strictObject({
   name: text.default("godwit"),
   log: z.union([z.enum(["debug", "info", "warn", "error", "silent"]), logger]).default("info"),
   metrics: z.boolean().default(true),
+  tracing: z.boolean().optional(),
   user: text.optional(),
   pass: text.optional(),
   token: text.optional(),
@@ -167,6 +172,7 @@ export function resolveSystemOptions(options: SystemOptions, env: NodeJS.Process
     name: given.name,
     log: given.log,
     metrics: given.metrics,
+    tracing: given.tracing,
     auth: addresses.auth,
   });
 }

@@ -13,6 +13,9 @@ export interface MessageRef {
   deliveries: number;
   /** 1 for the first attempt; 0 where no run had begun. */
   attempt: number;
+  /** The span of the run, where its system traces. */
+  traceId?: string;
+  spanId?: string;
 }
 
 /**

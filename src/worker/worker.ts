@@ -1,30 +1,15 @@
 /** Worker: runs actors in this process until it is stopped. */
 import { EventEmitter } from "node:events";
-import * as z from "zod";
 import type { ActorSource } from "../actor/actor-class.ts";
 import { registerActors, type RegisteredActor } from "../actor/registry.ts";
-import type { Sender } from "../actor/context.ts";
-import type { Bucket } from "../broker/bucket.ts";
-import type { Bus } from "../broker/bus.ts";
-import type { Connection } from "../broker/connection.ts";
-import type { Payloads } from "../broker/payloads.ts";
-import type { Acknowledger } from "../broker/acknowledger.ts";
-import type { Provision } from "../broker/topology.ts";
 import { maxTimerMs } from "../kernel/clock.ts";
 import { ActorStartError, ClosedError, toError } from "../kernel/errors.ts";
 import type { Duration } from "../kernel/duration.ts";
 import { toMs } from "../kernel/duration.ts";
 import type { Guards } from "../guard/guards.ts";
-import type { GuardRegistry } from "../guard/registry.ts";
-import type { Logger } from "../kernel/logger.ts";
-import { callable, durationMs, resolveOptions } from "../kernel/options.ts";
-import type { DeadLetters } from "../lifecycle/dead-letter.ts";
+import { resolveOptions } from "../kernel/options.ts";
 import { Lifecycle } from "../lifecycle/machine.ts";
 import { RetryBudget } from "../lifecycle/retry-budget.ts";
-import type { RunsStore } from "../lifecycle/runs.ts";
-import type { PayloadSettings } from "../message/limits.ts";
-import type { Names } from "../message/subjects.ts";
-import type { Results } from "../result/results.ts";
 import { Decoder } from "./decoder.ts";
 import { ensureDurables } from "./durables.ts";
 import type { WorkerEvents } from "./events.ts";
@@ -35,6 +20,7 @@ import { ArrivalClock } from "./arrival-clock.ts";
 import { LoopWatch } from "./loop-watch.ts";
 import { Presence } from "./presence.ts";
 import { Reporter, tellListeners } from "./reporter.ts";
+import { workOptions, type WorkerServices, type WorkOptions } from "./services.ts";
 import { Settler } from "./settle.ts";
 import { Slots } from "./slots.ts";
 import {
@@ -46,47 +32,7 @@ import {
   type WorkerIdentity,
   type WorkerSnapshot,
 } from "./snapshot.ts";
-import type { Suspects } from "./suspects.ts";
 import type { OutcomeCounts } from "./tally.ts";
-
-export interface WorkOptions {
-  /** Handlers that run at once in this worker, over all its actors. Default: the sum of the actors' own. */
-  concurrency?: number;
-  /** A standstill of the event loop that is reported as `blocked`. At least 50 ms. Default 500 ms. */
-  blockedAfter?: Duration;
-  /** Wraps every run, the first outermost: `(input, ctx, next) => next(input)`. */
-  use?: readonly Middleware[];
-}
-
-const workOptions = z.strictObject({
-  concurrency: z.int({ message: "must be a whole number" }).min(1, "must be at least 1").optional(),
-  blockedAfter: durationMs(50).default(500),
-  use: z.array(callable<Middleware>()).default([]),
-});
-
-/** What a worker needs of its system. */
-export interface WorkerServices {
-  names: Names;
-  connection: Connection;
-  acknowledger: Acknowledger;
-  bus: Bus;
-  /** Where workers make themselves known. */
-  workers: Bucket;
-  sender: Sender;
-  payloads: Payloads;
-  /** Limits of bodies, unless an actor has its own. */
-  payload: PayloadSettings;
-  runs: RunsStore;
-  results: Results;
-  deadLetters: DeadLetters;
-  provision: Provision;
-  log: Logger;
-  /** Keeps histograms of times and sizes. */
-  timed: boolean;
-  /** One for the process: a death takes all its workers. */
-  suspects: Suspects;
-  guards: GuardRegistry;
-}
 
 export interface WorkerStats {
   /** `overdue`: handlers that passed the hard time limit. `abandoned`: those of them that were given up. */
@@ -324,7 +270,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   ): RunningActor {
     const { names, connection, acknowledger, bus, sender, payloads, runs, results, deadLetters, log } = this.#services;
     const { config, instance } = actor;
-    const registry = this.#services.guards;
+    const { guards: registry, tracer } = this.#services;
     const guards = registry.guardsOf(config, (error) => reporter.problem(error));
     const settler = new Settler({
       names,
@@ -338,6 +284,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       onSettled: (run, outcome) => {
         intake.ended(run);
         reporter.ended(run, outcome);
+        tracer?.ended(run, outcome);
       },
       onResultLost: (run, error) => reporter.resultLost(run, error),
       onProblem: (error) => reporter.problem(error),
@@ -354,6 +301,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       budget: this.#budget,
       suspects: this.#services.suspects,
       guards,
+      tracer,
       ownLimits: config.isolate !== undefined,
       settler,
       reporter,
