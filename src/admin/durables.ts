@@ -1,24 +1,30 @@
 /** The durables that there are, each with the actor that it belongs to: what the fleet serves, whether or not a worker runs. */
-import type { ConsumerState, StreamReader } from "../broker/stream-reader.ts";
+import type { ConsumerState } from "../broker/stream-reader.ts";
 import { lanes, unkey } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
 
 /** What comes through a durable: tasks, tasks whose time has come, Godwit's events, or messages of a stream made by others. */
 export type Source = "task" | "due" | "event" | "foreign";
 
-export interface ActorDurable extends ConsumerState {
+/** Whose a durable is, and what comes through it. */
+export interface DurableOwner {
   actor: string;
   stream: string;
   source: Source;
 }
+
+export interface ActorDurable extends ConsumerState, DurableOwner {}
 
 const laneSuffix = new RegExp(`=(${lanes.join("|")})$`);
 /** Streams below buckets and object stores hold no messages for actors. */
 const bucketStream = /^(KV_|OBJ_)/;
 
 /** Every durable of every actor of the namespace, also those on streams that Godwit did not make. */
-export async function listDurables(names: Names, reader: StreamReader): Promise<ActorDurable[]> {
-  const read = async (stream: string, source: Source): Promise<ActorDurable[]> =>
+export async function listDurables<State extends ConsumerState>(
+  names: Names,
+  reader: { consumers(stream: string): Promise<State[]>; streamNames(): Promise<string[]> },
+): Promise<(State & DurableOwner)[]> {
+  const read = async (stream: string, source: Source): Promise<(State & DurableOwner)[]> =>
     (await reader.consumers(stream)).flatMap((state) => {
       const actor = actorOf(names, source, state.durable);
       return actor === undefined ? [] : [{ ...state, actor, stream, source }];

@@ -8,6 +8,7 @@ import { deadDetail } from "./dead/detail.ts";
 import { deadGroups, deadPage } from "./dead/letters.ts";
 import { deleteMany, requeueMany, type ManyHooks, type Selection } from "./dead/many.ts";
 import { listDurables, type ActorDurable } from "./durables.ts";
+import { diagnose, type Diagnosis, type DoctorOptions } from "./doctor.ts";
 import { explain, type ExplainOptions, type Explanation } from "./explain.ts";
 import { pauseActor, resumeActor, type Paused, type Resumed } from "./pause.ts";
 import { retire, type Retired } from "./retire.ts";
@@ -15,7 +16,7 @@ import { readStatus, type Status } from "./status.ts";
 import { listWorkers, type WorkerStatus } from "./workers.ts";
 
 /** What of a system it looks at. */
-export type InspectorParts = Omit<SystemParts, "connection" | "workers">;
+export type InspectorParts = Omit<SystemParts, "workers">;
 
 export class Inspector {
   readonly #parts: InspectorParts & { readonly dead: Redrive };
@@ -93,6 +94,11 @@ export class Inspector {
   /** Closes a circuit at once, also one that opened by itself. @throws InvalidNameError; NotFoundError where nobody is known to use it. */
   async closeBreaker(name: string): Promise<BreakerChange> {
     return closeBreaker(this.#parts, name, await this.workers());
+  }
+
+  /** What is wrong, what will be, and how to mend each. Changes nothing; see `diagnose` for a system that cannot be connected to. */
+  doctor(options: DoctorOptions = {}): Promise<Diagnosis> {
+    return diagnose(this.#parts, options);
   }
 
   /** Every durable of every actor, with the actor that it belongs to. */

@@ -14,6 +14,8 @@ import { ConnectError, NotAuthorizedError, toError, UnsupportedServerError } fro
 /** The oldest nats-server that has all Godwit builds on (schedules with time zones, reset, batches). */
 export const serverFloor = "2.14.0";
 
+const managerOptions = { timeout: 5_000 };
+
 export interface ConnectionSettings {
   /** Without credentials, which are shown nowhere. */
   servers: string[];
@@ -21,6 +23,8 @@ export interface ConnectionSettings {
   name: string;
   /** Passed on to the client as they are: user, pass, token, authenticator, tls. */
   auth?: Partial<ConnectionOptions>;
+  /** Connects to a server that Godwit could not work with, too, so that it can be said what is wrong with it. */
+  unchecked?: boolean;
 }
 
 export class Connection {
@@ -72,6 +76,9 @@ export class Connection {
         `No NATS server could be reached at ${servers.join(", ")} (${(cause as Error).message}); start one, or give its address with --servers, NATS_URL or { servers }.`,
         { cause },
       );
+    }
+    if (settings.unchecked === true) {
+      return new Connection(nc, await jetstreamManager(nc, { ...managerOptions, checkAPI: false }), servers);
     }
     try {
       const version = nc.info?.version ?? "unknown";
@@ -193,7 +200,7 @@ function notAuthorized({ servers, auth = {} }: ConnectionSettings, cause: Error)
 
 async function manager(nc: NatsConnection): Promise<JetStreamManager> {
   try {
-    return await jetstreamManager(nc, { timeout: 5_000 });
+    return await jetstreamManager(nc, managerOptions);
   } catch (cause) {
     throw new UnsupportedServerError(
       `The NATS server at ${nc.getServer()} does not offer JetStream to this account (${(cause as Error).message}); start it with -js or enable JetStream for the account.`,

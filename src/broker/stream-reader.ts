@@ -240,7 +240,8 @@ export class StreamReader {
   }
 }
 
-function consumerState(info: ConsumerInfo): ConsumerState {
+/** What the server tells of a consumer, as we call it. */
+export function consumerState(info: ConsumerInfo): ConsumerState {
   const { config } = info;
   return {
     durable: info.name,

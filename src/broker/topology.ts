@@ -197,6 +197,21 @@ export async function durableExists(jsm: JetStreamManager, stream: string, durab
   return (await absentAsUndefined(jsm.consumers.info(stream, durable))) !== undefined;
 }
 
+/** What a system's options choose of its streams: systems may differ in it. */
+const chosen = new Set(["storage", "num_replicas", "duplicate_window", "max_bytes", "max_msgs_per_subject", "max_age"]);
+
+/** The settings of a stream that are not as declared, but for those that options choose: `retention is "limits", not "workqueue"`. */
+export function alteredSettings(names: Names, config: StreamConfig): string[] {
+  const spec = streamSpecs(names, "single", defaultLimits).find(({ name }) => name === config.name);
+  if (spec === undefined) return [];
+  return differences(config, spec)
+    .filter((field) => !chosen.has(field))
+    .map((field) => {
+      const [have, want] = [config, spec].map((one: object) => JSON.stringify((one as Record<string, unknown>)[field]));
+      return `${field} is ${have}, not ${want}`;
+    });
+}
+
 function differences(have: object, want: object): string[] {
   return Object.entries(want)
     .filter(([field, value]) => stable((have as Record<string, unknown>)[field]) !== stable(value))

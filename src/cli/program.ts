@@ -6,6 +6,7 @@ import { breakerCommand } from "./breaker.ts";
 import { dashboardCommand } from "./dashboard.ts";
 import { deadCommand } from "./dead.ts";
 import { devCommand } from "./dev.ts";
+import { doctorCommand } from "./doctor.ts";
 import { exitCodeHelp } from "./exit.ts";
 import { explainCommand } from "./explain.ts";
 import { publishCommand } from "./publish.ts";
@@ -43,6 +44,7 @@ GODWIT_DEBUG=1 prints the stack of an error.`,
     statusCommand,
     explainCommand,
     dashboardCommand,
+    doctorCommand,
     deadCommand,
     actorCommand,
     breakerCommand,

@@ -75,7 +75,7 @@ export function lines(text: string, width = outputWidth()): string {
 }
 
 /** Breaks at blanks, and within a word only where it is longer than a line. */
-function wrap(text: string, width: number): string[] {
+export function wrap(text: string, width: number): string[] {
   const room = Math.max(minWidth, width);
   const lines: string[] = [];
   let rest = text;

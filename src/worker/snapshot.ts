@@ -3,6 +3,7 @@ import { monitorEventLoopDelay, type IntervalHistogram } from "node:perf_hooks";
 import { hostname } from "node:os";
 import { getHeapStatistics } from "node:v8";
 import type { ResolvedConfig } from "../actor/config.ts";
+import { retryHorizonMs } from "../lifecycle/backoff.ts";
 import { packageVersion } from "../kernel/version.ts";
 import { newId } from "../message/names.ts";
 import type { Tally, TallySnapshot } from "./tally.ts";
@@ -30,6 +31,9 @@ export interface ActorSnapshot extends TallySnapshot {
   /** Messages in hand: running, held, or with their settlement under way. */
   inHand: number;
   ackWaitMs: number;
+  hardLimitMs?: number;
+  /** How long after its first run a message may be run for the last time, by the delays alone. */
+  retryHorizonMs: number;
   /** The guards that its config names. */
   breaker?: string;
   rateLimit?: string;
@@ -79,16 +83,19 @@ export function newIdentity(actors: string[]): WorkerIdentity {
 }
 
 export function actorSnapshot(
-  { concurrency, ackWaitMs, breaker, rateLimit, concurrencyLimit }: ResolvedConfig,
+  config: ResolvedConfig,
   tally: Tally,
   { running, inHand }: { running: number; inHand: number },
 ): ActorSnapshot {
+  const { concurrency, ackWaitMs, hardLimitMs, breaker, rateLimit, concurrencyLimit } = config;
   return {
     ...tally.snapshot(),
     concurrency,
     running,
     inHand,
     ackWaitMs,
+    ...(hardLimitMs !== undefined && { hardLimitMs }),
+    retryHorizonMs: retryHorizonMs(config.retry),
     ...(breaker && { breaker: breaker.name }),
     ...(rateLimit && { rateLimit: rateLimit.name }),
     ...(concurrencyLimit && { concurrencyLimit: concurrencyLimit.name }),
