@@ -2,7 +2,7 @@
 import type { Duration } from "../kernel/duration.ts";
 import type { Redrive } from "../lifecycle/redrive.ts";
 import type { SystemParts } from "../system/actor-system.ts";
-import type { BreakerFrame, BulkResult, DeadDetail, DeadGroups, DeadPage, DeadQuery } from "./api.ts";
+import type { BreakerFrame, BulkResult, DeadDetail, DeadGroups, DeadPage, DeadQuery, LimitFrame } from "./api.ts";
 import { closeBreaker, listBreakers, openBreaker, type BreakerChange } from "./breakers.ts";
 import { deadDetail } from "./dead/detail.ts";
 import { deadGroups, deadPage } from "./dead/letters.ts";
@@ -10,6 +10,7 @@ import { deleteMany, requeueMany, type ManyHooks, type Selection } from "./dead/
 import { listDurables, type ActorDurable } from "./durables.ts";
 import { diagnose, type Diagnosis, type DoctorOptions } from "./doctor.ts";
 import { explain, type ExplainOptions, type Explanation } from "./explain.ts";
+import { holdLimit, listLimits, releaseLimit, type LimitHold } from "./limits.ts";
 import { pauseActor, resumeActor, type Paused, type Resumed } from "./pause.ts";
 import { retire, type Retired } from "./retire.ts";
 import { readStatus, type Status } from "./status.ts";
@@ -99,6 +100,32 @@ export class Inspector {
   /** What is wrong, what will be, and how to mend each. Changes nothing; see `diagnose` for a system that cannot be connected to. */
   doctor(options: DoctorOptions = {}): Promise<Diagnosis> {
     return diagnose(this.#parts, options);
+  }
+
+  /**
+   * Every rate limit and concurrency limit that is in use or held, by name.
+   * @param workers where they are known already.
+   */
+  async limits(workers?: readonly WorkerStatus[]): Promise<LimitFrame[]> {
+    return listLimits(this.#parts, workers ?? (await this.workers()));
+  }
+
+  /**
+   * Nobody starts under a rate limit for so long, on any host; longer where a penalty says so.
+   * @param options.key of a limit by key: only that key. Default: every key.
+   * @throws InvalidNameError, ConfigError; NotFoundError where no worker has it in use.
+   */
+  holdLimit(name: string, duration: Duration, options: { key?: string } = {}): Promise<LimitHold> {
+    return holdLimit(this.#parts, name, duration, options);
+  }
+
+  /**
+   * Ends a rate limit's penalty or hold at once.
+   * @param options.key of a limit by key: what was said of that key. Default: what was said of all.
+   * @throws InvalidNameError, ConfigError; NotFoundError where no worker has it in use.
+   */
+  releaseLimit(name: string, options: { key?: string } = {}): Promise<LimitHold> {
+    return releaseLimit(this.#parts, name, options);
   }
 
   /** Every durable of every actor, with the actor that it belongs to. */

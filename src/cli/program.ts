@@ -9,6 +9,7 @@ import { devCommand } from "./dev.ts";
 import { doctorCommand } from "./doctor.ts";
 import { exitCodeHelp } from "./exit.ts";
 import { explainCommand } from "./explain.ts";
+import { limitCommand } from "./limit.ts";
 import { publishCommand } from "./publish.ts";
 import { statusCommand } from "./status.ts";
 import { tellCommand } from "./tell.ts";
@@ -48,6 +49,7 @@ GODWIT_DEBUG=1 prints the stack of an error.`,
     deadCommand,
     actorCommand,
     breakerCommand,
+    limitCommand,
   ];
   for (const add of commands) add(program);
   return program;

@@ -38,6 +38,8 @@ export interface ActorSnapshot extends TallySnapshot {
   breaker?: string;
   rateLimit?: string;
   concurrencyLimit?: string;
+  /** Its concurrency limit counts by key. */
+  concurrencyKeyed?: true;
 }
 
 export interface MemoryUse {
@@ -99,6 +101,7 @@ export function actorSnapshot(
     ...(breaker && { breaker: breaker.name }),
     ...(rateLimit && { rateLimit: rateLimit.name }),
     ...(concurrencyLimit && { concurrencyLimit: concurrencyLimit.name }),
+    ...(concurrencyLimit?.key && { concurrencyKeyed: true }),
   };
 }
 

@@ -10,11 +10,9 @@ import { Publisher } from "../../src/broker/publisher.ts";
 import { ServerClock } from "../../src/broker/server-clock.ts";
 import { Breaker, type BreakerEvent } from "../../src/guard/breaker/breaker.ts";
 import { SharedState } from "../../src/guard/shared-state.ts";
-import type { ActorSystem, Duration } from "../../src/index.ts";
 import { Proxy } from "../support/faults/proxy.ts";
 import { callerOf, Dependency, historyOf } from "../support/guard/dependency.ts";
-import { actorOf } from "../support/actors.ts";
-import { record } from "../support/record.ts";
+import { passed } from "../support/clock.ts";
 import { patient, useStage } from "../support/stage.ts";
 
 const stage = useStage();
@@ -54,15 +52,6 @@ async function breaker(resetAfter: number, url = stage.url): Promise<Breaker & {
 /** The circuit's state once another process has read it. */
 async function seenAnew(): Promise<string> {
   return (await breaker(60_000)).phase;
-}
-
-/** Resolves when a task with that delay, of another actor, has run. */
-async function passed(system: ActorSystem, delay: Duration): Promise<void> {
-  const worker = await system.work([actorOf({ name: "clock" }, () => undefined)]);
-  const seen = record(worker);
-  await system.tell("clock", 1, { delay });
-  await seen.until("completed");
-  await worker.stop();
 }
 
 test("opened by hand nothing runs and nothing probes, however often resetAfter passes; closed, all of it runs", async () => {

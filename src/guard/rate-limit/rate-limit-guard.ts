@@ -51,7 +51,9 @@ export class RateLimitGuard implements Guard {
   }
 
   room(demand: number): number {
-    return this.#key === undefined ? this.#limit.main.room(this.#client, demand) : Infinity;
+    if (this.#key === undefined) return this.#limit.main.room(this.#client, demand);
+    // What is pulled while every key is held back would only be put back for as long.
+    return this.#limit.main.isHeld ? 0 : Infinity;
   }
 
   /** @throws InvalidMessageError where the input has no key. */
