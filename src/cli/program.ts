@@ -13,6 +13,7 @@ import { limitCommand } from "./limit.ts";
 import { publishCommand } from "./publish.ts";
 import { statusCommand } from "./status.ts";
 import { tellCommand } from "./tell.ts";
+import { topCommand } from "./top.ts";
 import { workerCommand } from "./worker.ts";
 
 /** @param version of the package. */
@@ -43,6 +44,7 @@ GODWIT_DEBUG=1 prints the stack of an error.`,
     askCommand,
     publishCommand,
     statusCommand,
+    topCommand,
     explainCommand,
     dashboardCommand,
     doctorCommand,

@@ -18,7 +18,7 @@ const differing: [pattern: RegExp, instead: string][] = [
 export function alike(text: string): string {
   let like = text.slice(0, maxLength);
   for (const [pattern, instead] of differing) like = like.replace(pattern, instead);
-  return like;
+  return like.slice(0, maxLength);
 }
 
 /** The error as its group shows it: `CardDeclined: card <n> was declined`. */
