@@ -9,7 +9,7 @@ import type { Live } from "../live/live.ts";
 import { checkHost, checkOrigin, checkReadOnly, checkToken, loginRoutes, type AccessOptions } from "./access.ts";
 import { guardHeaders, onError, onNotFound } from "./answers.ts";
 import { fileRoutes } from "./files.ts";
-import { readBulk, readExplain, readFor, readGroups, readPage, readSequence } from "./input.ts";
+import { readBulk, readExplain, readFor, readGroups, readHold, readPage, readRelease, readSequence } from "./input.ts";
 import { streamFrames } from "./stream.ts";
 
 export interface AdminOptions extends Omit<AccessOptions, "readOnly"> {
@@ -64,6 +64,13 @@ export function createAdminApp(options: AdminOptions): Hono {
     c.json(await inspector.openBreaker(c.req.param("name"), await readFor(c))),
   );
   app.post("/api/breakers/:name/close", async (c) => c.json(await inspector.closeBreaker(c.req.param("name"))));
+  app.post("/api/limits/:name/hold", async (c) => {
+    const { for: duration, ...rest } = await readHold(c);
+    return c.json(await inspector.holdLimit(c.req.param("name"), duration, rest));
+  });
+  app.post("/api/limits/:name/release", async (c) =>
+    c.json(await inspector.releaseLimit(c.req.param("name"), await readRelease(c))),
+  );
 
   app.get("/api/explain", async (c) => {
     const { id, ...rest } = readExplain(c);

@@ -45,6 +45,9 @@ const bulkShape = z.union([
   z.strictObject({ query: z.strictObject(query), before: sequence.exactOptional() }),
 ]);
 const explainShape = z.strictObject({ id: z.string().min(1, "must not be empty"), actor: name.exactOptional() });
+const keyShape = z.string().min(1, "must not be empty").exactOptional();
+const holdShape = z.strictObject({ for: durationMs(1), key: keyShape });
+const releaseShape = z.strictObject({ key: keyShape });
 const forShape = z.strictObject({ for: durationMs(1).exactOptional() });
 
 export type BulkInput = z.output<typeof bulkShape>;
@@ -73,6 +76,15 @@ export async function readBulk(c: Context): Promise<BulkInput> {
 /** For how many ms; nothing for as long as nobody ends it. */
 export async function readFor(c: Context): Promise<{ for?: number }> {
   return resolveOptions(forShape, await readJson(c), `body of ${c.req.path}`);
+}
+
+/** For how many ms a limit is held, and of one by key which one. */
+export async function readHold(c: Context): Promise<{ for: number; key?: string }> {
+  return resolveOptions(holdShape, await readJson(c), `body of ${c.req.path}`);
+}
+
+export async function readRelease(c: Context): Promise<{ key?: string }> {
+  return resolveOptions(releaseShape, await readJson(c), `body of ${c.req.path}`);
 }
 
 /** Nothing counts as an empty object. */

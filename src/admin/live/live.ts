@@ -7,7 +7,7 @@ import { monotonicMs, pause } from "../../kernel/clock.ts";
 import { ClosedError } from "../../kernel/errors.ts";
 import type { Redrive } from "../../lifecycle/redrive.ts";
 import type { SystemParts } from "../../system/actor-system.ts";
-import type { BreakerFrame, Frame, History } from "../api.ts";
+import type { BreakerFrame, Frame, History, LimitFrame } from "../api.ts";
 import { Inspector } from "../inspector.ts";
 import type { WorkerStatus } from "../workers.ts";
 import { frameOf } from "./frame.ts";
@@ -36,6 +36,7 @@ export class Live {
   readonly #figures: ServerFigures;
   readonly #workers = new Paced("What workers say of themselves", [] as WorkerStatus[], waited);
   readonly #breakers = new Paced("The circuit breakers", [] as BreakerFrame[]);
+  readonly #limits = new Paced("The limits", [] as LimitFrame[]);
   readonly #spans = new Spans();
   readonly #recent = new Recent();
   readonly #watchers = new Set<Watcher>();
@@ -124,12 +125,13 @@ export class Live {
       return { ...this.#last.frame, at: new Date().toISOString(), problems: cut };
     }
     const workersRead = this.#workers.refresh(() => this.#ask());
-    const [server, workers, breakers] = await Promise.all([
+    const [server, workers, breakers, limits] = await Promise.all([
       this.#figures.read(),
       workersRead,
       workersRead.then((workers) => this.#breakers.refresh(() => this.#inspector.breakers(workers))),
+      workersRead.then((workers) => this.#limits.refresh(() => this.#inspector.limits(workers))),
     ]);
-    const paced = [this.#workers, this.#breakers].flatMap(({ problem }) => problem ?? []);
+    const paced = [this.#workers, this.#breakers, this.#limits].flatMap(({ problem }) => problem ?? []);
     return frameOf({
       at: new Date().toISOString(),
       namespace: names.namespace,
@@ -137,7 +139,7 @@ export class Live {
       workers,
       spans: this.#spans.at(monotonicMs()),
       breakers,
-      limits: [],
+      limits,
       problems: [...cut, ...this.#figures.problems, ...paced],
     });
   }
