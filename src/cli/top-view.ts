@@ -104,7 +104,7 @@ function running(actor: ActorFrame, { breakers, limits }: Frame): string {
 export function short(value: number): string {
   if (value === 0) return "0";
   if (value < 100) return String(Number(value.toPrecision(3)));
-  if (value < 1_000) return String(Math.round(value));
+  if (value < 999.5) return String(Math.round(value));
   const power = value < 999_500 ? 1 : value < 999_500_000 ? 2 : 3;
   const scaled = value / 1_000 ** power;
   return `${scaled < 99.95 ? Number(scaled.toPrecision(3)) : Math.round(scaled)}${["", "k", "M", "G"][power]}`;
