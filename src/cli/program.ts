@@ -11,6 +11,7 @@ import { exitCodeHelp } from "./exit.ts";
 import { explainCommand } from "./explain.ts";
 import { limitCommand } from "./limit.ts";
 import { publishCommand } from "./publish.ts";
+import { schemaCommand } from "./schema.ts";
 import { statusCommand } from "./status.ts";
 import { tellCommand } from "./tell.ts";
 import { topCommand } from "./top.ts";
@@ -52,6 +53,7 @@ GODWIT_DEBUG=1 prints the stack of an error.`,
     actorCommand,
     breakerCommand,
     limitCommand,
+    schemaCommand,
   ];
   for (const add of commands) add(program);
   return program;
