@@ -2,7 +2,8 @@
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { namespaceOption } from "./connect.ts";
-import { note, print, toJson } from "./io.ts";
+import { toJson } from "../message/json-text.ts";
+import { note, print } from "./io.ts";
 
 interface SchemaFlags {
   namespace: string;

@@ -11,7 +11,7 @@ const startedAtMs = Date.UTC(2026, 0, 1);
 
 /** A worker of one actor, whose clock says how old it is. */
 class FakeWorker {
-  readonly tally = new Tally();
+  readonly tally = new Tally(true);
   readonly #identity = { ...newIdentity(["mail"]), startedAt: new Date(startedAtMs).toISOString() };
 
   work({ completed = 0, retry = 0, ms = 1 }: { completed?: number; retry?: number; ms?: number }): void {
