@@ -1,8 +1,8 @@
 /** `godwit schema`: an AsyncAPI document of what actors receive. */
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
-import { namespaceOption } from "./connect.ts";
 import { toJson } from "../message/json-text.ts";
+import { namespaceOption } from "./connect.ts";
 import { note, print } from "./io.ts";
 
 interface SchemaFlags {
