@@ -60,8 +60,6 @@ export interface StreamFacts {
 export interface DurableFacts extends ConsumerState {
   maxDeliver: number;
   maxAckPending: number;
-  /** ISO time until which nothing is delivered. */
-  pausedUntil: string | undefined;
 }
 
 /** Something to try in order to learn whether it is allowed. */
@@ -119,9 +117,8 @@ export class Survey {
   async durables(stream: string): Promise<DurableFacts[]> {
     const found: DurableFacts[] = [];
     for await (const info of this.#connection.jsm.consumers.list(stream)) {
-      const { max_deliver: maxDeliver = -1, max_ack_pending: maxAckPending = -1, pause_until } = info.config;
-      const pausedUntil = info.paused === true ? pause_until : undefined;
-      found.push({ ...consumerState(info), maxDeliver, maxAckPending, pausedUntil });
+      const { max_deliver: maxDeliver = -1, max_ack_pending: maxAckPending = -1 } = info.config;
+      found.push({ ...consumerState(info), maxDeliver, maxAckPending });
     }
     return found;
   }

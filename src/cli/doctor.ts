@@ -39,7 +39,7 @@ It changes nothing. The exit code is 0 where nothing is worse than a note, else
       `
 Examples:
   godwit doctor
-  godwit doctor --monitor http://nats-1:8222,http://nats-2:8222,http://nats-3:8222
+  godwit doctor --monitor http://nats-1:8222,http://nats-2:8222
   godwit doctor --json | jq '.findings[] | select(.level == "fault")'`,
     )
     .action(async (flags: DoctorFlags) => {

@@ -1,6 +1,7 @@
 /** Checks of the actors and their durables: served, unchanged, and not so late that what they wait for is forgotten. Pure. */
 import { formatMs } from "../../kernel/duration.ts";
 import type { ActorSnapshot } from "../../worker/snapshot.ts";
+import { isoEnd, pausedUntilMs } from "../pause.ts";
 import { isServed } from "../status.ts";
 import type { Durable, Facts } from "./facts.ts";
 import { orOk, seconds, unchecked, type Finding } from "./finding.ts";
@@ -53,8 +54,9 @@ function unserved({ workers }: Facts) {
 }
 
 function paused(actor: string, own: Durable[]): Finding[] {
-  const held = own.filter(({ pausedUntil }) => pausedUntil !== undefined);
-  if (held.length === 0) return [];
+  const held = own.filter((durable) => durable.pausedUntilMs !== undefined);
+  const untilMs = pausedUntilMs(own);
+  if (untilMs === undefined) return [];
   const waiting = held.reduce((sum, { pending }) => sum + pending, 0);
   const all = held.length === own.length ? "" : `${held.length} of its ${own.length} durables: `;
   return [
@@ -62,8 +64,8 @@ function paused(actor: string, own: Durable[]): Finding[] {
       check: "paused",
       level: "warning",
       subject: `actor ${actor}`,
-      finding: `It is paused (${all}until ${held[0]?.pausedUntil ?? "later"}), and ${count(waiting, "message")} wait${waiting === 1 ? "s" : ""}.`,
-      mend: `Resume it in godwit dashboard, or with ${held.map(({ stream, durable }) => `nats consumer resume ${stream} '${durable}'`).join("; ")}.`,
+      finding: `It is paused (${all}until ${isoEnd(untilMs) ?? "it is resumed"}), and ${count(waiting, "message")} wait${waiting === 1 ? "s" : ""}.`,
+      mend: `Resume it: godwit actor resume ${actor}.`,
     },
   ];
 }

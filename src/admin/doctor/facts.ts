@@ -15,6 +15,7 @@ import type { Names } from "../../message/subjects.ts";
 import { askWorkers } from "../../worker/presence.ts";
 import type { WorkerIdentity, WorkerSnapshot } from "../../worker/snapshot.ts";
 import { listDurables, type DurableOwner } from "../durables.ts";
+import { readLeases } from "../workers.ts";
 import type { Known } from "./finding.ts";
 import { readMonitor, type MonitorFacts } from "./monitor.ts";
 import { trialsOf, type RightsTrial } from "./trials.ts";
@@ -81,7 +82,7 @@ export async function gatherFacts(services: DoctorServices, monitors: readonly s
     known(reader.subjects(names.tasks, names.taskSubject(">", "*"))),
     known(reader.subjects(names.schedule, names.dueSubject(">", "*"))),
     known(survey.clockAhead(names.tasks)),
-    known(readLeases(names, reader)),
+    known(readLeases({ names, bus, reader })),
     known(survey.denied(trialsOf(names))),
   ]);
   const streams = new Map(ownStreams);
@@ -134,18 +135,6 @@ async function waitingSince(
     if ("value" in first && first.value !== undefined) found.set(durable, first.value);
   }
   return found;
-}
-
-/** Each worker renews its word while it lives; it is gone a while after the worker. */
-async function readLeases(names: Names, reader: StreamReader): Promise<WorkerIdentity[]> {
-  const stream = `KV_${names.workersBucket}`;
-  const keys = Object.keys(await reader.subjects(stream, `$KV.${names.workersBucket}.>`));
-  const stored = await Promise.all(keys.map((key) => reader.last(stream, key)));
-  return stored.flatMap((message) => {
-    // What a time to live leaves behind is empty.
-    if (message === undefined || message.body.length === 0) return [];
-    return [JSON.parse(Buffer.from(message.body).toString()) as WorkerIdentity];
-  });
 }
 
 async function known<T>(read: Promise<T>): Promise<Known<T>> {
