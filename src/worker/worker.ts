@@ -157,7 +157,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       concurrency: this.#ceiling.limit,
       running: this.#ceiling.taken,
       memory: memoryUse(),
-      loop: this.#loopLag.take(),
+      loop: this.#loopLag.look(),
       blocked: this.#blocked,
       healthy,
       unhealthyReasons,

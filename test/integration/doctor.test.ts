@@ -295,7 +295,6 @@ describe("workers:", () => {
         return wrong(await consult(system));
       }, patient)
       .toEqual([expect.stringMatching(/^warning event-loop worker /)]);
-    expect(said(await consult(system), "event-loop")).toMatchObject([{ level: "note" }]);
   });
 
   test("handlers beyond their limits and their ack-wait", async () => {
