@@ -18,7 +18,7 @@ export type { SystemLimits, SystemOptions, SystemPayload, EmbeddedOptions } from
 export type { DurabilityProfile, Provision } from "./broker/topology.ts";
 export type { EndpointOptions } from "./observe/endpoint.ts";
 export type { HttpServer } from "./observe/http-server.ts";
-export type { LogLevel } from "./observe/log.ts";
+export type { LogLevel, LogSettings } from "./observe/log.ts";
 export type { AskOptions } from "./producer/asker.ts";
 export type { ManyOptions, ManySent } from "./producer/producer.ts";
 export type { Outcome } from "./result/results.ts";

@@ -72,6 +72,8 @@ class Dev {
   readonly #ending = new AbortController();
   /** More than one only while an old worker drains. */
   readonly #workers = new Set<WorkerProcess>();
+  /** Why it ends. */
+  #why = "the end of dev";
 
   constructor(server: DevServer, paths: readonly string[], flags: DevFlags) {
     this.#server = server;
@@ -85,7 +87,10 @@ class Dev {
     const alive = setInterval(() => undefined, 60_000);
     const ended = new Promise<number>((resolve) => {
       onAsked(
-        () => resolve(exitCode.ok),
+        (signal) => {
+          this.#why = signal === "SIGINT" ? "Ctrl-C" : signal;
+          resolve(exitCode.ok);
+        },
         (signal) => void this.#endNow(signalExitCode(signal)),
       );
       // Who reads that it runs may end it at once.
@@ -93,6 +98,7 @@ class Dev {
       void this.#server.ended.then((why) => {
         if (this.#ending.signal.aborted) return;
         note(`the server ${why}.`);
+        this.#why = "the end of its server";
         resolve(exitCode.failed);
       });
       if (this.#flags.watch) void this.#restartOnChanges();
@@ -100,7 +106,7 @@ class Dev {
     });
     const code = await ended;
     this.#ending.abort();
-    await Promise.all([...this.#workers].map((worker) => worker.stop()));
+    await Promise.all([...this.#workers].map((worker) => worker.stop(this.#why)));
     await this.#server.stop();
     clearInterval(alive);
     return code;
@@ -144,7 +150,7 @@ class Dev {
   async #restartOnChanges(): Promise<void> {
     for await (const files of changes(this.#paths, this.#ending.signal)) {
       note(`${files.length > 3 ? `${files.length} files` : files.join(", ")} changed; the worker starts again.`);
-      await Promise.all([...this.#workers].map((worker) => worker.stop()));
+      await Promise.all([...this.#workers].map((worker) => worker.stop("a change of files")));
       if (this.#ending.signal.aborted) return;
       this.#startWorker();
     }

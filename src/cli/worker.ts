@@ -12,6 +12,7 @@ import { duration, graceOption, oneOf, size, whole } from "./parse.ts";
 import { onAsked } from "./signals.ts";
 import { plural } from "./table.ts";
 import { logLevels, textLogger, type TextLogLevel } from "./text-log.ts";
+import type { StopReason } from "./worker-process.ts";
 
 const durabilities = ["dev", "single", "replicated", "strict"] as const;
 
@@ -85,7 +86,7 @@ async function runWorker(paths: string[], flags: WorkerFlags): Promise<void> {
   const log = await makeLog(flags);
   let ask: (why: string) => void = () => undefined;
   const asked = new Promise<string>((resolve) => (ask = resolve));
-  onAsked(ask, (signal) => process.exit(signalExitCode(signal)));
+  onAsked(flags.owned ? inOwnersWords(ask) : ask, (signal) => process.exit(signalExitCode(signal)));
   // With its owner gone nobody would ever end it.
   if (flags.owned) process.once("disconnect", () => process.exit(exitCode.failed));
 
@@ -105,6 +106,16 @@ async function runWorker(paths: string[], flags: WorkerFlags): Promise<void> {
   log.info(`ready: ${worker.actors.join(", ")} on ${system.servers.join(", ")}${metrics}`);
   const why = await asked;
   await drain(worker, system, flags.grace, why, log);
+}
+
+/** Its owner says why before it sends the signal, which may be heard first. */
+function inOwnersWords(ask: (why: string) => void): (signal: string) => void {
+  let said: string | undefined;
+  process.on("message", (message: Partial<StopReason> | null) => {
+    if (typeof message?.why === "string") said = message.why;
+  });
+  // What lies in the channel by now is read in the next turn of the loop.
+  return (signal) => void setImmediate(() => setImmediate(() => ask(said ?? signal)));
 }
 
 /** The endpoint first: it tells who asks that the worker is not ready yet. */
@@ -138,5 +149,5 @@ async function drain(worker: Worker, system: ActorSystem, graceMs: number, why: 
 async function makeLog({ log, logLevel }: WorkerFlags): Promise<Logger> {
   if (log === "text" || (log === undefined && process.stderr.isTTY)) return textLogger(logLevel);
   const { createLogger } = await import("../observe/log.ts");
-  return createLogger(logLevel);
+  return createLogger({ level: logLevel });
 }

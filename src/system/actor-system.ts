@@ -85,7 +85,7 @@ export class ActorSystem implements Sender {
     this.#options = options;
     this.#connection = connection;
     this.#server = server;
-    this.log = typeof options.log === "string" ? createLogger(options.log) : options.log;
+    this.log = "child" in options.log ? options.log : createLogger(options.log);
     const names = new Names(options.namespace);
     this.#pipeline = new Pipeline(connection);
     this.#acknowledger = new Acknowledger(this.#pipeline);

@@ -67,7 +67,7 @@ export class Reporter {
     if (this.#heard("problem")) this.#emit("problem", { actor: this.#actor, error });
   }
 
-  breaker(event: BreakerEvent): void {
+  breaker(event: BreakerEvent & { actors: string[] }): void {
     if (this.#heard("breaker")) this.#emit("breaker", event);
   }
 

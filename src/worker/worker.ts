@@ -195,7 +195,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#startEnded = starting.catch(() => undefined);
     try {
       await starting;
-      this.#offBreaker = this.#services.guards.onBreaker((event) => this.#running[0]?.reporter.breaker(event));
+      this.#offBreaker = this.#services.guards.onBreaker((event) => {
+        const its = this.#running.filter(({ config }) => config.breaker?.name === event.name);
+        const actors = its.map(({ config }) => config.name);
+        this.#running[0]?.reporter.breaker({ ...event, actors });
+      });
       // What the fleet knows of a dependency is learnt before the first pull.
       await Promise.all(this.#running.map(async ({ guards, intake }) => guards?.start(() => intake.replenish())));
       if (this.#stopped !== undefined) throw new ClosedError("worker");
