@@ -13,16 +13,14 @@ export function fileRoutes(root = findFiles()): Hono {
     });
     return app;
   }
-  app.use(
-    "*",
-    serveStatic({
-      root,
-      onFound: (path, c) => {
-        // Their names change with what they hold.
-        c.header("Cache-Control", /[\\/]assets[\\/]/.test(path) ? "public, max-age=31536000, immutable" : "no-cache");
-      },
-    }),
-  );
+  app.use(async (c, next) => {
+    await next();
+    if (!c.res.ok) return;
+    // Their names change with what they hold.
+    const hashed = c.req.path.startsWith("/assets/");
+    c.header("Cache-Control", hashed ? "public, max-age=31536000, immutable" : "no-cache");
+  });
+  app.use(serveStatic({ root }));
   return app;
 }
 
