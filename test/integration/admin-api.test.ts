@@ -106,6 +106,7 @@ describe("answers", () => {
     expect(frame.actors).toMatchObject([{ actor: "mail", dead: 4, errorShare: 1, workers: 1 }]);
     expect((await get<History>(`${url}/api/history`)).actors["mail"]?.depth.length).toBeGreaterThan(0);
     expect(await get(`${url}/api/actors/mail`)).toMatchObject({ actor: "mail", dead: 4 });
+    expect(await get(`${url}/api/doctor`)).toMatchObject({ namespace: stage.namespace, findings: expect.any(Array) });
     expect(await refusal(fetch(`${url}/api/actors/no.such`))).toEqual({ status: 404, code: "NOT_FOUND" });
     expect(await refusal(fetch(`${url}/api/nothing`))).toEqual({ status: 404, code: "NOT_FOUND" });
   });
@@ -185,7 +186,7 @@ describe("answers", () => {
     ["POST", "/api/dead/delete", '{"query":{"actr":"a"}}'],
     ["POST", "/api/actors/mail/pause", '{"for":"soon"}'],
     ["POST", "/api/limits/quota/hold", "{}"],
-  ])("%s %s %.60s is refused, and nothing is done", async (method, path, body = undefined) => {
+  ])("%s %s %.60s is refused, and nothing is done", async (method, path, body?: string) => {
     const { system, url } = await serve();
     const headers = { "Content-Type": "application/json" };
     const response = fetch(url + path, { method, headers, ...(body !== undefined && { body }) });
@@ -216,7 +217,7 @@ describe("the event stream", () => {
     // It ends as a stream does, and is not cut off.
     while (await read());
     await stopped;
-    await expect(fetch(`${url}/api/session`)).rejects.toThrow();
+    await expect(fetch(`${url}/api/session`)).rejects.toThrow("fetch failed");
   });
 });
 

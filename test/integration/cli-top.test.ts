@@ -114,7 +114,7 @@ describe("dashboard", () => {
       dashboard.interrupt();
       expect((await dashboard.ended).code).toBe(0);
       expect(await text).toContain("retry: 2000");
-      await expect(fetch(url)).rejects.toThrow();
+      await expect(fetch(url)).rejects.toThrow("fetch failed");
     } finally {
       dashboard.signal("SIGKILL");
       await dashboard.ended;

@@ -78,6 +78,8 @@ export function createAdminApp(options: AdminOptions): Hono {
     return c.json(session.bodies ? explanation : withoutValues(explanation));
   });
 
+  app.get("/api/doctor", async (c) => c.json(await inspector.doctor()));
+
   app.route("/", fileRoutes(files));
   return app;
 }
