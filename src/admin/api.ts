@@ -102,6 +102,8 @@ export type LimitFrame =
       keyed: boolean;
       /** ISO time until which nobody starts: a penalty, or held by hand. */
       heldUntil?: string;
+      /** ISO time of the next slot that nobody has, where that is yet to come; of a limit without keys. */
+      nextAt?: string;
       actors: string[];
     }
   | {

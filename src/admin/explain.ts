@@ -9,10 +9,14 @@ import { header, messageId } from "../message/headers.ts";
 import { checkId, type Lane } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
 import type { Results } from "../result/results.ts";
-import { listDurables, type ActorDurable } from "./durables.ts";
+import { askWorkers } from "../worker/presence.ts";
+import type { ActorDurable } from "./durables.ts";
 import { findDeadOf, findMessages, findResultActors, type Searched } from "./find-message.ts";
+import { viewFleet, type FleetParts } from "./fleet-view.ts";
+import { holdUpsOf, silentOf, type FleetView } from "./hold-ups.ts";
 import { deliveryState, type DeliveryState } from "./message-state.ts";
 import { servesSubject } from "./status.ts";
+import { answerMs } from "./workers.ts";
 
 export interface ExplainOptions {
   /** Messages of each stream to look through for an id, the newest ones. Default 10,000. */
@@ -61,7 +65,7 @@ export interface Explanation {
   searched: Searched[];
 }
 
-export interface ExplainParts {
+export interface ExplainParts extends FleetParts {
   names: Names;
   reader: StreamReader;
   runs: RunsStore;
@@ -73,7 +77,7 @@ const defaultScan = 10_000;
 /** @throws InvalidNameError for what is neither an id nor a place. */
 export async function explain(parts: ExplainParts, query: string, options: ExplainOptions = {}): Promise<Explanation> {
   const place = await placeOf(parts.reader, query);
-  const explainer = new Explainer(parts, await listDurables(parts.names, parts.reader), options);
+  const explainer = new Explainer(parts, await viewFleet(parts), options);
   if (place) return { query, found: await explainer.at(place.stream, place.sequence), searched: [] };
   return { query, ...(await explainer.byId(checkId(query))) };
 }
@@ -87,12 +91,12 @@ async function placeOf(reader: StreamReader, query: string): Promise<{ stream: s
 
 class Explainer {
   readonly #parts: ExplainParts;
-  readonly #durables: readonly ActorDurable[];
+  readonly #fleet: FleetView;
   readonly #options: ExplainOptions;
 
-  constructor(parts: ExplainParts, durables: readonly ActorDurable[], options: ExplainOptions) {
+  constructor(parts: ExplainParts, fleet: FleetView, options: ExplainOptions) {
     this.#parts = parts;
-    this.#durables = durables;
+    this.#fleet = fleet;
     this.#options = options;
   }
 
@@ -125,7 +129,7 @@ class Explainer {
     const { names, reader } = this.#parts;
     const id = messageId(message);
     const place = this.#placeOf(message);
-    const serving = this.#durables.filter(
+    const serving = this.#fleet.durables.filter(
       (durable) =>
         durable.stream === message.stream &&
         servesSubject(durable, message.subject) &&
@@ -141,8 +145,27 @@ class Explainer {
         // An event stays in its stream when an actor gave up on it.
         const dead = await reader.last(names.dead, names.deadSubject(actor, message.stream, message.sequence));
         if (dead) return deadFinding(dead);
-        return { id, actor, place, listening, ...(await deliveryState(this.#parts, durable, message)) };
+        return { id, actor, place, listening, ...(await this.#deliveryState(durable, message)) };
       }),
+    );
+  }
+
+  #deliveryState(durable: ActorDurable, message: StoredMessage): Promise<DeliveryState> {
+    const { names, reader, runs } = this.#parts;
+    const { workers } = this.#fleet;
+    const enough = workers.filter(({ state }) => state !== "silent").length;
+    return deliveryState(
+      {
+        names,
+        reader,
+        runs,
+        ask: async (stream, sequence) =>
+          (await askWorkers(this.#parts, { ask: "message", stream, sequence }, { waitMs: answerMs, enough })).flat(),
+        holdUpsOf: (actor) => holdUpsOf(this.#fleet, actor),
+        silentOf: (actor) => silentOf(workers, actor),
+      },
+      durable,
+      message,
     );
   }
 

@@ -27,9 +27,12 @@ export class Inspector {
     this.#parts = { ...system.parts, dead: system.dead };
   }
 
-  /** How much is stored where, how each actor stands, and what nobody serves. */
-  status(): Promise<Status> {
-    return readStatus(this.#parts.names, this.#parts.reader);
+  /**
+   * How much is stored where, how each actor stands and what holds it up, and what nobody serves.
+   * @param workers where they are known already: `workers()` asks the whole fleet.
+   */
+  status(workers?: readonly WorkerStatus[]): Promise<Status> {
+    return readStatus(this.#parts, workers);
   }
 
   /**

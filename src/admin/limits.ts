@@ -51,10 +51,22 @@ async function listRates(parts: LimitParts, workers: readonly WorkerStatus[]): P
     names.map(async (name): Promise<LimitFrame | undefined> => {
       const record = readRate((await parts.limits.read(recordKey(name))).value);
       if (record === undefined) return undefined;
-      const { limit, perMs, burst, keyed } = record;
-      const heldUntil = heldUntilOf(record, parts.clock.nowMs());
+      const { limit, perMs, burst, keyed, nextMs } = record;
+      const nowMs = parts.clock.nowMs();
+      const heldUntil = heldUntilOf(record, nowMs);
+      const nextAt = !keyed && nextMs > nowMs ? new Date(nextMs).toISOString() : undefined;
       const actors = users.get(name) ?? [];
-      return { kind: "rate", name, limit, perMs, burst, keyed, ...(heldUntil && { heldUntil }), actors };
+      return {
+        kind: "rate",
+        name,
+        limit,
+        perMs,
+        burst,
+        keyed,
+        ...(heldUntil && { heldUntil }),
+        ...(nextAt && { nextAt }),
+        actors,
+      };
     }),
   );
   return frames.filter((frame) => frame !== undefined);

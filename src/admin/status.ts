@@ -2,7 +2,11 @@
 import type { StreamReader } from "../broker/stream-reader.ts";
 import { lanes, subjectMatches, type Lane } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
-import { listDurables, type ActorDurable, type Source } from "./durables.ts";
+import { viewFleet, type FleetParts } from "./fleet-view.ts";
+import type { ActorDurable, Source } from "./durables.ts";
+import { holdUpsOf, type FleetView, type HoldUp } from "./hold-ups.ts";
+import { isoEnd, pausedUntilMs } from "./pause.ts";
+import type { WorkerStatus } from "./workers.ts";
 
 export interface StreamStatus {
   stream: string;
@@ -28,6 +32,14 @@ export interface ActorStatus {
   inFlight: number;
   /** Open pulls of its busiest durable: about one for each worker that has room for more; none while a guard holds it back. */
   listening: number;
+  /** Workers that serve it and answered. */
+  workers: number;
+  /** Why nobody takes its messages, should any come now; empty where somebody would. */
+  holdUps: HoldUp[];
+  /** Nothing is delivered to it. */
+  paused: boolean;
+  /** ISO time; absent where it is not paused, or until it is resumed. */
+  pausedUntil?: string;
   dead: number;
 }
 
@@ -51,23 +63,25 @@ export interface Status {
   orphans: Orphan[];
 }
 
-export async function readStatus(names: Names, reader: StreamReader): Promise<Status> {
-  const [streams, durables, taskSubjects, dueSubjects, scheduled] = await Promise.all([
+/** @param workers where they are known already. */
+export async function readStatus(parts: FleetParts, workers?: readonly WorkerStatus[]): Promise<Status> {
+  const { names, reader } = parts;
+  const [streams, fleet, taskSubjects, dueSubjects, scheduled] = await Promise.all([
     Promise.all([names.tasks, names.schedule, names.events, names.dead].map((stream) => readStream(reader, stream))),
-    listDurables(names, reader),
+    viewFleet(parts, workers),
     reader.subjects(names.tasks, names.taskSubject(">", "*")),
     reader.subjects(names.schedule, names.dueSubject(">", "*")),
     reader.count(names.schedule, names.scheduleFilter()),
   ]);
+  const { durables } = fleet;
   const stored = [
     ...Object.entries(taskSubjects).map(([subject, messages]) => ({ stream: names.tasks, subject, messages })),
     ...Object.entries(dueSubjects).map(([subject, messages]) => ({ stream: names.schedule, subject, messages })),
   ];
   const actors = await Promise.all(
-    [...new Set(durables.map(({ actor }) => actor))].toSorted().map((actor) => {
-      const own = durables.filter((durable) => durable.actor === actor);
-      return readActor(names, reader, actor, own, taskSubjects);
-    }),
+    [...new Set(durables.map(({ actor }) => actor))]
+      .toSorted()
+      .map((actor) => readActor(names, reader, actor, fleet, taskSubjects)),
   );
   return {
     namespace: names.namespace,
@@ -99,9 +113,12 @@ async function readActor(
   names: Names,
   reader: StreamReader,
   actor: string,
-  durables: readonly ActorDurable[],
+  fleet: FleetView,
   taskSubjects: Readonly<Record<string, number>>,
 ): Promise<ActorStatus> {
+  const durables = fleet.durables.filter((durable) => durable.actor === actor);
+  const pausedMs = pausedUntilMs(durables);
+  const pausedUntil = isoEnd(pausedMs);
   const pending = (...sources: Source[]): number =>
     sum(durables.filter(({ source }) => sources.includes(source)).map((durable) => durable.pending));
   const [byLane, scheduled, dead] = await Promise.all([
@@ -118,6 +135,10 @@ async function readActor(
     scheduled,
     inFlight: sum(durables.map((durable) => durable.inFlight)),
     listening: Math.max(0, ...durables.map((durable) => durable.waitingPulls)),
+    workers: fleet.workers.filter(({ snapshot }) => snapshot?.perActor[actor] !== undefined).length,
+    holdUps: holdUpsOf(fleet, actor),
+    paused: pausedMs !== undefined,
+    ...(pausedUntil !== undefined && { pausedUntil }),
     dead,
   };
 }

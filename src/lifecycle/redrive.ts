@@ -10,7 +10,7 @@ import { NotFoundError, PayloadTooLargeError } from "../kernel/errors.ts";
 import { header, isControlHeader, type HeaderFields } from "../message/headers.ts";
 import type { DeadReason } from "../message/failure.ts";
 import type { Names } from "../message/subjects.ts";
-import { readInfo, type DeadInfo, type DeadLetters, type DeadMessage } from "./dead-letter.ts";
+import { infoOf, readInfo, type DeadInfo, type DeadLetters, type DeadMessage } from "./dead-letter.ts";
 
 export interface DeadFilter {
   actor?: string;
@@ -40,9 +40,12 @@ export class Redrive {
     this.#options = options;
   }
 
-  /** Dead letters that fit the filter, oldest first. */
-  async *list(filter: DeadFilter = {}): AsyncGenerator<DeadSummary> {
-    for await (const stored of this.#scan(filter)) yield summarise(stored);
+  /**
+   * Dead letters that fit the filter, oldest first.
+   * @param onForeign is told the sequence of each message that is no dead letter: anyone may publish into the stream.
+   */
+  async *list(filter: DeadFilter = {}, onForeign?: (sequence: number) => void): AsyncGenerator<DeadSummary> {
+    for await (const stored of this.#scan(filter, onForeign)) yield summarise(stored);
   }
 
   /** One dead letter, whole. @throws NotFoundError. */
@@ -118,11 +121,18 @@ export class Redrive {
     return stored;
   }
 
-  async *#scan(filter: DeadFilter): AsyncGenerator<StoredMessage> {
+  async *#scan(
+    filter: DeadFilter,
+    onForeign: (sequence: number) => void = () => undefined,
+  ): AsyncGenerator<StoredMessage> {
     const { names, reader } = this.#options;
     const subjects = filter.actor === undefined ? `${names.namespace}.dead.>` : names.deadFilter(filter.actor);
     for await (const stored of reader.scan(names.dead, subjects)) {
-      const info = readInfo(stored);
+      const info = infoOf(stored);
+      if (info === undefined) {
+        onForeign(stored.sequence);
+        continue;
+      }
       if (filter.reason !== undefined && info.reason !== filter.reason) continue;
       if (filter.id !== undefined && info.id !== filter.id) continue;
       yield stored;

@@ -16,7 +16,7 @@ import type { Connection } from "../broker/connection.ts";
 import { Delivery, DeliverySource, type AnyDelivery } from "../broker/delivery.ts";
 import type { Acknowledger } from "../broker/acknowledger.ts";
 import { Puller } from "../broker/puller.ts";
-import { monotonicMs } from "../kernel/clock.ts";
+import { monotonicMs, wallMs } from "../kernel/clock.ts";
 import type { Guards } from "../guard/guards.ts";
 import type { ActorDurable } from "./durables.ts";
 import type { LostReason } from "./events.ts";
@@ -30,6 +30,8 @@ import type { Slots } from "./slots.ts";
 
 const patienceMs = 1_000;
 const maxUnconfirmed = 1_000;
+/** So many are remembered that were put back, to tell those who ask why. */
+const maxPutBacks = 1_000;
 
 export interface IntakeOptions {
   connection: Connection;
@@ -63,6 +65,8 @@ export class Intake {
   readonly #runs = new Set<Run>();
   /** Of these, the ones that were in hand when the connection last came back. */
   readonly #elders = new Map<string, Run>();
+  /** By place, the newest last. */
+  readonly #putBacks = new Map<string, Extract<InHand, { phase: "put-back" }>>();
   #held: Run[] = [];
   /** It would ask for more, were fewer settlements unconfirmed. */
   #behind = false;
@@ -133,13 +137,13 @@ export class Intake {
 
   /** What it knows of a message; undefined where that is nothing. */
   find(stream: string, sequence: number): InHand | undefined {
-    for (const { delivery, phase, beganMs, heldSinceMs, attempt } of this.#runs) {
+    for (const { delivery, phase, beganMs, heldSinceMs, attempt, waitsFor } of this.#runs) {
       if (delivery.sequence !== sequence || delivery.stream !== stream || phase === "done") continue;
       const nowMs = monotonicMs();
-      if (phase === "held") return { phase, sinceMs: nowMs - heldSinceMs };
+      if (phase === "held") return { phase, sinceMs: nowMs - heldSinceMs, ...(waitsFor && { by: waitsFor }) };
       return { phase, sinceMs: nowMs - (beganMs || heldSinceMs), attempt };
     }
-    return undefined;
+    return this.#putBacks.get(`${stream}:${sequence}`);
   }
 
   /** Whether a handler was in progress at some time since then, monotonic ms. */
@@ -283,8 +287,9 @@ export class Intake {
   }
 
   /** A run's settlement is confirmed, or it is lost: it is no longer in hand. */
-  ended(run: Run): void {
+  ended(run: Run, outcome: Outcome): void {
     this.#runs.delete(run);
+    if (outcome.kind === "deferred") this.#remember(run, outcome.reason, outcome.delayMs);
     if (this.#elders.size > 0) {
       const place = identity(run.delivery);
       if (this.#elders.get(place) === run) this.#elders.delete(place);
@@ -297,6 +302,18 @@ export class Intake {
     if (this.#runs.size > 0) return;
     for (const wake of this.#idleWaiters) wake();
     this.#idleWaiters = [];
+  }
+
+  #remember({ delivery }: Run, reason: string, delayMs: number): void {
+    const place = identity(delivery);
+    const nowMs = wallMs();
+    const [at, until] = [nowMs, nowMs + delayMs].map((ms) => new Date(ms).toISOString()) as [string, string];
+    this.#putBacks.delete(place);
+    this.#putBacks.set(place, { phase: "put-back", reason, at, until });
+    for (const oldest of this.#putBacks.keys()) {
+      if (this.#putBacks.size <= maxPutBacks) return;
+      this.#putBacks.delete(oldest);
+    }
   }
 
   /** Keeps what is in hand ours, drops what is not, and puts back what waits too long. */

@@ -63,6 +63,8 @@ export class Run implements Context {
   bodyObject: string | undefined;
   /** Its guards have let it pass, and are to be told when it is over. */
   entered = false;
+  /** The guard that it waits for. */
+  waitsFor: string | undefined;
   /** Its attempt has failed, and its handler still runs. */
   overdue: Overdue | undefined;
   /** Since its handler began, where its system traces. */

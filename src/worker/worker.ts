@@ -286,7 +286,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       payloads,
       bus,
       onSettled: (run, outcome) => {
-        intake.ended(run);
+        intake.ended(run, outcome);
         reporter.ended(run, outcome);
         tracer?.ended(run, outcome);
       },

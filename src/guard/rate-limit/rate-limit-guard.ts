@@ -20,6 +20,7 @@ interface Grant {
 }
 
 export class RateLimitGuard implements Guard {
+  readonly label: string;
   readonly #limit: RateLimit;
   readonly #key: ResolvedRateLimit["key"];
   readonly #what: string;
@@ -37,6 +38,7 @@ export class RateLimitGuard implements Guard {
     onProblem: (error: Error) => void,
   ) {
     this.#limit = limit;
+    this.label = `rate limit ${limit.settings.name}`;
     this.#key = key;
     this.#what = `rate limit "${limit.settings.name}" of actor ${name}`;
     // With keys at most half of the actor's handlers wait for slots.
