@@ -46,7 +46,16 @@ function render(status: Status, servers: readonly string[]): string {
   const parts = [`namespace ${status.namespace} on ${servers.join(", ")} at ${time(status.at)}`, streamTable(status)];
   parts.push(status.actors.length > 0 ? actorTable(status.actors) : "No actor has run here yet.");
   const heldUp = status.actors.flatMap((actor) => heldUpRows(actor));
-  if (heldUp.length > 0) parts.push(table([{ title: "HELD UP" }, { title: "BY", flexible: true }], heldUp));
+  if (heldUp.length > 0)
+    parts.push(
+      table(
+        [
+          { title: "HELD UP", flexible: true },
+          { title: "BY", flexible: true },
+        ],
+        heldUp,
+      ),
+    );
   const urgent = status.actors.filter((actor) => actor.waiting > actor.lanes.normal);
   if (urgent.length > 0) parts.push(laneTable(urgent));
   if (status.orphans.length > 0) parts.push(orphanTable(status));
