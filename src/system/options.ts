@@ -48,7 +48,7 @@ export interface SystemOptions {
    * makes. Default `"info"`, to standard error.
    */
   log?: Logger | LogLevel | LogSettings;
-  /** Keeps what `metrics()` tells of times and sizes, at about half a microsecond for each message; the counts are kept anyway. Default `true`. */
+  /** Keeps what `metrics()` tells of times and sizes, at about 0.2 µs for each message that is sent or run; counts are kept anyway. Default `true`. */
   metrics?: boolean;
   /** Make OpenTelemetry spans. Default: whether a tracer provider is registered at `connect`, so register the SDK first. */
   tracing?: boolean;
