@@ -1,5 +1,5 @@
 /** App: the shell around the views, and what all of them share. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { ActorDetail } from "./actors/actor-detail.tsx";
 import { ActorsView } from "./actors/actors-view.tsx";
 import { api } from "./api-client.ts";
@@ -17,7 +17,7 @@ import { Problem } from "./parts/small.tsx";
 import { useQuery } from "./parts/use-query.ts";
 import { useTheme } from "./parts/use-theme.ts";
 import { ThemeContext } from "./plot/plot.tsx";
-import { go, useRoute, views, type Route } from "./route.ts";
+import { go, useRoute, views, type Route, type View } from "./route.ts";
 import { WorkersView } from "./workers/workers-view.tsx";
 
 export function App() {
@@ -42,8 +42,8 @@ export function App() {
   }, [live.connection]);
   useEffect(() => {
     document.title = `${route.name ?? viewTitles[route.view].title} · Godwit`;
-    if (route.view !== "dead") scrollTo(0, 0);
   }, [route.view, route.name]);
+  useScrollPlaces(route);
 
   return (
     <SceneContext.Provider value={{ live, session: session.data, nowMs: serverNowMs(live) }}>
@@ -76,13 +76,27 @@ export function App() {
   );
 }
 
+/** A list is found again as far down as it was left; what is opened begins at its top. */
+function useScrollPlaces({ view, name }: Route): void {
+  const places = useRef(new Map<View, number>());
+  // The list of dead letters stays beside the one that is open.
+  const list = name === undefined || view === "dead";
+  useEffect(() => {
+    scrollTo(0, list ? (places.current.get(view) ?? 0) : 0);
+    if (!list) return undefined;
+    const remember = (): void => void places.current.set(view, scrollY);
+    addEventListener("scroll", remember, { passive: true });
+    return () => removeEventListener("scroll", remember);
+  }, [view, list ? "" : name]);
+}
+
 function Content({ route }: { route: Route }) {
   switch (route.view) {
     case "actors":
       return route.name === undefined ? (
         <ActorsView route={route} />
       ) : (
-        <ActorDetail key={route.name} name={route.name} />
+        <ActorDetail key={route.name} name={route.name} params={route.params} />
       );
     case "failures":
       return <FailuresView route={route} />;

@@ -64,7 +64,8 @@ export function time(iso: string, nowMs: number): string {
 
 /** `12 s ago`. */
 export function ago(iso: string, nowMs: number): string {
-  return `${span(Math.max(1_000, nowMs - Date.parse(iso)))} ago`;
+  const ms = Math.max(1_000, nowMs - Date.parse(iso));
+  return `${span(ms - (ms % 1_000))} ago`;
 }
 
 /** Below 10 with one digit after the point, unless it is 0. */

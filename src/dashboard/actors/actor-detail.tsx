@@ -7,19 +7,25 @@ import { useScene } from "../live/use-live.ts";
 import { useKeys } from "../parts/keys.ts";
 import { Empty } from "../parts/small.tsx";
 import { Chart } from "../plot/chart.tsx";
-import { go, writeRoute } from "../route.ts";
+import { go, writeRoute, type Route } from "../route.ts";
 import { holdsOf, limitsOf } from "./guarded.ts";
 import { HoldBadges } from "./hold-badges.tsx";
 import { PauseControl } from "./pause-control.tsx";
 
-export function ActorDetail({ name }: { name: string }) {
+export interface ActorDetailProps {
+  name: string;
+  /** The filter and order of the table, for the way back. */
+  params: Route["params"];
+}
+
+export function ActorDetail({ name, params }: ActorDetailProps) {
   const { live, nowMs } = useScene();
   const { frame } = live;
-  useKeys({ Escape: () => go({ view: "actors" }) });
+  useKeys({ Escape: () => go({ view: "actors", params }) });
   const actor = frame?.actors.find((one) => one.actor === name);
   return (
     <section aria-labelledby="actor-title" class="detail">
-      <a class="back" href={writeRoute({ view: "actors" })}>
+      <a class="back" href={writeRoute({ view: "actors", params })}>
         ← All actors
       </a>
       <div class="bar">

@@ -6,11 +6,17 @@ import type { Series } from "../live/history.ts";
 import { useScene } from "../live/use-live.ts";
 import { useVisible } from "../parts/use-visible.ts";
 import { Spark } from "../plot/spark.tsx";
-import { writeRoute } from "../route.ts";
+import { writeRoute, type Route } from "../route.ts";
 import { holdsOf } from "./guarded.ts";
 import { HoldBadges } from "./hold-badges.tsx";
 
-export function ActorRow({ actor }: { actor: ActorFrame }) {
+export interface ActorRowProps {
+  actor: ActorFrame;
+  /** The filter and order of the table, for the way back. */
+  params: Route["params"];
+}
+
+export function ActorRow({ actor, params }: ActorRowProps) {
   const { live, nowMs } = useScene();
   const row = useRef<HTMLTableRowElement>(null);
   const visible = useVisible(row);
@@ -26,7 +32,7 @@ export function ActorRow({ actor }: { actor: ActorFrame }) {
   return (
     <tr ref={row} role="row">
       <th role="rowheader" scope="row" class="name">
-        <a href={writeRoute({ view: "actors", name: actor.actor })} data-step>
+        <a href={writeRoute({ view: "actors", name: actor.actor, params })} data-step>
           {actor.actor}
         </a>
         {frame !== undefined && <HoldBadges holds={holdsOf(actor, frame, nowMs)} nowMs={nowMs} />}
@@ -42,12 +48,12 @@ export function ActorRow({ actor }: { actor: ActorFrame }) {
           {actor.oldestMs === undefined ? "" : span(actor.oldestMs)}
         </span>
       </td>
+      <td role="cell" data-label="P50" class="roomy">
+        {span(actor.p50Ms)}
+      </td>
       <td role="cell" data-label="P95" class="plotted">
         {spark("p95Ms")}
         <span class="figure">{span(actor.p95Ms)}</span>
-      </td>
-      <td role="cell" data-label="P50" class="roomy">
-        {span(actor.p50Ms)}
       </td>
       <td role="cell" data-label="P99" class="roomy">
         {span(actor.p99Ms)}

@@ -27,7 +27,7 @@ export function ActorsView({ route }: { route: Route }) {
           ref={filter}
           type="search"
           class="filter"
-          placeholder="Filter by name"
+          placeholder="Filter"
           aria-label="Filter the actors by name"
           aria-keyshortcuts="/"
           value={q}
@@ -61,7 +61,7 @@ export function ActorsView({ route }: { route: Route }) {
           </thead>
           <tbody role="rowgroup">
             {shown.map((actor) => (
-              <ActorRow key={actor.actor} actor={actor} />
+              <ActorRow key={actor.actor} actor={actor} params={route.params} />
             ))}
           </tbody>
         </table>

@@ -25,17 +25,17 @@ export const columns: readonly Column[] = [
     value: ({ depth }) => depth,
   },
   {
-    key: "p95",
-    title: "P95",
-    explain: "How long handlers ran: 95 of 100 took at most this long",
-    value: ({ p95Ms }) => p95Ms ?? -1,
-  },
-  {
     key: "p50",
     title: "P50",
     explain: "How long handlers ran: half of them took at most this long",
     value: ({ p50Ms }) => p50Ms ?? -1,
     class: "roomy",
+  },
+  {
+    key: "p95",
+    title: "P95",
+    explain: "How long handlers ran: 95 of 100 took at most this long",
+    value: ({ p95Ms }) => p95Ms ?? -1,
   },
   {
     key: "p99",

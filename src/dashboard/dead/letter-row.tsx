@@ -19,7 +19,7 @@ export function LetterRow({ letter, route, picked, onPick }: LetterRowProps) {
   const open = route.view === "dead" && route.name === String(sequence);
   const href = writeRoute({ view: "dead", name: String(sequence), params: route.params });
   return (
-    <tr role="row" class={open ? "open" : ""} aria-selected={picked}>
+    <tr role="row" class={open || picked ? "chosen" : ""}>
       {onPick !== undefined && (
         <td role="cell" class="pick">
           <input

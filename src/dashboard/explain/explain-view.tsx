@@ -7,7 +7,7 @@ import { useKeys } from "../parts/keys.ts";
 import { Badge, Empty, Problem } from "../parts/small.tsx";
 import { useQuery } from "../parts/use-query.ts";
 import { refine, writeRoute, type Route } from "../route.ts";
-import { inWords, type Explanation, type Finding } from "./words.ts";
+import { hindrances, inWords, type Explanation, type Finding } from "./words.ts";
 
 export function ExplainView({ route }: { route: Route }) {
   const { id } = route.params;
@@ -89,6 +89,11 @@ function FindingCard({ finding }: { finding: Finding }) {
         <Badge tone={state === "dead" || state === "failed" ? "bad" : "plain"}>{state}</Badge>
       </h2>
       <p class="answer">{inWords(finding, nowMs)}</p>
+      {hindrances(finding, nowMs).map((sentence) => (
+        <p key={sentence} class="hindrance">
+          {sentence}
+        </p>
+      ))}
       {state === "dead" && sequence !== undefined && (
         <p>
           <a href={writeRoute({ view: "dead", name: String(sequence) })}>Open the dead letter</a>

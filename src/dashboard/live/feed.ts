@@ -5,7 +5,7 @@
  */
 import type { Frame, History } from "../../admin/api.ts";
 import { api } from "../api-client.ts";
-import { emptyHistory, withFrame } from "./history.ts";
+import { emptyHistory, withFrame, withGaps } from "./history.ts";
 
 export interface Live {
   /** `connecting`: nothing was heard yet. */
@@ -56,7 +56,8 @@ export class Feed {
     const history = await api.history().catch(() => undefined);
     if (history === undefined) return;
     const { frame } = this.#live;
-    this.#set({ history: frame === undefined ? history : withFrame(history, frame) });
+    const known = withGaps(history);
+    this.#set({ history: frame === undefined ? known : withFrame(known, frame) });
   }
 
   #take(frame: Frame): void {

@@ -50,18 +50,14 @@ function isTyping(target: EventTarget | null): boolean {
   return target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement;
 }
 
-/** Moves the focus among the elements marked `data-step`, from the one that has it; the first one where none has. */
+/** Moves the focus among the elements marked `data-step`, from the one whose row has it, or the open one; to the first where there is neither. */
 export function step(by: 1 | -1): HTMLElement | undefined {
   const stops = [...document.querySelectorAll<HTMLElement>("[data-step]")];
-  const at = stops.findIndex(
-    (stop) => stop === document.activeElement || rowOf(stop)?.contains(document.activeElement),
-  );
+  const focused = stops.findIndex((stop) => stop.closest("tr")?.contains(document.activeElement));
+  // The open one, where the focus is in what it shows.
+  const at = focused < 0 ? stops.findIndex((stop) => stop.ariaCurrent === "true") : focused;
   const next = stops[at < 0 ? 0 : Math.min(stops.length - 1, Math.max(0, at + by))];
   next?.focus();
   next?.scrollIntoView({ block: "nearest" });
   return next;
-}
-
-function rowOf(element: HTMLElement): Element | null {
-  return element.closest("tr");
 }

@@ -10,6 +10,8 @@ export interface SparkProps {
 }
 
 export function Spark({ series, times, values }: SparkProps) {
+  // A line that lies on the floor all along says nothing.
+  if (values.every((value) => value === null || value === 0)) return <div class="spark" />;
   const options: PlotProps["options"] = (size, { line, fill }): uPlot.Options => ({
     ...size,
     ms: 1,
@@ -20,17 +22,7 @@ export function Spark({ series, times, values }: SparkProps) {
     scales: { x: { range: lastMinutes }, y: { range: (_plot, _min, max) => upFromZero(series, max) } },
     series: [{}, { stroke: line, fill, width: 1.25, points: { show: false } }],
   });
-  const flat = values.every((value) => value === null || value === 0);
-  // Colours are taken when a plot is made.
-  return (
-    <Plot
-      key={String(flat)}
-      class={`spark ${series}${flat ? " flat" : ""}`}
-      times={times}
-      values={values}
-      options={options}
-    />
-  );
+  return <Plot class={`spark ${series}`} times={times} values={values} options={options} />;
 }
 
 /** The whole span, also while there is less, so that plots beside one another show the same time. */
