@@ -16,8 +16,9 @@ const Charge = actorOf<{ order: number; bad?: boolean }>({ name: "orders.charge"
 });
 const Send = actorOf({ name: "mails.send" }, () => undefined);
 const Call = actorOf({ name: "partners.call", breaker: { name: "partner" } }, () => undefined);
+const Report = actorOf({ name: "reports.build", rateLimit: { name: "ration", limit: 10, per: "1s" } }, () => undefined);
 
-await system.work([Charge, Send, Call]);
+await system.work([Charge, Send, Call, Report]);
 process.stdout.write("ready\n");
 const lines = createInterface({ input: process.stdin });
 lines.on("line", (line) => {
