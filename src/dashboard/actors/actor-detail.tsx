@@ -1,7 +1,7 @@
 /** One actor, large: its plots with axes, its lanes, what puts its messages off, its guards, its dead letters. */
 import type { ActorFrame, Frame } from "../../admin/api.ts";
 import { LetterBrief } from "../dead/letter-brief.tsx";
-import { count, none, plural, rate, share, span } from "../format.ts";
+import { count, none, rate, share, span } from "../format.ts";
 import { BreakerCard, LimitCard } from "../guards/guard-card.tsx";
 import { useScene } from "../live/use-live.ts";
 import { useKeys } from "../parts/keys.ts";
@@ -148,11 +148,10 @@ function Deferrals({ actor }: { actor: ActorFrame }) {
 function Guards({ actor, frame }: { actor: ActorFrame; frame: Frame }) {
   const breaker = frame.breakers.find(({ name }) => name === actor.breaker);
   const limits = limitsOf(actor, frame);
-  const guards = limits.length + (breaker === undefined ? 0 : 1);
-  if (guards === 0) return null;
+  if (breaker === undefined && limits.length === 0) return null;
   return (
     <div>
-      <h2>{guards === 1 ? "Guard" : plural(guards, "guard")}</h2>
+      <h2>Guards</h2>
       <div class="cards">
         {breaker !== undefined && <BreakerCard breaker={breaker} />}
         {limits.map((limit) => (

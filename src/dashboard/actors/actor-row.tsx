@@ -44,9 +44,10 @@ export function ActorRow({ actor, params }: ActorRowProps) {
       <td role="cell" data-label="Depth" class="plotted">
         {spark("depth")}
         <span class="figure">{count(actor.depth)}</span>
-        <span class="oldest" title="How long the oldest has been stored">
-          {actor.oldestMs === undefined ? "" : span(actor.oldestMs)}
-        </span>
+        {actor.oldestMs !== undefined && <span class="oldest narrow-only">{span(actor.oldestMs)}</span>}
+      </td>
+      <td role="cell" data-label="Oldest" class="wide">
+        {span(actor.oldestMs)}
       </td>
       <td role="cell" data-label="P50" class="roomy">
         {span(actor.p50Ms)}

@@ -21,8 +21,15 @@ export const columns: readonly Column[] = [
   {
     key: "depth",
     title: "Depth",
-    explain: "Messages that no worker has been handed yet, and how long the oldest has been stored",
+    explain: "Messages that no worker has been handed yet",
     value: ({ depth }) => depth,
+  },
+  {
+    key: "oldest",
+    title: "Oldest",
+    explain: "How long the oldest message that waits has been stored",
+    value: ({ oldestMs }) => oldestMs ?? -1,
+    class: "wide",
   },
   {
     key: "p50",

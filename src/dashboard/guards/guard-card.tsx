@@ -20,7 +20,7 @@ export function BreakerCard({ breaker }: { breaker: BreakerFrame }) {
   return (
     <article class="card" aria-label={`Breaker ${name}`}>
       <h3>
-        {name} <Badge tone={tones[state]}>{state}</Badge>
+        {name} <span class="kind">breaker</span> <Badge tone={tones[state]}>{state}</Badge>
       </h3>
       <p>{wordsOf(state, byHand, probeAt === undefined ? undefined : time(probeAt, nowMs))}</p>
       <UsedBy actors={actors} />
@@ -72,7 +72,8 @@ export function LimitCard({ limit }: { limit: LimitFrame }) {
   return (
     <article class="card" aria-label={`${limit.kind === "rate" ? "Rate" : "Concurrency"} limit ${limit.name}`}>
       <h3>
-        {limit.name} {held && <Badge tone="warn">held</Badge>} {limit.keyed && <Badge>by key</Badge>}
+        {limit.name} <span class="kind">{limit.kind} limit</span> {held && <Badge tone="warn">held</Badge>}{" "}
+        {limit.keyed && <Badge>by key</Badge>}
       </h3>
       <p>{limit.kind === "rate" ? rateWords(limit) : concurrencyWords(limit)}</p>
       {held && limit.kind === "rate" && <p>Nobody starts {untilText(limit.heldUntil ?? "", nowMs)}.</p>}

@@ -8,7 +8,7 @@ const pairMs = 1_500;
 let first: { key: string; atMs: number } | undefined;
 
 /**
- * While its component stands. Of several components with the same key the one drawn last has it.
+ * While its component stands; no two that stand together name the same key.
  * @param keys `KeyboardEvent.key`, or two of them with a blank between.
  */
 export function useKeys(keys: Keys): void {
@@ -42,7 +42,7 @@ export function listenForKeys(): void {
 }
 
 function find(key: string): ((event: KeyboardEvent) => void) | undefined {
-  return stack.findLast((keys) => keys()[key] !== undefined)?.()[key];
+  return stack.find((keys) => keys()[key] !== undefined)?.()[key];
 }
 
 function isTyping(target: EventTarget | null): boolean {

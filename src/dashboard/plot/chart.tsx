@@ -26,7 +26,7 @@ export function Chart({ title, now, series, times, values, format }: ChartProps)
     return {
       ...size,
       ms: 1,
-      padding: [8, 8, 0, 0],
+      padding: [8, 20, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: together.key }, points: { size: 6 }, drag: { x: false, y: false } },
       axes: [
