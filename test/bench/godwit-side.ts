@@ -10,9 +10,8 @@ type Variant = (typeof actors)[keyof typeof actors] | (typeof guarded)[keyof typ
 class GodwitSide implements Side {
   #system!: ActorSystem;
 
-  async open({ url, namespace, metrics = true, metricsPort }: OpenSettings): Promise<string> {
-    this.#system = await ActorSystem.connect({ servers: url, namespace, metrics, log: "error" });
-    if (metricsPort !== undefined) await this.#system.serveMetrics({ port: metricsPort });
+  async open({ url, namespace }: OpenSettings): Promise<string> {
+    this.#system = await ActorSystem.connect({ servers: url, namespace, log: "error" });
     // Makes the durables, so that the bare side can have the same.
     const worker = await this.#system.work([actors["no schema"]]);
     await worker.stop();

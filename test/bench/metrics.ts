@@ -1,11 +1,12 @@
 /**
- * What metrics cost: processor time for a message of the actor that does nothing and of tellMany, with metrics on, scraped once a second
- * over HTTP, and with `metrics: false` and nobody scraping. Each has a process of its own in each round, in turns the first: two processes
- * with the same code differ by some percent for as long as they live.
+ * What metrics cost: processor time for a message of the actor that does nothing and of tellMany, with metrics on and scraped once a second,
+ * and with `metrics: false` and nobody scraping. Both take turns in this one process, in short phases: two processes with the same code differ
+ * by more than what is looked for, for as long as they live.
  */
-import { freePort } from "../support/free-port.ts";
+import { ActorSystem, type Worker } from "godwit";
+import { actorName, actors, onReceive } from "./actors.ts";
+import { orders } from "./body.ts";
 import type { BenchOptions } from "./options.ts";
-import { RemoteSide, type Measure } from "./side.ts";
 import { percentile, spread, type Spread } from "./stats.ts";
 
 export interface MetricsCost {
@@ -26,102 +27,132 @@ interface Cost {
   rounds: Spread;
 }
 
-interface Phases {
-  publish: number;
-  consume: number;
-}
+type Phase = "publish" | "consume";
 
 export const metricsGoal = 1.05;
 const scrapeEveryMs = 1_000;
 const warmScrapes = 100;
-const variant = "concurrency 500";
-/** Phases that are measured in each process; one is shorter than a second. */
-const phases = 4;
+const actor = actors["concurrency 500"];
+/** In each round, so that neither is always the first, nor pays for the other's garbage. */
+const turns = [true, false, false, true];
 
 export async function measureMetrics(
   url: string,
   { rounds, messages, warmUp }: BenchOptions,
   say: (what: string) => void,
 ): Promise<MetricsCost> {
-  const on: Phases[] = [];
-  const off: Phases[] = [];
-  let scrapes = 0;
-  for (let round = 0; round < rounds; round++) {
-    say(`round ${round + 1} of ${rounds}`);
-    for (const metrics of round % 2 === 0 ? [true, false] : [false, true]) {
-      const one = await measureOne(url, metrics, messages, warmUp);
-      (metrics ? on : off).push(one);
-      scrapes += one.scrapes;
-    }
-  }
-  const cost = (phase: keyof Phases): Cost => {
-    const [offUs, onUs] = [off, on].map((all) =>
-      percentile(
-        all.map((one) => one[phase]),
-        0.5,
-      ),
-    ) as [number, number];
-    const ratios = on.map((one, round) => one[phase] / (off[round] as Phases)[phase]);
-    return { offUs, onUs, ratio: onUs / offUs, rounds: spread(ratios) };
-  };
-  return { rounds, messages: messages * phases, scrapes, publish: cost("publish"), consume: cost("consume") };
-}
-
-async function measureOne(
-  url: string,
-  metrics: boolean,
-  messages: number,
-  warmUp: number,
-): Promise<Phases & { scrapes: number }> {
-  const side = new RemoteSide("./godwit-side.js");
-  const metricsPort = await freePort();
-  let scrapes = 0;
-  let timer: NodeJS.Timeout | undefined;
+  const on = await Party.open(url, true);
+  const off = await Party.open(url, false);
   try {
-    await side.open({ url, namespace: "bench", metrics, ...(metrics && { metricsPort }) });
-    for (const _turn of [1, 2]) {
-      await side.publish(variant, warmUp);
-      await side.consume(variant, warmUp);
+    for (const party of [on, off, on, off]) await party.turn(warmUp);
+    for (let warm = 0; warm < warmScrapes; warm++) await on.scrape();
+    on.forget();
+    off.forget();
+    for (let round = 0; round < rounds; round++) {
+      say(`round ${round + 1} of ${rounds}`);
+      on.beginRound();
+      off.beginRound();
+      for (const isOn of round % 2 === 0 ? turns : turns.map((turn) => !turn)) {
+        await (isOn ? on : off).turn(Math.ceil(messages / 2));
+      }
     }
-    if (metrics) {
-      const scrape = async (): Promise<void> => {
-        const response = await fetch(`http://127.0.0.1:${metricsPort}/metrics`);
-        await response.text();
-        scrapes += 1;
-      };
-      // Cold, a scrape costs ten times as much.
-      for (let warm = 0; warm < warmScrapes; warm++) await scrape();
-      scrapes = 0;
-      timer = setInterval(() => void scrape(), scrapeEveryMs);
-    }
-    const publish: Measure[] = [];
-    const consume: Measure[] = [];
-    for (let phase = 0; phase < phases; phase++) {
-      publish.push(await side.publish(variant, messages));
-      consume.push(await side.consume(variant, messages));
-    }
-    clearInterval(timer);
-    await side.close();
-    return { publish: cpuUs(publish), consume: cpuUs(consume), scrapes };
+    const cost = (phase: Phase): Cost => {
+      const [onUs, offUs] = [on.cpuUs(phase), off.cpuUs(phase)];
+      const ratios = onUs.map((us, round) => us / (offUs[round] as number));
+      const [onMedianUs, offMedianUs] = [percentile(onUs, 0.5), percentile(offUs, 0.5)];
+      return { onUs: onMedianUs, offUs: offMedianUs, ratio: onMedianUs / offMedianUs, rounds: spread(ratios) };
+    };
+    return { rounds, messages, scrapes: on.scrapes, publish: cost("publish"), consume: cost("consume") };
   } finally {
-    clearInterval(timer);
-    side.kill();
+    await on.close();
+    await off.close();
   }
 }
 
-function cpuUs(measures: readonly Measure[]): number {
-  const sum = (read: (one: Measure) => number): number => measures.reduce((total, one) => total + read(one), 0);
-  return (sum(({ cpuMs }) => cpuMs) / sum(({ messages }) => messages)) * 1_000;
+/** One of the two: a system, and what its phases cost. */
+class Party {
+  scrapes = 0;
+  readonly #system: ActorSystem;
+  readonly #scraped: boolean;
+  #rounds: Record<Phase, { cpuUs: number; messages: number }>[] = [];
+  #unscrapedMs = 0;
+
+  private constructor(system: ActorSystem, scraped: boolean) {
+    this.#system = system;
+    this.#scraped = scraped;
+  }
+
+  static async open(url: string, metrics: boolean): Promise<Party> {
+    const namespace = metrics ? "bench-on" : "bench-off";
+    const party = new Party(await ActorSystem.connect({ servers: url, namespace, metrics, log: "error" }), metrics);
+    party.beginRound();
+    return party;
+  }
+
+  beginRound(): void {
+    this.#rounds.push({ publish: { cpuUs: 0, messages: 0 }, consume: { cpuUs: 0, messages: 0 } });
+  }
+
+  forget(): void {
+    this.#rounds = [];
+    this.scrapes = 0;
+  }
+
+  async turn(messages: number): Promise<void> {
+    await this.#measured("publish", messages, () => this.#system.tellMany(actor, orders(messages)));
+    let left = messages;
+    let finish: () => void = () => undefined;
+    const finished = new Promise<void>((resolve) => (finish = resolve));
+    onReceive.call = () => {
+      left -= 1;
+      if (left === 0) finish();
+    };
+    let worker: Worker | undefined;
+    await this.#measured("consume", messages, async () => {
+      worker = await this.#system.work([actor]);
+      await finished;
+      while ((worker.stats.actors[actorName]?.completed ?? 0) < messages) await new Promise(setImmediate);
+    });
+    await worker?.stop();
+  }
+
+  async scrape(): Promise<void> {
+    await this.#system.metrics();
+    this.scrapes += 1;
+  }
+
+  /** Of each round. */
+  cpuUs(phase: Phase): number[] {
+    return this.#rounds.map((round) => round[phase].cpuUs / round[phase].messages);
+  }
+
+  close(): Promise<void> {
+    return this.#system.close();
+  }
+
+  /** The scrapes that fall into the phase belong to it: one for each second in which this party was at work. */
+  async #measured(phase: Phase, messages: number, work: () => Promise<unknown>): Promise<void> {
+    const startedMs = performance.now();
+    const before = process.cpuUsage();
+    await work();
+    this.#unscrapedMs += performance.now() - startedMs;
+    for (; this.#scraped && this.#unscrapedMs >= scrapeEveryMs; this.#unscrapedMs -= scrapeEveryMs) await this.scrape();
+    const { user, system } = process.cpuUsage(before);
+    const round = this.#rounds.at(-1)?.[phase];
+    if (round === undefined) return;
+    round.cpuUs += user + system;
+    round.messages += messages;
+  }
 }
 
 export function formatMetricsCost({ rounds, messages, scrapes, publish, consume }: MetricsCost): string {
   const line = (what: string, { offUs, onUs, ratio, rounds: each }: Cost): string =>
     `  ${what.padEnd(24)} ${offUs.toFixed(2).padStart(6)} ${onUs.toFixed(2).padStart(6)}   ${ratio.toFixed(3)} (rounds: ${each.min.toFixed(2)} to ${each.max.toFixed(2)})`;
   return [
-    `${rounds} rounds of ${messages} messages each, ${scrapes} scrapes`,
+    `${rounds} rounds of ${messages} messages on and as many off, in turns; ${scrapes} scrapes`,
     "CPU µs a message, medians      off     on   ratio",
     line("tellMany", publish),
-    line(`actor, ${variant}`, consume),
+    line("actor, concurrency 500", consume),
     "",
     `Goal: actor at most ${metricsGoal.toFixed(2)}: ${consume.ratio <= metricsGoal ? "met" : "missed"}`,
   ].join("\n");

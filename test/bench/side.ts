@@ -19,10 +19,6 @@ export interface Measure {
 export interface OpenSettings {
   url: string;
   namespace: string;
-  /** Godwit alone: false keeps no histograms. Default true. */
-  metrics?: boolean;
-  /** Godwit alone: where it serves its metrics. Default: nowhere. */
-  metricsPort?: number;
 }
 
 /** What both sides can do. `variant` names the way in which a side does it. */
