@@ -86,6 +86,13 @@ describe.skipIf(skipped)("the dashboard", () => {
     await group.getByRole("link").click();
     await heading("Dead letters").waitFor();
     await expect.poll(() => page.getByRole("checkbox").count(), patient).toBe(50);
+    await page.getByRole("checkbox").nth(1).click();
+    await page
+      .getByRole("checkbox")
+      .nth(4)
+      .click({ modifiers: ["Shift"] });
+    await expectShown(page.getByText("4 selected"));
+    await page.getByRole("button", { name: "Clear" }).click();
     await row("order-7").first().getByRole("link").click();
     const pane = page.getByRole("complementary");
     await pane.getByText("Stack and causes").waitFor();

@@ -1,5 +1,5 @@
 /** The newest dead letters of one actor, and the way to all of them. */
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { plural } from "../format.ts";
 import { Problem } from "../parts/small.tsx";
 import { writeRoute } from "../route.ts";
@@ -11,7 +11,12 @@ const shown = 8;
 export function LetterBrief({ actor, dead }: { actor: string; dead: number }) {
   const { letters, error, reload } = useLetters({ actor });
   const route = { view: "dead", params: { actor } } as const;
-  useEffect(reload, [dead]);
+  const known = useRef(dead);
+  useEffect(() => {
+    if (known.current === dead) return;
+    known.current = dead;
+    reload();
+  }, [dead]);
   return (
     <div>
       <h2>Dead letters</h2>

@@ -1,5 +1,5 @@
 /** Keys: single letters and `g a` pairs that do something, unless somebody is typing or a dialog is open. */
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 export type Keys = Record<string, (event: KeyboardEvent) => void>;
 
@@ -14,7 +14,8 @@ let first: { key: string; atMs: number } | undefined;
 export function useKeys(keys: Keys): void {
   const current = useRef(keys);
   current.current = keys;
-  useEffect(() => {
+  // With what is seen, and not some time after it.
+  useLayoutEffect(() => {
     const entry = (): Keys => current.current;
     stack.push(entry);
     return () => void stack.splice(stack.indexOf(entry), 1);
