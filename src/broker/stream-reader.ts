@@ -63,6 +63,11 @@ export class StreamReader {
     return this.#find(stream, { last_by_subj: subject });
   }
 
+  /** The first message of a subject filter from a sequence on. Any stream allows that, and does not tell how many there are. */
+  async first(stream: string, filter: string, fromSequence: number): Promise<StoredMessage | undefined> {
+    return this.#find(stream, { seq: Math.max(1, fromSequence), next_by_subj: filter });
+  }
+
   /** Messages of a subject filter in order, from a sequence on, fetched in pages. Needs a stream that allows direct gets. */
   async *scan(stream: string, filter: string, fromSequence = 1): AsyncGenerator<StoredMessage> {
     let next = Math.max(1, fromSequence);
@@ -214,7 +219,10 @@ export class StreamReader {
     return this.#ask(stream, ask);
   }
 
-  async #find(stream: string, query: { seq: number } | { last_by_subj: string }): Promise<StoredMessage | undefined> {
+  async #find(
+    stream: string,
+    query: { seq: number; next_by_subj?: string } | { last_by_subj: string },
+  ): Promise<StoredMessage | undefined> {
     try {
       const message = await this.#ask(stream, () => this.#connection.jsm.streams.getMessage(stream, query));
       return message ? stored(stream, message) : undefined;

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import type { ActorFrame, Frame } from "../../src/admin/api.ts";
 import { Inspector } from "../../src/admin/inspector.ts";
 import { Live } from "../../src/admin/live/live.ts";
-import { Terminal, type ActorSystem } from "../../src/index.ts";
+import { on, Terminal, type ActorSystem } from "../../src/index.ts";
 import { actorOf, gate } from "../support/actors.ts";
 import { patient, useStage } from "../support/stage.ts";
 
@@ -101,6 +101,25 @@ describe("a frame", () => {
     const after = await frameWhere(live, (one) => actorIn(one, "slow")?.depth === 0);
     expect(actorIn(after, "slow")?.oldestMs).toBeUndefined();
     expect(actorIn(after, "slow")?.pausedUntil).toBeUndefined();
+    await worker.stop();
+  });
+
+  test("tells of what waits also beside a stream made by others that allows no direct look", async () => {
+    const system = await stage.connect();
+    const client = await stage.client();
+    const stream = `${stage.namespace}_ORDERS`;
+    await client.jsm.streams.add({ name: stream, subjects: [`${stage.namespace}-orders.>`], allow_direct: false });
+    const subject = `${stage.namespace}-orders.new`;
+    const Orders = actorOf({ name: "orders", subscribe: [on({ stream, subject })] }, () => undefined);
+    const worker = await system.work([Orders]);
+    await new Inspector(system).pause("orders");
+    await client.publish(subject, "1");
+    for (const lane of ["high", "normal", "normal"] as const) await system.tell("orders", 1, { lane });
+    const live = liveOf(system);
+    const frame = await frameWhere(live, (one) => actorIn(one, "orders")?.depth === 4);
+    expect(frame.problems).toEqual([]);
+    expect(actorIn(frame, "orders")?.lanes).toEqual({ critical: 0, high: 1, normal: 2, low: 0 });
+    expect(actorIn(frame, "orders")?.oldestMs).toBeGreaterThan(0);
     await worker.stop();
   });
 

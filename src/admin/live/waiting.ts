@@ -29,10 +29,10 @@ export function noLanes(): Record<Lane, number> {
 
 export class WaitingReader {
   readonly #names: Names;
-  readonly #reader: Pick<StreamReader, "page">;
+  readonly #reader: Pick<StreamReader, "backlog" | "first">;
   #heads = new Map<string, Head>();
 
-  constructor(names: Names, reader: Pick<StreamReader, "page">) {
+  constructor(names: Names, reader: Pick<StreamReader, "backlog" | "first">) {
     this.#names = names;
     this.#reader = reader;
   }
@@ -76,7 +76,7 @@ export class WaitingReader {
     }
   }
 
-  /** @returns how many of the filter wait; 0 where that was remembered and not read. */
+  /** @returns how many of the filter wait; 0 where that was remembered and not read, and of a stream made by others. */
   async #readHead(
     durable: ActorDurable,
     filter: string,
@@ -88,15 +88,22 @@ export class WaitingReader {
     let head = known.get(place);
     let count = 0;
     if (head?.delivered !== delivered || monotonicMs() - head.readAtMs > rememberMs) {
-      const { messages, pending } = await this.#reader.page(durable.stream, filter, delivered + 1, 1);
-      const [first] = messages;
-      head = first && { delivered, storedAtMs: first.storedAtMs, readAtMs: monotonicMs() };
-      count = first === undefined ? 0 : pending + 1;
+      const found = await this.#look(durable, filter);
+      const { oldestAtMs } = found;
+      head = oldestAtMs === undefined ? undefined : { delivered, storedAtMs: oldestAtMs, readAtMs: monotonicMs() };
+      count = found.count;
     }
     if (head === undefined) return count;
     this.#heads.set(place, head);
     waiting.oldestAtMs = Math.min(waiting.oldestAtMs ?? Infinity, head.storedAtMs);
     return count;
+  }
+
+  /** A stream that Godwit did not make need not allow direct looks, nor this credential any: then since when is left open. */
+  async #look({ source, stream, delivered }: ActorDurable, filter: string): ReturnType<StreamReader["backlog"]> {
+    if (source !== "foreign") return this.#reader.backlog(stream, filter, delivered + 1);
+    const first = await this.#reader.first(stream, filter, delivered + 1).catch(() => undefined);
+    return { count: 0, oldestAtMs: first?.storedAtMs };
   }
 }
 
