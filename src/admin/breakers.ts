@@ -14,11 +14,11 @@ import {
 import type { Shared, SharedState } from "../guard/shared-state.ts";
 import type { Duration } from "../kernel/duration.ts";
 import { NotFoundError } from "../kernel/errors.ts";
+import { endOf, isoEnd } from "../kernel/until.ts";
 import { checkGuardName } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
 import type { BreakerFrame } from "./api.ts";
 import { actorsWith } from "./guard-users.ts";
-import { endOf, isoEnd } from "./pause.ts";
 import { replaceRecord } from "./replace-record.ts";
 import type { WorkerStatus } from "./workers.ts";
 

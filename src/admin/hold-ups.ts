@@ -1,8 +1,9 @@
 /** Hold-ups: why nobody takes an actor's messages now. Pure: read off what the fleet says of itself. */
+import { isoEnd } from "../kernel/until.ts";
 import type { WorkerIdentity } from "../worker/snapshot.ts";
 import type { BreakerFrame, LimitFrame } from "./api.ts";
 import type { ActorDurable } from "./durables.ts";
-import { isoEnd, pausedUntilMs } from "./pause.ts";
+import { pausedUntilMs } from "./pause.ts";
 import type { WorkerStatus } from "./workers.ts";
 
 export type WorkerRef = Pick<WorkerIdentity, "id" | "host" | "pid">;

@@ -1,7 +1,8 @@
 /** Pause: nothing is delivered to an actor, on any host, until it is resumed or a time has come. What runs goes on and is settled. */
 import type { StreamReader } from "../broker/stream-reader.ts";
-import { toMs, type Duration } from "../kernel/duration.ts";
-import { ConfigError, NotFoundError } from "../kernel/errors.ts";
+import type { Duration } from "../kernel/duration.ts";
+import { NotFoundError } from "../kernel/errors.ts";
+import { endOf, isoEnd } from "../kernel/until.ts";
 import { checkActorName } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
 import { listDurables, type ActorDurable } from "./durables.ts";
@@ -16,23 +17,6 @@ export interface Paused {
 export interface Resumed extends Paused {
   /** False: it was not paused. `until` is then absent, else it is when the pause would have ended. */
   was: boolean;
-}
-
-/** JetStream pauses until a time; this one stands for "until it is resumed". */
-export const noEndMs = Date.UTC(2200, 0, 1);
-
-/** ISO time, undefined for none: what people and programs are shown. */
-export function isoEnd(untilMs: number | undefined): string | undefined {
-  return untilMs === undefined || untilMs >= noEndMs ? undefined : new Date(untilMs).toISOString();
-}
-
-/** The time that a hold of such a length lasts until, `noEndMs` where none is given. @throws ConfigError. */
-export function endOf(nowMs: number, duration: Duration | undefined): number {
-  if (duration === undefined) return noEndMs;
-  const ms = toMs(duration, "for");
-  if (ms === 0)
-    throw new ConfigError(`for is ${String(duration)}, which is no time at all; give a longer one, or none.`);
-  return Math.min(noEndMs, nowMs + ms);
 }
 
 /** Until when an actor is paused: until the last of its durables is resumed. Undefined where it is not. */

@@ -1,11 +1,12 @@
 /** Status: how much is stored where, how each actor stands, and what nobody serves. Read off the server; nothing is kept or counted here. */
 import type { StreamReader } from "../broker/stream-reader.ts";
+import { isoEnd } from "../kernel/until.ts";
 import { lanes, subjectMatches, type Lane } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
 import { viewFleet, type FleetParts } from "./fleet-view.ts";
 import type { ActorDurable, Source } from "./durables.ts";
 import { holdUpsOf, type FleetView, type HoldUp } from "./hold-ups.ts";
-import { isoEnd, pausedUntilMs } from "./pause.ts";
+import { pausedUntilMs } from "./pause.ts";
 import type { WorkerStatus } from "./workers.ts";
 
 export interface StreamStatus {

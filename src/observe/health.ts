@@ -4,6 +4,7 @@
  *    is gone, handlers that nothing else can end.
  * 2. What cannot be told is healthy: while the server is away every worker would be restarted in vain.
  */
+import { isoEnd } from "../kernel/until.ts";
 import type { WorkerState } from "../worker/worker.ts";
 
 /** What was seen of one durable at one time. */
@@ -93,7 +94,7 @@ function describe({ stream, durable, sighting, atMs, troubleSinceMs = atMs }: Wa
     case "empty":
       return "it is idle: nothing waits";
     case "paused":
-      return `it is paused until ${new Date(sighting.untilMs).toISOString()}`;
+      return `it is paused until ${isoEnd(sighting.untilMs) ?? "it is resumed"}`;
     case "pending":
       return `${sighting.messages} messages wait for ${what}, handlers are free, and nothing has come for ${seconds} s: does the server refuse its pulls?`;
     case "gone":

@@ -1,5 +1,6 @@
 /** Health, decided from what was seen: what turns red, when, and what never does. */
 import { describe, expect, test } from "vitest";
+import { endOf } from "../../src/kernel/until.ts";
 import { health, judge, look, readiness, type Sighting, type Watched } from "../../src/observe/health.ts";
 
 const windowMs = 30_000;
@@ -51,6 +52,12 @@ describe("red", () => {
 });
 
 describe("green", () => {
+  test("a pause is told as people made it: for a time, or until it is resumed", () => {
+    const says = (untilMs: number): string => judge([seen({ kind: "paused", untilMs })], windowMs).says;
+    expect(says(paused.untilMs)).toBe("it is paused until 2030-01-01T00:00:00.000Z");
+    expect(says(endOf(0, undefined))).toBe("it is paused until it is resumed");
+  });
+
   test.each<Sighting>([{ kind: "arrived" }, { kind: "busy" }, { kind: "guard" }, { kind: "empty" }, paused, unknown])(
     "$kind, and it ends a suspicion",
     (sighting) => {

@@ -1,7 +1,8 @@
 /** Checks of the actors and their durables: served, unchanged, and not so late that what they wait for is forgotten. Pure. */
 import { formatMs } from "../../kernel/duration.ts";
+import { isoEnd } from "../../kernel/until.ts";
 import type { ActorSnapshot } from "../../worker/snapshot.ts";
-import { isoEnd, pausedUntilMs } from "../pause.ts";
+import { pausedUntilMs } from "../pause.ts";
 import { isServed } from "../status.ts";
 import type { Durable, Facts } from "./facts.ts";
 import { orOk, seconds, unchecked, type Finding } from "./finding.ts";
