@@ -7,15 +7,13 @@ import { readInfo, type DeadInfo } from "../lifecycle/dead-letter.ts";
 import type { RunsStore } from "../lifecycle/runs.ts";
 import { header, messageId } from "../message/headers.ts";
 import { checkId, type Lane } from "../message/names.ts";
-import type { Names } from "../message/subjects.ts";
 import type { Results } from "../result/results.ts";
 import { askWorkers } from "../worker/presence.ts";
-import type { ActorDurable } from "./durables.ts";
+import { servesSubject, type ActorDurable } from "./durables.ts";
 import { findDeadOf, findMessages, findResultActors, type Searched } from "./find-message.ts";
 import { viewFleet, type FleetParts } from "./fleet-view.ts";
 import { holdUpsOf, silentOf, type FleetView } from "./hold-ups.ts";
 import { deliveryState, type DeliveryState } from "./message-state.ts";
-import { servesSubject } from "./status.ts";
 import { answerMs } from "./workers.ts";
 
 export interface ExplainOptions {
@@ -66,8 +64,6 @@ export interface Explanation {
 }
 
 export interface ExplainParts extends FleetParts {
-  names: Names;
-  reader: StreamReader;
   runs: RunsStore;
   results: Results;
 }

@@ -3,7 +3,7 @@ import type { StoredMessage, StreamReader } from "../broker/stream-reader.ts";
 import { historyOf, type RunError, type RunsRecord, type RunsStore } from "../lifecycle/runs.ts";
 import type { Names } from "../message/subjects.ts";
 import type { MessageAnswer } from "../worker/presence.ts";
-import type { ActorDurable } from "./durables.ts";
+import { filtersOf, isQueue, type ActorDurable } from "./durables.ts";
 import type { HoldUp, WorkerRef } from "./hold-ups.ts";
 
 /** What earlier runs left. */
@@ -62,7 +62,7 @@ export async function deliveryState(
     if (durable.source === "foreign") return { state: "waiting", holdUps };
     return { state: "waiting", ahead: await aheadOf(reader, durable, message), holdUps };
   }
-  const queue = durable.source === "task" || durable.source === "due";
+  const queue = isQueue(durable);
   if (!queue && sequence <= durable.ackFloor) return { state: "settled" };
   const [record, answers] = await Promise.all([
     runs.read(names.runsKey(stream, sequence, durable.durable)),
@@ -148,9 +148,8 @@ async function aheadOf(
   durable: ActorDurable,
   message: Pick<StoredMessage, "stream" | "sequence">,
 ): Promise<number> {
-  const filters = durable.filters.length === 0 ? [">"] : durable.filters;
   const counts = await Promise.all(
-    filters.map(async (filter) => {
+    filtersOf(durable).map(async (filter) => {
       const [from, to] = await Promise.all([
         reader.count(message.stream, filter, durable.delivered + 1),
         reader.count(message.stream, filter, message.sequence),

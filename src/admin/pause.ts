@@ -1,11 +1,9 @@
 /** Pause: nothing is delivered to an actor, on any host, until it is resumed or a time has come. What runs goes on and is settled. */
 import type { StreamReader } from "../broker/stream-reader.ts";
 import type { Duration } from "../kernel/duration.ts";
-import { NotFoundError } from "../kernel/errors.ts";
 import { endOf, isoEnd } from "../kernel/until.ts";
-import { checkActorName } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
-import { listDurables, type ActorDurable } from "./durables.ts";
+import { durablesOfActor, type ActorDurable } from "./durables.ts";
 
 export interface Paused {
   actor: string;
@@ -32,7 +30,7 @@ interface Parts {
 
 /** @throws NotFoundError where it has no durable, InvalidNameError, ConfigError. */
 export async function pauseActor(parts: Parts, name: string, options: { for?: Duration } = {}): Promise<Paused> {
-  const { actor, durables } = await durablesOf(parts, name);
+  const { actor, durables } = await durablesOfActor(parts, name);
   const untilMs = endOf(Math.max(...durables.map(({ atMs }) => atMs)), options.for);
   for (const { stream, durable } of durables) await parts.reader.pauseConsumer(stream, durable, untilMs);
   return paused(actor, untilMs, durables);
@@ -40,27 +38,11 @@ export async function pauseActor(parts: Parts, name: string, options: { for?: Du
 
 /** @throws NotFoundError where it has no durable, InvalidNameError. */
 export async function resumeActor(parts: Parts, name: string): Promise<Resumed> {
-  const { actor, durables } = await durablesOf(parts, name);
+  const { actor, durables } = await durablesOfActor(parts, name);
   const untilMs = pausedUntilMs(durables);
   // All of them: one may have been paused just now.
   for (const { stream, durable } of durables) await parts.reader.resumeConsumer(stream, durable);
   return { ...paused(actor, untilMs, durables), was: untilMs !== undefined };
-}
-
-async function durablesOf(
-  { names, reader }: Parts,
-  name: string,
-): Promise<{ actor: string; durables: ActorDurable[] }> {
-  const actor = checkActorName(name);
-  const durables = (await listDurables(names, reader)).filter((durable) => durable.actor === actor);
-  if (durables.length === 0) throw neverRan(names, actor);
-  return { actor, durables };
-}
-
-export function neverRan(names: Names, actor: string): NotFoundError {
-  return new NotFoundError(
-    `No actor ${actor} has ever run in the namespace ${names.namespace}; 'godwit status' lists those that have.`,
-  );
 }
 
 function paused(actor: string, untilMs: number | undefined, durables: readonly ActorDurable[]): Paused {

@@ -2,14 +2,10 @@
 import type { Bus } from "../broker/bus.ts";
 import type { StreamReader } from "../broker/stream-reader.ts";
 import { InUseError } from "../kernel/errors.ts";
-import { checkActorName } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
 import { isPresent } from "../worker/presence.ts";
-import { listDurables } from "./durables.ts";
-import { neverRan } from "./pause.ts";
-
-/** How long a worker has to say that it serves the actor. */
-const answerMs = 500;
+import { durablesOfActor, isQueue } from "./durables.ts";
+import { answerMs } from "./workers.ts";
 
 export interface Retired {
   actor: string;
@@ -30,15 +26,12 @@ export async function retire(
   name: string,
   options: { force?: boolean } = {},
 ): Promise<Retired> {
-  const actor = checkActorName(name);
-  const durables = (await listDurables(names, reader)).filter((durable) => durable.actor === actor);
-  if (durables.length === 0) throw neverRan(names, actor);
+  const { actor, durables } = await durablesOfActor({ names, reader }, name);
   const scheduled = await reader.count(names.schedule, names.scheduleFilter(actor));
   const held = { tasks: scheduled, events: 0, inFlight: 0 };
-  for (const { source, pending, inFlight } of durables) {
-    const queue = source === "task" || source === "due";
-    held[queue ? "tasks" : "events"] += pending + inFlight;
-    held.inFlight += inFlight;
+  for (const durable of durables) {
+    held[isQueue(durable) ? "tasks" : "events"] += durable.pending + durable.inFlight;
+    held.inFlight += durable.inFlight;
   }
   if (!options.force) {
     const listening =

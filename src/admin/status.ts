@@ -1,10 +1,10 @@
 /** Status: how much is stored where, how each actor stands, and what nobody serves. Read off the server; nothing is kept or counted here. */
 import type { StreamReader } from "../broker/stream-reader.ts";
 import { isoEnd } from "../kernel/until.ts";
-import { lanes, subjectMatches, type Lane } from "../message/names.ts";
+import { lanes, type Lane } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
 import { viewFleet, type FleetParts } from "./fleet-view.ts";
-import type { ActorDurable, Source } from "./durables.ts";
+import { isServed, servesSubject, type ActorDurable, type Source } from "./durables.ts";
 import { holdUpsOf, type FleetView, type HoldUp } from "./hold-ups.ts";
 import { pausedUntilMs } from "./pause.ts";
 import type { WorkerStatus } from "./workers.ts";
@@ -93,16 +93,6 @@ export async function readStatus(parts: FleetParts, workers?: readonly WorkerSta
     dead: streams.find(({ stream }) => stream === names.dead)?.messages ?? 0,
     orphans: stored.filter(({ stream, subject }) => !isServed(durables, stream, subject)),
   };
-}
-
-/** True where a durable of the stream hands out what is stored under the subject. */
-export function isServed(durables: readonly ActorDurable[], stream: string, subject: string): boolean {
-  return durables.some((durable) => durable.stream === stream && servesSubject(durable, subject));
-}
-
-/** A durable without filters hands out everything. */
-export function servesSubject(durable: Pick<ActorDurable, "filters">, subject: string): boolean {
-  return durable.filters.length === 0 || durable.filters.some((filter) => subjectMatches(filter, subject));
 }
 
 async function readStream(reader: StreamReader, stream: string): Promise<StreamStatus> {

@@ -2,8 +2,8 @@
 import { formatMs } from "../../kernel/duration.ts";
 import { isoEnd } from "../../kernel/until.ts";
 import type { ActorSnapshot } from "../../worker/snapshot.ts";
+import { isServed } from "../durables.ts";
 import { pausedUntilMs } from "../pause.ts";
-import { isServed } from "../status.ts";
 import type { Durable, Facts } from "./facts.ts";
 import { orOk, seconds, unchecked, type Finding } from "./finding.ts";
 import { count, streamOf } from "./streams.ts";

@@ -3,8 +3,7 @@ import type { StreamReader } from "../../broker/stream-reader.ts";
 import { monotonicMs } from "../../kernel/clock.ts";
 import { lanes, type Lane } from "../../message/names.ts";
 import type { Names } from "../../message/subjects.ts";
-import type { ActorDurable } from "../durables.ts";
-import { servesSubject } from "../status.ts";
+import { filtersOf, servesSubject, type ActorDurable } from "../durables.ts";
 import { inBatches } from "./in-batches.ts";
 
 export interface Waiting {
@@ -105,8 +104,4 @@ export class WaitingReader {
     const first = await this.#reader.first(stream, filter, delivered + 1).catch(() => undefined);
     return { count: 0, oldestAtMs: first?.storedAtMs };
   }
-}
-
-function filtersOf({ filters }: ActorDurable): string[] {
-  return filters.length === 0 ? [">"] : filters;
 }
