@@ -62,7 +62,7 @@ export class Redrive {
     return this.requeueStored(await this.read(sequence));
   }
 
-  /** As requeue(), for those who have read it. */
+  /** As requeue(), for those who have read it. @internal */
   async requeueStored(stored: StoredMessage): Promise<{ id: string; sequence: number }> {
     const { names, reader } = this.#options;
     const { sequence } = stored;
@@ -103,13 +103,13 @@ export class Redrive {
     await this.purgeStored(await this.read(sequence));
   }
 
-  /** As purge(), for those who have read it. */
+  /** As purge(), for those who have read it. @internal */
   async purgeStored(stored: StoredMessage): Promise<void> {
     await this.#options.reader.deleteMessage(this.#options.names.dead, stored.sequence);
     await this.#options.deadLetters.forgetBody(stored);
   }
 
-  /** One dead letter as it is stored. @throws NotFoundError. */
+  /** One dead letter as it is stored. @throws NotFoundError. @internal */
   async read(sequence: number): Promise<StoredMessage> {
     const { names, reader } = this.#options;
     const stored = await reader.get(names.dead, sequence);

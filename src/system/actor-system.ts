@@ -61,7 +61,7 @@ export class ActorSystem implements Sender {
   readonly log: Logger;
   /** Resolves, with why, when the embedded server ends by itself; `undefined` without one. Nothing works from then on. */
   readonly serverEnded: Promise<string> | undefined;
-  /** For the inspector and other tools; not for services. */
+  /** For the inspector and other tools; not for services. @internal */
   readonly parts: SystemParts;
   readonly #options: ResolvedSystemOptions;
   readonly #server: EmbeddedServer | undefined;

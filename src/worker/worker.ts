@@ -126,6 +126,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     return this.#state;
   }
 
+  /** @internal */
   get identity(): WorkerIdentity {
     return this.#identity;
   }
@@ -147,7 +148,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     };
   }
 
-  /** All that this worker says of itself: what metrics, `top` and the dashboard show. */
+  /** All that this worker says of itself: what metrics, `top` and the dashboard show. @internal */
   snapshot(): WorkerSnapshot {
     const { healthy, unhealthyReasons } = this.stats;
     return {
@@ -165,14 +166,14 @@ export class Worker extends EventEmitter<WorkerEvents> {
     };
   }
 
-  /** What each of its actors does and has done, by name. */
+  /** What each of its actors does and has done, by name. @internal */
   perActor(): Record<string, ActorSnapshot> {
     return Object.fromEntries(
       this.#running.map(({ config, intake, reporter }) => [config.name, actorSnapshot(config, reporter.tally, intake)]),
     );
   }
 
-  /** How each of its actors stands with its durables, by name. */
+  /** How each of its actors stands with its durables, by name. @internal */
   looks(): Map<string, IntakeLook> {
     return new Map(this.#running.map(({ config, intake }) => [config.name, intake.look()]));
   }
