@@ -1,4 +1,4 @@
-/** Every metric that there is, as data: the registry is made from it, and the table in docs/reference.md is checked against it. */
+/** Every metric that there is, as data: the registry is made from it, and the table in docs/operating.md is checked against it. */
 
 export interface MetricSpec {
   readonly type: "counter" | "gauge" | "histogram" | "summary";

@@ -5,8 +5,8 @@ import { metricTable, type MetricSpec } from "../../src/observe/metric-table.ts"
 
 const metrics: [string, MetricSpec][] = Object.entries(metricTable);
 
-test("docs/reference.md has the same table", async () => {
-  const text = await readFile(new URL("../../docs/reference.md", import.meta.url), "utf8");
+test("docs/operating.md has the same table", async () => {
+  const text = await readFile(new URL("../../docs/operating.md", import.meta.url), "utf8");
   const rows = text
     .split("\n")
     .filter((line) => line.startsWith("| `godwit_"))

@@ -32,7 +32,7 @@ export const onNotFound: NotFoundHandler = (c) =>
     c,
     404,
     "NOT_FOUND",
-    `There is nothing at ${c.req.method} ${c.req.path}; docs/reference.md lists what there is.`,
+    `There is nothing at ${c.req.method} ${c.req.path}; docs/operating.md lists what there is.`,
   );
 
 function refuse(c: Context, status: ContentfulStatusCode, code: string, message: string): Response {

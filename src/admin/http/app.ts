@@ -1,4 +1,4 @@
-/** The admin HTTP API: the inspector and the live frames, as JSON. docs/reference.md lists its routes, `api.ts` what they say. */
+/** The admin HTTP API: the inspector and the live frames, as JSON. docs/operating.md lists its routes, `api.ts` what they say. */
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { NotFoundError } from "../../kernel/errors.ts";
