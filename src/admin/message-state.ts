@@ -2,7 +2,7 @@
 import type { StoredMessage, StreamReader } from "../broker/stream-reader.ts";
 import { historyOf, type RunError, type RunsRecord, type RunsStore } from "../lifecycle/runs.ts";
 import type { Names } from "../message/subjects.ts";
-import type { MessageAnswer } from "../worker/presence.ts";
+import type { MessageAnswer } from "../worker/answers.ts";
 import { filtersOf, isQueue, type ActorDurable } from "./durables.ts";
 import type { HoldUp, WorkerRef } from "./hold-ups.ts";
 

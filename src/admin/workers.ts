@@ -2,10 +2,10 @@
  * Workers: who works, as the workers bucket and the workers themselves say. A lease without an answer is a worker that was stopped, is
  * blocked or cut off, or has just been killed: it may still hold messages.
  */
-import * as z from "zod";
 import type { Bus } from "../broker/bus.ts";
 import type { StreamReader } from "../broker/stream-reader.ts";
 import type { Names } from "../message/subjects.ts";
+import { identityShape } from "../worker/answers.ts";
 import { askWorkers } from "../worker/presence.ts";
 import type { WorkerIdentity, WorkerSnapshot } from "../worker/snapshot.ts";
 
@@ -28,17 +28,6 @@ export const answerMs = 500;
 /** So many requests at once at most. */
 const readsAtOnce = 50;
 
-const shape: z.ZodType<WorkerIdentity> = z.object({
-  v: z.literal(1),
-  id: z.string(),
-  host: z.string(),
-  pid: z.number(),
-  version: z.string(),
-  node: z.string(),
-  startedAt: z.string(),
-  actors: z.array(z.string()),
-});
-
 /**
  * Every worker of the namespace, the oldest first.
  * @param waitMs how long answers are waited for; no longer than until each worker that has a lease has answered. Default 500.
@@ -50,8 +39,9 @@ export async function listWorkers(parts: PresenceParts, waitMs = answerMs): Prom
   const found = new Map<string, WorkerStatus>();
   for (const identity of leases) found.set(identity.id, { identity, state: "silent" });
   for (const snapshot of answers) {
-    const identity = shape.safeParse(snapshot).data;
-    if (identity !== undefined) found.set(identity.id, { identity, state: snapshot.state, snapshot });
+    const { v, id, host, pid, version, node, startedAt, actors } = snapshot;
+    const identity = { v, id, host, pid, version, node, startedAt, actors };
+    found.set(id, { identity, state: snapshot.state, snapshot });
   }
   return [...found.values()].toSorted((one, other) => one.identity.startedAt.localeCompare(other.identity.startedAt));
 }
@@ -75,7 +65,7 @@ export async function readLeases({ names, reader }: PresenceParts): Promise<Work
 /** Undefined for what a worker leaves when it stops, the server when a lease expires, and for what is none of ours. */
 function readIdentity(body: Uint8Array): WorkerIdentity | undefined {
   try {
-    return shape.safeParse(JSON.parse(Buffer.from(body).toString())).data;
+    return identityShape.safeParse(JSON.parse(Buffer.from(body).toString())).data;
   } catch {
     return undefined;
   }

@@ -23,7 +23,7 @@ import type { LostReason } from "./events.ts";
 import type { Executor } from "./executor.ts";
 import type { ArrivalClock } from "./arrival-clock.ts";
 import type { Outcome } from "./outcome.ts";
-import type { InHand } from "./presence.ts";
+import type { InHand } from "./answers.ts";
 import type { Reporter } from "./reporter.ts";
 import { Run, type RunServices } from "./run.ts";
 import type { Slots } from "./slots.ts";

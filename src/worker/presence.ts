@@ -13,6 +13,7 @@ import { pause } from "../kernel/clock.ts";
 import { toError } from "../kernel/errors.ts";
 import { header, parseReplyAddress } from "../message/headers.ts";
 import type { Names } from "../message/subjects.ts";
+import { messageShape, snapshotShape, type InHand, type MessageAnswer } from "./answers.ts";
 import type { WorkerIdentity, WorkerSnapshot } from "./snapshot.ts";
 
 export interface PresenceServices {
@@ -26,21 +27,6 @@ const question = z.discriminatedUnion("ask", [
   z.object({ ask: z.literal("message"), stream: z.string(), sequence: z.int() }),
 ]);
 export type Question = z.output<typeof question>;
-
-/** What a worker knows of a message. */
-export type InHand =
-  /** It arrived, and its handler has not begun. `by`: the guard that it waits for. */
-  | { phase: "held"; sinceMs: number; by?: string }
-  /** Its handler runs, or its outcome is being carried out. `sinceMs`: for how long. */
-  | { phase: "running" | "settling"; sinceMs: number; attempt: number }
-  /** It was put back without an attempt. ISO times. */
-  | { phase: "put-back"; reason: string; at: string; until: string };
-
-export interface MessageAnswer {
-  worker: Pick<WorkerIdentity, "id" | "host" | "pid">;
-  actor: string;
-  inHand: InHand;
-}
 
 export interface PresenceOptions extends PresenceServices {
   workers: Pick<Bucket, "put">;
@@ -144,7 +130,7 @@ export async function isPresent({ names, bus }: PresenceServices, actor: string,
 }
 
 /**
- * What the workers answer.
+ * What the workers answer, without what is no answer.
  * @param enough stops waiting once there are so many answers. Default: waits it out.
  */
 export async function askWorkers(
@@ -162,11 +148,12 @@ export async function askWorkers(
   question: Question,
   { waitMs, enough = Infinity }: { waitMs: number; enough?: number },
 ): Promise<unknown[]> {
+  const shape: z.ZodType = question.ask === "snapshot" ? snapshotShape : messageShape;
   const answers: unknown[] = [];
   const body = Buffer.from(JSON.stringify(question));
   if (enough < 1) return answers;
   await gather(services, services.names.workersSubject, body, waitMs, (answer) => {
-    const parsed = parseJson(answer);
+    const parsed = shape.safeParse(parseJson(answer)).data;
     if (parsed !== undefined) answers.push(parsed);
     return answers.length >= enough;
   });

@@ -22,7 +22,7 @@ export type Activity = Pick<
 export function activityOf(actor: string, spans: Iterable<Span>): Activity {
   let rate = 0;
   let failedRate = 0;
-  const deferrals: Record<string, number> = {};
+  const deferrals = new Map<string, number>();
   const handler: HistogramSnapshot[] = [];
   const queued: HistogramSnapshot[] = [];
   for (const { seconds, now, before } of spans) {
@@ -33,7 +33,7 @@ export function activityOf(actor: string, spans: Iterable<Span>): Activity {
     failedRate += failed(own, was) / seconds;
     for (const [reason, count] of Object.entries(own.deferred)) {
       const more = count - (was?.deferred[reason as keyof typeof own.deferred] ?? 0);
-      if (more > 0) deferrals[reason] = (deferrals[reason] ?? 0) + more / seconds;
+      if (more > 0) deferrals.set(reason, (deferrals.get(reason) ?? 0) + more / seconds);
     }
     handler.push(sinceHistogram(own.handlerMs, was?.handlerMs ?? emptyHistogram));
     queued.push(sinceHistogram(own.queuedMs, was?.queuedMs ?? emptyHistogram));
@@ -43,7 +43,7 @@ export function activityOf(actor: string, spans: Iterable<Span>): Activity {
     rate,
     failedRate,
     errorShare: rate === 0 ? 0 : failedRate / rate,
-    deferrals,
+    deferrals: Object.fromEntries(deferrals),
     ...quantile("p50Ms", ran, 0.5),
     ...quantile("p95Ms", ran, 0.95),
     ...quantile("p99Ms", ran, 0.99),

@@ -4,7 +4,7 @@
  * 2. A round that fails in part leaves what it could not read as it was, and says so in the frame.
  */
 import { monotonicMs, pause } from "../../kernel/clock.ts";
-import { ClosedError } from "../../kernel/errors.ts";
+import { ClosedError, toError } from "../../kernel/errors.ts";
 import type { Redrive } from "../../lifecycle/redrive.ts";
 import type { SystemParts } from "../../system/actor-system.ts";
 import type { BreakerFrame, Frame, History, LimitFrame } from "../api.ts";
@@ -107,7 +107,7 @@ export class Live {
       const beganMs = monotonicMs();
       if (this.#watchers.size > 0) watchedAtMs = beganMs;
       else if (beganMs - watchedAtMs >= lingerMs) return;
-      const frame = await this.#read();
+      const frame = await this.#read().catch((thrown: unknown) => this.#unread(toError(thrown)));
       if (signal.aborted) return;
       this.#round += 1;
       this.#last = { frame, atMs: monotonicMs() };
@@ -142,6 +142,18 @@ export class Live {
       limits,
       problems: [...cut, ...this.#figures.problems, ...paced],
     });
+  }
+
+  /** What was said makes no sense: the frame before, for those who watch must be told something, and the next round may do better. */
+  #unread({ message }: Error): Frame {
+    const at = new Date().toISOString();
+    const problems = [
+      `What the server and the workers say cannot be understood (${message}); the figures are as of before.`,
+    ];
+    if (this.#last !== undefined) return { ...this.#last.frame, at, problems };
+    const server = { actors: new Map(), dead: 0 };
+    const { namespace } = this.#parts.names;
+    return frameOf({ at, namespace, server, workers: [], spans: new Map(), breakers: [], limits: [], problems });
   }
 
   async #ask(): Promise<WorkerStatus[]> {
