@@ -12,7 +12,7 @@ import type { DeferReason } from "../worker/events.ts";
 import { connectOptions, jsonOption, withExisting, type ConnectFlags } from "./connect.ts";
 import { exitCode } from "./exit.ts";
 import { holdUpText, timeAhead, workerText } from "./hold-up-text.ts";
-import { print, printJson } from "./io.ts";
+import { clean, print, printJson } from "./io.ts";
 import { checked, whole } from "./parse.ts";
 import { count, facts, plural, time } from "./table.ts";
 
@@ -71,7 +71,7 @@ function idOrPlace(value: string): string {
 }
 
 function render({ found, searched }: Explanation): string {
-  const blocks = found.map((one) => `${one.actor ?? "message"} ${one.id}\n${facts(factsOf(one))}`);
+  const blocks = found.map((one) => `${clean(`${one.actor ?? "message"} ${one.id}`)}\n${facts(factsOf(one))}`);
   const cuts = cutsOf(searched);
   if (cuts !== undefined) blocks.push(cuts);
   return blocks.join("\n\n");

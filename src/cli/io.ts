@@ -18,7 +18,7 @@ export async function written(): Promise<void> {
 
 /** A value as one line of JSON. */
 export function printJson(value: unknown): void {
-  print(toJson(value));
+  print(cleanJson(toJson(value)));
 }
 
 /** What people should know and programs should not read. */
@@ -29,7 +29,7 @@ export function note(text: string): void {
 /** An error as one sentence with its code, or as JSON; its stack and those of its causes too where GODWIT_DEBUG is set. */
 export function printError(error: Error & { code?: unknown }, json: boolean): void {
   const code = typeof error.code === "string" ? error.code : "UNEXPECTED";
-  if (json) process.stderr.write(`${toJson({ error: { code, message: error.message } })}\n`);
+  if (json) process.stderr.write(`${cleanJson(toJson({ error: { code, message: error.message } }))}\n`);
   else note(`${error.message} (${code})`);
   if (filled(process.env["GODWIT_DEBUG"])) process.stderr.write(`${stackOf(error)}\n`);
 }
@@ -46,10 +46,17 @@ export function surviveClosedPipes(): void {
   }
 }
 
-/** Text from elsewhere, without what a terminal would act on. */
+// oxlint-disable-next-line no-control-regex -- control characters are what is removed
+const acted = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** Text from elsewhere, without what a terminal would act on; marks that turn the direction of writing make one line look like another. */
 export function clean(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are what is removed
-  return text.replace(/\s*\n\s*/g, " ").replace(/[\u0000-\u001f\u007f-\u009f]/g, "\u00b7");
+  return text.replace(/\s*\n\s*/g, " ").replace(acted, "\u00b7");
+}
+
+/** JSON, whose strings may hold such characters: with these as escapes, so that it says the same. */
+export function cleanJson(json: string): string {
+  return json.replace(acted, (one) => (one === "\n" ? one : `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`));
 }
 
 /**
