@@ -280,6 +280,12 @@ describe("who may ask", () => {
     }
   });
 
+  test("on loopback under the address that it listens on", async () => {
+    const { url } = await serve({ host: "127.0.0.2" });
+    expect((await get<Session>(`${url}/api/session`)).namespace).toBe(stage.namespace);
+    expect((await raw(`${url}/api/session`, { Host: "127.0.0.3" })).status).toBe(403);
+  });
+
   test("a page of another site can write nothing", async () => {
     const { system, url } = await serve();
     await letters(system, 2);

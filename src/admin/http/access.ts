@@ -15,6 +15,8 @@ export interface AccessOptions {
   token: string | undefined;
   /** It listens on the loopback address only. */
   local: boolean;
+  /** What it listens on: a name that it may be asked under. */
+  host?: string;
   readOnly: boolean;
 }
 
@@ -23,10 +25,10 @@ const localNames = new Set(["localhost", "127.0.0.1", "[::1]"]);
 const reading = new Set(["GET", "HEAD"]);
 
 /** Refuses requests under a name that is not this host's: what a page of another site sends whose name it lets point here. */
-export function checkHost({ local }: AccessOptions): MiddlewareHandler {
+export function checkHost({ local, host }: AccessOptions): MiddlewareHandler {
   return async (c, next) => {
     const name = hostName(c);
-    if (local && (name === undefined || !localNames.has(name))) {
+    if (local && (name === undefined || (!localNames.has(name) && name !== host))) {
       throw new AccessError(
         "WRONG_HOST",
         `This is served to 127.0.0.1 and localhost, and the request was for another name; use one of these.`,

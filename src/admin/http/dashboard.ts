@@ -45,6 +45,7 @@ export async function startDashboard(system: ActorSystem, options: DashboardOpti
     live,
     token: token === "" ? undefined : token,
     local,
+    host,
     session: { namespace, servers, version: packageVersion(), bodies, readOnly },
     ...(files !== undefined && { files }),
   });
