@@ -9,29 +9,41 @@ const maxDepth = 4;
 
 /** As they are compared: in lower case, without `-` and `_`. */
 const secretNames = new Set([
+  "accesskey",
   "accesstoken",
   "apikey",
   "authorization",
+  "authtoken",
+  "bearer",
   "clientsecret",
   "cookie",
+  "credential",
   "credentials",
   "idtoken",
+  "jwt",
   "pass",
   "passphrase",
   "passwd",
   "password",
   "privatekey",
   "proxyauthorization",
+  "pwd",
   "refreshtoken",
   "secret",
   "secretaccesskey",
+  "secretkey",
+  "sessiontoken",
   "setcookie",
   "token",
   "xapikey",
+  "xauthtoken",
 ]);
+/** `dbPassword`, `SMTP_PASSWORD`. */
+const secretEnd = /(?:password|passphrase|privatekey|clientsecret|secretkey)$/;
 
 export function isSecret(name: string): boolean {
-  return secretNames.has(name.replaceAll(/[-_]/g, "").toLowerCase());
+  const plain = name.replaceAll(/[-_]/g, "").toLowerCase();
+  return secretNames.has(plain) || secretEnd.test(plain);
 }
 
 /** The same fields where none is secret, else a copy without what is. @param keep a field that is left as it is. */

@@ -4,6 +4,7 @@ import { expect, test, vi } from "vitest";
 import { textLogger } from "../../src/cli/text-log.ts";
 import type { Logger } from "../../src/index.ts";
 import { createLogger, logWorker, type LogSettings } from "../../src/observe/log.ts";
+import { isSecret } from "../../src/observe/redact.ts";
 import type { WorkerEvents } from "../../src/worker/events.ts";
 import { collectLogs } from "../support/logs.ts";
 
@@ -97,3 +98,12 @@ test("the text form hides them too", () => {
   write.mockRestore();
   expect(said).toContain('hello (token [Redacted], order {"id":7,"password":"[Redacted]"})');
 });
+
+test.each(["dbPassword", "SMTP_PASSWORD", "x-auth-token", "sessionToken", "accessKey", "secretKey", "pwd", "jwt"])(
+  "%s is a secret",
+  (name) => expect(isSecret(name)).toBe(true),
+);
+
+test.each(["passwords", "tokens", "author", "key", "nextToken", "compass", "sequence", "id"])("%s is none", (name) =>
+  expect(isSecret(name)).toBe(false),
+);
