@@ -63,7 +63,7 @@ export interface WorkerFrame {
   pid: number;
   version: string;
   startedAt: string;
-  /** `silent`: its lease is good, and it does not answer: stopped, blocked, cut off, or just killed. */
+  /** `silent`: its lease is good, and it does not answer: stopped, blocked, cut off, or just killed; or it is of a version that this one does not understand. */
   state: "running" | "draining" | "silent";
   actors: string[];
   /** Absent while it is silent. */

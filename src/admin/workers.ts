@@ -11,7 +11,7 @@ import type { WorkerIdentity, WorkerSnapshot } from "../worker/snapshot.ts";
 
 export interface WorkerStatus {
   identity: WorkerIdentity;
-  /** `silent`: its lease is good, and it does not answer. */
+  /** `silent`: its lease is good, and it does not answer, or not in a way that this version understands. */
   state: "running" | "draining" | "silent";
   /** Absent while it is silent. */
   snapshot?: WorkerSnapshot;

@@ -1,6 +1,7 @@
 /** Who works: leases and answers, joined. */
 import { expect, test } from "vitest";
 import { Inspector } from "../../src/admin/inspector.ts";
+import { Live } from "../../src/admin/live/live.ts";
 import { actorOf, gate } from "../support/actors.ts";
 import { patient, useStage } from "../support/stage.ts";
 import { startWorkerProcess } from "../support/start-worker.ts";
@@ -57,5 +58,38 @@ test("takes no notice of what others write into the bucket or answer", async () 
     if (address !== undefined) bus.publish(names.replySubject(address), Buffer.from("no JSON"));
   });
   expect(await new Inspector(system).workers({ waitMs: 100 })).toEqual([]);
+  off();
+});
+
+test("a worker whose answer this version does not understand is listed as silent, and breaks nothing", async () => {
+  const system = await stage.connect();
+  const { bus, names, workers } = system.parts;
+  const own = await system.work([actorOf({ name: "mail" }, () => undefined)]);
+  const { perActor, ...rest } = own.snapshot();
+  const others = [
+    rest,
+    { ...rest, perActor: { mail: {} } },
+    { ...rest, perActor, loop: undefined },
+    { ...rest, perActor: null },
+  ];
+  const identity = Buffer.from(JSON.stringify({ ...own.identity, id: "other-0" }));
+  await workers.put("other-0", identity, { ttlMs: 30_000 });
+  let asked = 0;
+  const off = bus.subscribe(names.workersSubject, ({ headers }) => {
+    const address = headers.get("Godwit-Reply");
+    if (address === undefined) return;
+    const { [asked++ % others.length]: other } = others;
+    bus.publish(names.replySubject(address), Buffer.from(JSON.stringify({ ...other, id: "other-0" })));
+  });
+  const inspector = new Inspector(system);
+  for (const _ of others) {
+    const states = (await inspector.workers()).map(({ identity: { id }, state }) => [id, state]);
+    expect(Object.fromEntries(states)).toEqual({ [own.identity.id]: "running", "other-0": "silent" });
+  }
+  const live = new Live(system);
+  const frame = await live.frame();
+  expect(frame.workers.map(({ id }) => id)).toContain("other-0");
+  expect((await inspector.status()).actors.map(({ actor }) => actor)).toEqual(["mail"]);
+  await live.close();
   off();
 });

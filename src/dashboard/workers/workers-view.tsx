@@ -114,7 +114,8 @@ function StateOf({ worker }: { worker: WorkerFrame }) {
 
 function stateOf({ state, live }: WorkerFrame): { tone: Tone; word: string; why: readonly string[] } {
   if (state === "silent") {
-    return { tone: "bad", word: "silent", why: ["It does not answer: stopped, blocked, cut off, or just killed."] };
+    const why = "It does not answer, or in another version's words: stopped, blocked, cut off, or just killed.";
+    return { tone: "bad", word: "silent", why: [why] };
   }
   if (live?.healthy === false) return { tone: "bad", word: "unhealthy", why: live.unhealthyReasons };
   const blocked = live === undefined || live.blocked === 0 ? [] : [`Its event loop was blocked ${live.blocked} times.`];
