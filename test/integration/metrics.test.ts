@@ -135,10 +135,12 @@ test("while the server is away a scrape succeeds, without what only the server k
   await second.stop();
 });
 
-test("a server that does not answer is not waited for", async () => {
+test("a server that does not answer is not waited for, and what it says after that is not held for old news", async () => {
   const server = await EmbeddedServer.start();
   const system = await ActorSystem.connect({ servers: server.url, log: "silent" });
-  await system.work([actorOf({ name: "pay" }, () => undefined)]);
+  const held = gate();
+  await system.work([actorOf({ name: "pay", concurrency: 1 }, () => held.opened)]);
+  const depth = 'godwit_queue_depth{actor="pay",lane="normal"}';
   process.kill(server.pid, "SIGSTOP");
   try {
     const sinceMs = performance.now();
@@ -146,10 +148,15 @@ test("a server that does not answer is not waited for", async () => {
     // The client gives up a request after 5 s.
     expect(performance.now() - sinceMs).toBeLessThan(4_000);
     expect(found.get("godwit_connection_up")).toBe(1);
-    expect(found.has('godwit_queue_depth{actor="pay",lane="normal"}')).toBe(false);
+    expect(found.has(depth)).toBe(false);
   } finally {
     process.kill(server.pid, "SIGCONT");
   }
+  await expect.poll(async () => (await page(system)).get(depth), patient).toBe(0);
+  await system.tellMany("pay", [1, 2, 3]);
+  // That slow read is good for no longer than any other.
+  await expect.poll(async () => (await page(system)).get(depth), patient).toBe(2);
+  held.open();
   await system.close();
   await server.stop();
 });

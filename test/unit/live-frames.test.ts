@@ -91,14 +91,36 @@ describe("paced", () => {
       nowMs += 100;
       return ++reads;
     };
-    expect(await paced.refresh(read, "a")).toBe(1);
+    // After the first nobody knows what is usual.
+    expect(await paced.refresh(read, "0")).toBe(1);
+    expect(await paced.refresh(read, "a")).toBe(2);
     nowMs += 1_999;
-    expect(await paced.refresh(read, "b")).toBe(1);
+    expect(await paced.refresh(read, "b")).toBe(2);
     nowMs += 1;
-    expect(await paced.refresh(read, "b")).toBe(2);
+    expect(await paced.refresh(read, "b")).toBe(3);
     nowMs += 1_000_000;
-    expect(await paced.refresh(read, "b")).toBe(2);
+    expect(await paced.refresh(read, "b")).toBe(3);
+    expect(await paced.refresh(read)).toBe(4);
+  });
+
+  test("one slow read, as of a server that stood still, does not make the next one wait; two do", async () => {
+    let nowMs = 0;
+    let reads = 0;
+    let tookMs = 10;
+    const paced = new Paced("The figure", 0, { nowMs: () => nowMs });
+    const read = async (): Promise<number> => {
+      nowMs += tookMs;
+      return ++reads;
+    };
+    await paced.refresh(read);
+    tookMs = 4_000;
+    expect(await paced.refresh(read)).toBe(2);
+    nowMs += 2_000;
     expect(await paced.refresh(read)).toBe(3);
+    nowMs += 2_000;
+    expect(await paced.refresh(read)).toBe(3);
+    nowMs += 60_000;
+    expect(await paced.refresh(read)).toBe(4);
   });
 
   test("keeps the last value when a read fails, says so, and tries again", async () => {

@@ -1,7 +1,7 @@
 /**
  * Paced: a figure that is read off the server now and then.
  * 1. It is read again only when something has changed, and no more than a twentieth of the time is spent on reading it: what is dear is read
- *    less often.
+ *    less often. One slow read is no sign of that, as after a server that stood still: the shorter of the last two counts.
  * 2. A read that fails leaves the last value, and a sentence that says so until one succeeds.
  */
 import { monotonicMs } from "../../kernel/clock.ts";
@@ -18,6 +18,8 @@ export class Paced<T> {
   #value: T;
   #key: string | undefined;
   #restUntilMs = -Infinity;
+  /** How long the last read took; before the first nobody knows what is usual. */
+  #lastTookMs = 0;
   #problem: string | undefined;
 
   /**
@@ -53,7 +55,10 @@ export class Paced<T> {
       this.#key = key;
       this.#problem = undefined;
       const endedMs = this.#nowMs();
-      this.#restUntilMs = endedMs + Math.min(longestRestMs, (endedMs - beganMs) / this.#share);
+      const tookMs = endedMs - beganMs;
+      const usualMs = Math.min(tookMs, this.#lastTookMs);
+      this.#lastTookMs = tookMs;
+      this.#restUntilMs = endedMs + Math.min(longestRestMs, usualMs / this.#share);
     } catch (thrown) {
       const { message } = toError(thrown);
       this.#problem = `${this.#what} could not be read (${message.replace(/\.$/, "")}), and may be out of date.`;
