@@ -74,6 +74,7 @@ export const snapshotShape: z.ZodType<WorkerSnapshot> = z.object({
   actors: z.array(text),
   state: z.enum(["running", "draining"]),
   at: time,
+  ageMs: number,
   concurrency: number,
   running: number,
   memory: z.object({ rssBytes: number, heapUsedBytes: number, heapLimitBytes: number }),

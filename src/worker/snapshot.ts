@@ -60,6 +60,8 @@ export interface WorkerSnapshot extends WorkerIdentity {
   state: "running" | "draining";
   /** ISO time of the snapshot. */
   at: string;
+  /** How long the worker had been there, by a clock that is never set. */
+  ageMs: number;
   concurrency: number;
   running: number;
   memory: MemoryUse;

@@ -2,7 +2,7 @@
 import { EventEmitter } from "node:events";
 import type { ActorSource } from "../actor/actor-class.ts";
 import { registerActors, type RegisteredActor } from "../actor/registry.ts";
-import { maxTimerMs } from "../kernel/clock.ts";
+import { maxTimerMs, monotonicMs } from "../kernel/clock.ts";
 import { ActorStartError, ClosedError, toError } from "../kernel/errors.ts";
 import type { Duration } from "../kernel/duration.ts";
 import { toMs } from "../kernel/duration.ts";
@@ -74,6 +74,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #loopWatch: LoopWatch;
   readonly #loopLag = new LoopLagWatch();
   readonly #identity: WorkerIdentity;
+  readonly #madeMs = monotonicMs();
   readonly #presence: Presence;
   #state: WorkerState = "starting";
   #blocked = 0;
@@ -155,6 +156,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       ...this.#identity,
       state: this.#stopped === undefined ? "running" : "draining",
       at: new Date().toISOString(),
+      ageMs: monotonicMs() - this.#madeMs,
       concurrency: this.#ceiling.limit,
       running: this.#ceiling.taken,
       memory: memoryUse(),

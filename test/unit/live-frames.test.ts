@@ -20,11 +20,13 @@ class FakeWorker {
     this.tally.outcomes.retry += retry;
   }
 
-  snapshot(ageMs: number): WorkerSnapshot {
+  /** @param clockMs what its host's clock says its age is. */
+  snapshot(ageMs: number, clockMs = ageMs): WorkerSnapshot {
     return {
       ...this.#identity,
       state: "running",
-      at: new Date(startedAtMs + ageMs).toISOString(),
+      at: new Date(startedAtMs + clockMs).toISOString(),
+      ageMs,
       concurrency: 10,
       running: 0,
       memory: { rssBytes: 1, heapUsedBytes: 1, heapLimitBytes: 1 },
@@ -64,6 +66,17 @@ describe("spans", () => {
       rates.set(second, activityOf("mail", spans.at(second * 1_000).values()).rate);
     }
     expect([0, 8, 10, 18, 20, 30].map((second) => rates.get(second))).toEqual([0, 0, 50, 50, 0, 0]);
+  });
+
+  test("a clock that was set back does not make an old worker young, and what it ever did the work of a second", () => {
+    const spans = new Spans();
+    const worker = new FakeWorker();
+    worker.work({ completed: 1_000_000 });
+    spans.hear(0, [worker.snapshot(hourMs, -hourMs)]);
+    expect(spans.at(0).size).toBe(0);
+    worker.work({ completed: 20 });
+    spans.hear(2_000, [worker.snapshot(hourMs + 2_000, -hourMs + 2_000)]);
+    expect(activityOf("mail", spans.at(2_000).values()).rate).toBe(10);
   });
 
   test("a worker that began within the span counts from zero, and one started anew does not take away from it", () => {

@@ -46,8 +46,7 @@ export class Spans {
       const [first, last] = [list[0], list.at(-1)];
       if (first === undefined || last === undefined) continue;
       const { snapshot: now } = last;
-      // By the worker's own clock, both.
-      const ageMs = Date.parse(now.at) - Date.parse(now.startedAt) + (atMs - last.atMs);
+      const ageMs = now.ageMs + (atMs - last.atMs);
       if (ageMs <= spanMs) spans.set(id, { seconds: secondsOf(ageMs), now, before: undefined });
       else if (first !== last) spans.set(id, { seconds: secondsOf(atMs - first.atMs), now, before: first.snapshot });
     }
