@@ -1,7 +1,8 @@
 /**
  * Health watch: looks at the workers of this process from time to time, whether what waits for them arrives.
  * 1. Whatever has arrived, or is restrained for a reason, needs no question: the server is asked only of a durable that has been silent.
- * 2. One question at a time.
+ * 2. One round of questions at a time, all at once: one after the other, hundreds of durables or one silent stream would make a round so long
+ *    that it looks as if the process had stood still.
  */
 import type { Connection } from "../broker/connection.ts";
 import type { StreamReader } from "../broker/stream-reader.ts";
@@ -73,19 +74,21 @@ export class HealthWatch {
   async #lookAround(): Promise<void> {
     const before = this.#seen;
     const seen: typeof before = new Map();
-    for (const worker of this.#running()) {
-      for (const [actor, { restraint, durables }] of worker.looks()) {
-        for (const [at, durable] of durables.entries()) {
-          const place = placeOf(worker, actor, at);
-          const last = before.get(place);
-          const arrived = (): number => worker.looks().get(actor)?.durables[at]?.arrived ?? 0;
-          const sighting = await this.#look(durable, restraint, last?.arrived, arrived);
-          const which = { stream: durable.stream, durable: durable.spec.durable_name };
-          const watched = look(last, which, sighting, monotonicMs(), 2.5 * this.#everyMs);
-          seen.set(place, { ...watched, arrived: arrived() });
-        }
-      }
-    }
+    const lookAt = async (worker: Worker, actor: string, at: number, { restraint, durables }: IntakeLook) => {
+      const durable = durables[at] as Durable;
+      const place = placeOf(worker, actor, at);
+      const last = before.get(place);
+      const arrived = (): number => worker.looks().get(actor)?.durables[at]?.arrived ?? 0;
+      const sighting = await this.#look(durable, restraint, last?.arrived, arrived);
+      const which = { stream: durable.stream, durable: durable.spec.durable_name };
+      const watched = look(last, which, sighting, monotonicMs(), 2.5 * this.#everyMs);
+      seen.set(place, { ...watched, arrived: arrived() });
+    };
+    await Promise.all(
+      this.#running().flatMap((worker) =>
+        [...worker.looks()].flatMap(([actor, own]) => own.durables.map((_, at) => lookAt(worker, actor, at, own))),
+      ),
+    );
     this.#seen = seen;
   }
 
