@@ -1,6 +1,6 @@
 /** Live frames over real workers: what they say agrees with what was sent, and nothing is asked while nobody watches. */
 import { once } from "node:events";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import type { ActorFrame, Frame } from "../../src/admin/api.ts";
 import { Inspector } from "../../src/admin/inspector.ts";
 import { Live } from "../../src/admin/live/live.ts";
@@ -120,6 +120,23 @@ describe("a frame", () => {
     expect(frame.problems).toEqual([]);
     expect(actorIn(frame, "orders")?.lanes).toEqual({ critical: 0, high: 1, normal: 2, low: 0 });
     expect(actorIn(frame, "orders")?.oldestMs).toBeGreaterThan(0);
+    await worker.stop();
+  });
+
+  test("tells the age of the oldest by the server's clock, whatever this host's says", async () => {
+    const system = await stage.connect();
+    const worker = await system.work([actorOf({ name: "skewed" }, () => undefined)]);
+    await new Inspector(system).pause("skewed");
+    await system.tell("skewed", 1);
+    const { now } = Date;
+    const clock = vi.spyOn(Date, "now").mockImplementation(() => now() + 3_600_000);
+    try {
+      const frame = await frameWhere(liveOf(system), (one) => actorIn(one, "skewed")?.depth === 1);
+      expect(actorIn(frame, "skewed")?.oldestMs).toBeLessThan(60_000);
+    } finally {
+      clock.mockRestore();
+    }
+    await new Inspector(system).resume("skewed");
     await worker.stop();
   });
 

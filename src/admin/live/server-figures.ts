@@ -35,9 +35,11 @@ interface Stored {
   tasks: Record<string, number>;
   schedule: StreamState | undefined;
   dead: StreamState | undefined;
+  /** How far the server's clock is ahead of this host's. */
+  serverAheadMs: number;
 }
 
-const nothing: Stored = { durables: [], tasks: {}, schedule: undefined, dead: undefined };
+const nothing: Stored = { durables: [], serverAheadMs: 0, tasks: {}, schedule: undefined, dead: undefined };
 
 export class ServerFigures {
   readonly #names: Names;
@@ -77,7 +79,8 @@ export class ServerFigures {
         versionOf(dead, actors),
       ),
     ]);
-    const nowMs = wallMs();
+    // What is stored was dated by the server's clock.
+    const nowMs = wallMs() + stored.serverAheadMs;
     const figures = new Map<string, ActorFigures>();
     for (const actor of actors) {
       figures.set(actor, {
@@ -110,7 +113,9 @@ export class ServerFigures {
       this.#reader.state(schedule),
       this.#reader.state(dead),
     ]);
-    return { durables, tasks: stored, schedule: scheduleState, dead: deadState };
+    const [first] = durables;
+    const serverAheadMs = first === undefined ? 0 : first.atMs - wallMs();
+    return { durables, serverAheadMs, tasks: stored, schedule: scheduleState, dead: deadState };
   }
 
   async #count(
