@@ -44,6 +44,9 @@ export interface Sample {
 
 export type Samples = Record<MetricName, Sample[]>;
 
+/** A handler may name a breaker after whatever it calls: so many are told of, those named first, which configs do. */
+const mostBreakers = 100;
+
 // Records, so that one that is added is missed here.
 const outcomes = keysOf<keyof OutcomeCounts>({ completed: 1, retry: 1, deferred: 1, interrupted: 1, dead: 1, lost: 1 });
 const deferReasons = keysOf<DeferReason>({
@@ -162,9 +165,11 @@ function publishSamples(published: readonly PublishSnapshot[]) {
 function guardSamples({ breakers, rateLimitWaits }: GuardSnapshot) {
   const name = "godwit_rate_limit_wait_seconds";
   return {
-    godwit_breaker_state: breakers.flatMap(({ name: breaker, phase }) =>
-      circuitStates.map((state) => one({ breaker, state }, phase === state ? 1 : 0)),
-    ),
+    godwit_breaker_state: breakers
+      .slice(0, mostBreakers)
+      .flatMap(({ name: breaker, phase }) =>
+        circuitStates.map((state) => one({ breaker, state }, phase === state ? 1 : 0)),
+      ),
     godwit_rate_limit_wait_seconds: rateLimitWaits.flatMap(({ name: limit, count, ms }) => [
       { metricName: `${name}_sum`, labels: { limit }, value: ms / 1_000 },
       { metricName: `${name}_count`, labels: { limit }, value: count },

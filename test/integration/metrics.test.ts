@@ -201,6 +201,21 @@ test("waits for a rate limit are counted, and the state of a circuit is told", a
   expect(found.get('godwit_breaker_state{breaker="circuit",state="open"}')).toBe(0);
 });
 
+test("handlers that name a circuit for each customer do not make a series for each", async () => {
+  const system = await stage.connect();
+  const worker = await system.work([
+    actorOf<number>({ name: "pay", breaker: { name: "own" } }, (n, ctx) => ctx.breaker(`customer-${n}`).fire(() => n)),
+  ]);
+  await system.tellMany(
+    "pay",
+    Array.from({ length: 150 }, (_, n) => n),
+  );
+  await expect.poll(() => worker.stats.actors["pay"]?.completed, patient).toBe(150);
+  const found = await page(system);
+  expect([...found.keys()].filter((name) => name.startsWith("godwit_breaker_state"))).toHaveLength(300);
+  expect(found.get('godwit_breaker_state{breaker="own",state="closed"}')).toBe(1);
+});
+
 test("without histograms what ends is counted all the same", async () => {
   const system = await stage.connect({ metrics: false });
   await system.work([actorOf({ name: "pay" }, () => undefined)]);
