@@ -192,7 +192,10 @@ export class StreamReader {
     try {
       return await this.#ask(stream, () => this.#connection.jsm.streams.deleteMessage(stream, sequence, false));
     } catch (error) {
-      if (isNotFound(error) || (error instanceof JetStreamApiError && /no message found/.test(error.message)))
+      if (
+        isNotFound(error) ||
+        (error instanceof JetStreamApiError && /no message found|sequence \d+ not found/.test(error.message))
+      )
         return false;
       throw error;
     }

@@ -73,7 +73,8 @@ export class Redrive {
       ...keptHeaders(headers, body),
       [header.id]: info.id,
       // The replay's own dedup key: repeating a requeue that broke off half-way sends nothing twice inside the dedup window.
-      [header.msgId]: `replay|${sequence}`,
+      // With the time, or a task `17` of an actor `replay` would be taken for it, as would the letter 17 of a stream that was made anew.
+      [header.msgId]: `replay|${sequence}|${stored.storedAtMs}`,
     };
     if (origin.kind === "event" || origin.kind === "foreign") {
       // Its own header of that name, if any, was not ours. A redriven event that died again has come as a task and keeps it.
@@ -103,22 +104,26 @@ export class Redrive {
     await this.purgeStored(await this.read(sequence));
   }
 
-  /** As purge(), for those who have read it. @internal */
+  /** As purge(), for those who have read it. @throws NotFoundError where it has gone since. @internal */
   async purgeStored(stored: StoredMessage): Promise<void> {
-    await this.#options.reader.deleteMessage(this.#options.names.dead, stored.sequence);
-    await this.#options.deadLetters.forgetBody(stored);
+    const { names, reader, deadLetters } = this.#options;
+    // Somebody else deleted it, or sent it again: whoever does is told, or he would take it for deleted.
+    if (!(await reader.deleteMessage(names.dead, stored.sequence))) throw this.#noLetter(stored.sequence);
+    await deadLetters.forgetBody(stored);
   }
 
   /** One dead letter as it is stored. @throws NotFoundError. @internal */
   async read(sequence: number): Promise<StoredMessage> {
     const { names, reader } = this.#options;
     const stored = await reader.get(names.dead, sequence);
-    if (!stored) {
-      throw new NotFoundError(
-        `There is no dead letter ${sequence} in ${names.dead}; 'godwit dead list' shows those there are.`,
-      );
-    }
+    if (!stored) throw this.#noLetter(sequence);
     return stored;
+  }
+
+  #noLetter(sequence: number): NotFoundError {
+    return new NotFoundError(
+      `There is no dead letter ${sequence} in ${this.#options.names.dead}; 'godwit dead list' shows those there are.`,
+    );
   }
 
   async *#scan(

@@ -223,6 +223,42 @@ describe("many", () => {
     expect((await inspector.deadPage()).of).toBe(count - 2);
   });
 
+  test("two operators at once: each message runs once, and nobody is told of a failure", async () => {
+    const system = await stage.connect();
+    const inspectors = [new Inspector(system), new Inspector(await stage.connect())];
+    await plant(await stage.client(), 200);
+    const results = await Promise.all(inspectors.map((inspector) => inspector.requeueDead({ query: {} })));
+    expect(results.flatMap(({ failures }) => failures)).toEqual([]);
+    const client = await stage.client();
+    expect(await client.count(stage.names.dead)).toBe(0);
+    expect(await client.count(stage.names.tasks)).toBe(200);
+  });
+
+  test("what another has deleted or sent again meanwhile is not counted as deleted", async () => {
+    const { inspector, client } = await setUp();
+    await plant(client, 200);
+    const results = await Promise.all([inspector.deleteDead({ query: {} }), inspector.deleteDead({ query: {} })]);
+    expect(results.reduce((sum, { done }) => sum + done, 0)).toBe(200);
+    expect(new Set(results.flatMap(({ failures }) => failures.map(({ code }) => code)))).toEqual(
+      new Set(["NOT_FOUND"]),
+    );
+  });
+
+  test("a task with the id of the letter's number and the actor replay is another, and so is a letter of a stream made anew", async () => {
+    const { inspector, client } = await setUp();
+    const { names, namespace } = stage;
+    await plant(client, 1);
+    const sent = await (await stage.connect()).tell("replay", 1, { id: "1" });
+    expect(sent.duplicate).toBe(false);
+    expect(await inspector.requeueDead({ query: {} })).toMatchObject({ done: 1 });
+    expect(await client.count(names.tasks)).toBe(2);
+    await client.jsm.streams.delete(names.dead);
+    const again = new Inspector(await stage.connect({ namespace }));
+    await plant(client, 1, () => ({ actor: "sms" }));
+    expect(await again.requeueDead({ query: {} })).toMatchObject({ done: 1 });
+    expect(await client.count(names.tasks)).toBe(3);
+  });
+
   test("a foreign message among them breaks nothing", async () => {
     const { inspector, client } = await setUp();
     const { names } = stage;
