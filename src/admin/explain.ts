@@ -3,7 +3,7 @@
  * One id may have several answers: each actor that it was sent to has its own, and so does each actor that hears an event.
  */
 import type { StoredMessage, StreamReader } from "../broker/stream-reader.ts";
-import { readInfo, type DeadInfo } from "../lifecycle/dead-letter.ts";
+import { infoOf, type DeadInfo } from "../lifecycle/dead-letter.ts";
 import type { RunsStore } from "../lifecycle/runs.ts";
 import { header, messageId } from "../message/headers.ts";
 import { checkId, type Lane } from "../message/names.ts";
@@ -70,12 +70,18 @@ export interface ExplainParts extends FleetParts {
 
 const defaultScan = 10_000;
 
+const lives = new Set<Finding["state"]>(["scheduled", "waiting", "running", "held", "put-back", "backing-off"]);
+
 /** @throws InvalidNameError for what is neither an id nor a place. */
 export async function explain(parts: ExplainParts, query: string, options: ExplainOptions = {}): Promise<Explanation> {
   const place = await placeOf(parts.reader, query);
   const explainer = new Explainer(parts, await viewFleet(parts), options);
-  if (place) return { query, found: await explainer.at(place.stream, place.sequence), searched: [] };
-  return { query, ...(await explainer.byId(checkId(query))) };
+  const there = place ? await explainer.at(place.stream, place.sequence) : [];
+  // Only the one with a colon is no id: `orders-17` may be somebody's, although there is a stream `orders`.
+  if (place && /:\d+$/.test(query)) return { query, found: there, searched: [] };
+  const { found, searched } = await explainer.byId(checkId(query));
+  const all = distinct([...there, ...found]);
+  return { query, found: all.length > 1 ? all.filter(({ state }) => state !== "gone") : all, searched };
 }
 
 /** `STREAM:SEQ`, and the id that a message without one is given, `STREAM-SEQ`; where there is no such stream it is somebody's id. */
@@ -102,20 +108,20 @@ class Explainer {
     const { messages, scheduled, dead, searched } = await findMessages(names, reader, { id, actor, limit: scan });
     const found: Finding[] = [];
     for (const message of messages) found.push(...(await this.#stored(message)));
-    found.push(...scheduled.map((message) => this.#scheduled(message)), ...dead.map(deadFinding));
-    return { found: this.#distinct([...found, ...(await this.#results(id, found))]), searched };
+    found.push(...scheduled.map((message) => this.#scheduled(message)), ...dead.flatMap(deadFindings));
+    return { found: distinct([...found, ...(await this.#results(id, found))]), searched };
   }
 
   async at(stream: string, sequence: number): Promise<Finding[]> {
     const { names, reader } = this.#parts;
     const message = await reader.get(stream, sequence);
-    if (message && stream === names.dead) return [deadFinding(message)];
+    if (message && stream === names.dead) return deadFindings(message);
     if (message && message.subject.startsWith(`${names.namespace}.schedule.`)) return [this.#scheduled(message)];
     const id = message ? messageId(message) : `${stream}-${sequence}`;
     const found = message ? await this.#stored(message) : [];
-    found.push(...(await findDeadOf(names, reader, stream, sequence)).map(deadFinding));
+    found.push(...(await findDeadOf(names, reader, stream, sequence)).flatMap(deadFindings));
     found.push(...(await this.#results(found[0]?.id ?? id, found)));
-    if (found.length > 0) return this.#distinct(found);
+    if (found.length > 0) return distinct(found);
     const { lastSequence = 0 } = (await reader.state(stream)) ?? {};
     return sequence > lastSequence || sequence < 1 ? [] : [{ id, actor: undefined, state: "gone" }];
   }
@@ -140,7 +146,8 @@ class Explainer {
         const { actor, waitingPulls: listening } = durable;
         // An event stays in its stream when an actor gave up on it.
         const dead = await reader.last(names.dead, names.deadSubject(actor, message.stream, message.sequence));
-        if (dead) return deadFinding(dead);
+        const [letter] = dead ? deadFindings(dead) : [];
+        if (letter) return letter;
         return { id, actor, place, listening, ...(await this.#deliveryState(durable, message)) };
       }),
     );
@@ -192,23 +199,15 @@ class Explainer {
           case "failed": {
             const { reason, cause, message } = outcome.error;
             const error = cause instanceof Error ? `${cause.name}: ${cause.message}` : message;
-            return states.includes("dead") ? undefined : { id, actor, state: "failed", reason, error };
+            // One that was sent again lives anew, and what it failed with is of its life before.
+            return states.some((state) => state === "dead" || lives.has(state))
+              ? undefined
+              : { id, actor, state: "failed", reason, error };
           }
         }
       }),
     );
     return outcomes.filter((outcome) => outcome !== undefined);
-  }
-
-  /** One dead letter may have been found by its id and by its origin. */
-  #distinct(found: readonly Finding[]): Finding[] {
-    const seen = new Set<string>();
-    return found.filter((one) => {
-      if (one.state !== "dead") return true;
-      const known = seen.has(String(one.sequence));
-      seen.add(String(one.sequence));
-      return !known;
-    });
   }
 
   #placeOf(message: StoredMessage): Place {
@@ -226,9 +225,24 @@ class Explainer {
   }
 }
 
-function deadFinding(message: StoredMessage): Finding {
-  const dead = readInfo(message);
-  return { id: dead.id, actor: dead.actor, state: "dead", sequence: message.sequence, dead };
+/** None for what Godwit did not write: anyone may publish into the stream. */
+function deadFindings(message: StoredMessage): Finding[] {
+  const dead = infoOf(message);
+  return dead === undefined
+    ? []
+    : [{ id: dead.id, actor: dead.actor, state: "dead", sequence: message.sequence, dead }];
+}
+
+/** One message, letter or result may have been found by its id and by its place. */
+function distinct(found: readonly Finding[]): Finding[] {
+  const seen = new Set<string>();
+  return found.filter((one) => {
+    const { stream, sequence } = "place" in one ? one.place : { sequence: "sequence" in one ? one.sequence : one.id };
+    const what = JSON.stringify([stream ?? one.state, sequence, one.actor]);
+    const known = seen.has(what);
+    seen.add(what);
+    return !known;
+  });
 }
 
 /** ISO time; empty for what is no time, since anyone can write a header. */

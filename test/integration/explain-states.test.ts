@@ -270,3 +270,60 @@ describe("to come again", () => {
     expect(await explain(system, "s")).toMatchObject({ state: "in-flight", suspects: [] });
   });
 });
+
+describe("what is easily taken for another", () => {
+  test("an id that reads like a place in a stream that there is", async () => {
+    const system = await stage.connect();
+    const client = await stage.client();
+    const { namespace, names } = stage;
+    await client.jsm.streams.add({ name: `orders${namespace}`, subjects: [`orders${namespace}`] });
+    const id = `orders${namespace}-1`;
+    const { sequence } = await system.tell("mail", 1, { id });
+    const mine = { id, state: "unserved", place: { stream: names.tasks, sequence } };
+    expect(await explain(system, id)).toMatchObject(mine);
+    await client.publish(`orders${namespace}`, "1");
+    const theirs = { state: "unserved", place: { stream: `orders${namespace}`, sequence: 1 } };
+    const inspector = new Inspector(system);
+    expect((await inspector.explain(id)).found).toMatchObject([theirs, mine]);
+    expect((await inspector.explain(id.replace("-", ":"))).found).toMatchObject([theirs]);
+    // The id that a message without one is given is found both ways.
+    const plain = await client.publish(names.taskSubject("mail"), "2");
+    expect(await explain(system, `${names.tasks}-${plain}`)).toMatchObject({ place: { sequence: plain } });
+    await client.jsm.streams.delete(`orders${namespace}`);
+  });
+
+  test("what stands at a dead letter's place and is none", async () => {
+    const system = await stage.connect();
+    const one = held();
+    await system.work([actorOf({ name: "mail" }, () => one.opened)]);
+    const { stream, sequence } = await system.tell("mail", 1, { id: "m" });
+    const client = await stage.client();
+    await client.publish(stage.names.deadSubject("mail", stream, sequence), "not a letter");
+    await becomes(system, "m", { state: "running" });
+    const inspector = new Inspector(system);
+    expect((await inspector.explain(`${stream}:${sequence}`)).found).toMatchObject([{ state: "running" }]);
+    expect((await inspector.explain(`${stage.names.dead}:1`)).found).toEqual([]);
+  });
+
+  test("what one failed with before it was sent again", async () => {
+    const system = await stage.connect();
+    const one = held();
+    let fails = true;
+    const worker = await system.work([
+      actorOf({ name: "mail", retry: { attempts: 1 }, result: { ttl: "1h" } }, () => {
+        if (fails) throw new Error("no");
+        return one.opened;
+      }),
+    ]);
+    const seen = record(worker);
+    await system.tell("mail", 1, { id: "m" });
+    await seen.until("dead");
+    expect(await explain(system, "m")).toMatchObject({ state: "dead" });
+    fails = false;
+    await new Inspector(system).requeueDead({ query: {} });
+    await becomes(system, "m", { state: "running", place: { sequence: 2 } });
+    one.open();
+    await seen.until("completed");
+    await becomes(system, "m", { state: "completed" });
+  });
+});
