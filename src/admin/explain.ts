@@ -80,8 +80,7 @@ export async function explain(parts: ExplainParts, query: string, options: Expla
   // Only the one with a colon is no id: `orders-17` may be somebody's, although there is a stream `orders`.
   if (place && /:\d+$/.test(query)) return { query, found: there, searched: [] };
   const { found, searched } = await explainer.byId(checkId(query));
-  const all = distinct([...there, ...found]);
-  return { query, found: all.length > 1 ? all.filter(({ state }) => state !== "gone") : all, searched };
+  return { query, found: telling([...there, ...found]), searched };
 }
 
 /** `STREAM:SEQ`, and the id that a message without one is given, `STREAM-SEQ`; where there is no such stream it is somebody's id. */
@@ -109,7 +108,7 @@ class Explainer {
     const found: Finding[] = [];
     for (const message of messages) found.push(...(await this.#stored(message)));
     found.push(...scheduled.map((message) => this.#scheduled(message)), ...dead.flatMap(deadFindings));
-    return { found: distinct([...found, ...(await this.#results(id, found))]), searched };
+    return { found: telling([...found, ...(await this.#results(id, found))]), searched };
   }
 
   async at(stream: string, sequence: number): Promise<Finding[]> {
@@ -121,7 +120,7 @@ class Explainer {
     const found = message ? await this.#stored(message) : [];
     found.push(...(await findDeadOf(names, reader, stream, sequence)).flatMap(deadFindings));
     found.push(...(await this.#results(found[0]?.id ?? id, found)));
-    if (found.length > 0) return distinct(found);
+    if (found.length > 0) return telling(found);
     const { lastSequence = 0 } = (await reader.state(stream)) ?? {};
     return sequence > lastSequence || sequence < 1 ? [] : [{ id, actor: undefined, state: "gone" }];
   }
@@ -148,9 +147,20 @@ class Explainer {
         const dead = await reader.last(names.dead, names.deadSubject(actor, message.stream, message.sequence));
         const [letter] = dead ? deadFindings(dead) : [];
         if (letter) return letter;
-        return { id, actor, place, listening, ...(await this.#deliveryState(durable, message)) };
+        // The search took its time, and the view is as old.
+        const now = await reader.consumer(message.stream, durable.durable);
+        const found = await this.#deliveryState({ ...durable, ...now }, message);
+        // One that was settled while the workers were asked is with nobody, and nobody died.
+        const gone = found.state === "in-flight" && (await reader.get(message.stream, message.sequence)) === undefined;
+        return gone ? this.#settledMeanwhile(id, actor, message) : { id, actor, place, listening, ...found };
       }),
     );
+  }
+
+  async #settledMeanwhile(id: string, actor: string, { stream, sequence }: StoredMessage): Promise<Finding> {
+    const { names, reader } = this.#parts;
+    const dead = await reader.last(names.dead, names.deadSubject(actor, stream, sequence));
+    return (dead && deadFindings(dead)[0]) ?? { id, actor: undefined, state: "gone" };
   }
 
   #deliveryState(durable: ActorDurable, message: StoredMessage): Promise<DeliveryState> {
@@ -233,10 +243,12 @@ function deadFindings(message: StoredMessage): Finding[] {
     : [{ id: dead.id, actor: dead.actor, state: "dead", sequence: message.sequence, dead }];
 }
 
-/** One message, letter or result may have been found by its id and by its place. */
-function distinct(found: readonly Finding[]): Finding[] {
+/** One message, letter or result may have been found by its id and by its place; that a place is empty tells little beside them. */
+function telling(found: readonly Finding[]): Finding[] {
   const seen = new Set<string>();
+  const only = found.every(({ state }) => state === "gone");
   return found.filter((one) => {
+    if (one.state === "gone" && !only) return false;
     const { stream, sequence } = "place" in one ? one.place : { sequence: "sequence" in one ? one.sequence : one.id };
     const what = JSON.stringify([stream ?? one.state, sequence, one.actor]);
     const known = seen.has(what);

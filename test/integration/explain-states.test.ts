@@ -326,4 +326,39 @@ describe("what is easily taken for another", () => {
     await seen.until("completed");
     await becomes(system, "m", { state: "completed" });
   });
+
+  test("what was settled, or begun, while it was looked for", async () => {
+    const system = await stage.connect();
+    const first = held();
+    const second = held();
+    const worker = await system.work([
+      actorOf({ name: "slow", concurrency: 1 }, (n) => (n === 1 ? first : second).opened),
+    ]);
+    const seen = record(worker);
+    await system.tellMany("slow", [1, 2], { id: (n) => `m${n}` });
+    await seen.until("started");
+    const inspector = new Inspector(system);
+    const { reader } = system.parts;
+    const last = reader.last.bind(reader);
+    // The stored message has been found, and what it is about is looked up.
+    const meanwhile = (act: () => Promise<unknown>): void => {
+      reader.last = async (stream, subject) => {
+        if (stream === stage.names.dead) {
+          reader.last = last;
+          await act();
+        }
+        return last(stream, subject);
+      };
+    };
+    meanwhile(async () => {
+      first.open();
+      await seen.until("started", 2);
+    });
+    expect((await inspector.explain("m2")).found).toMatchObject([{ state: "running", worker: here }]);
+    meanwhile(async () => {
+      second.open();
+      await seen.until("completed", 2);
+    });
+    expect((await inspector.explain("m2")).found).toMatchObject([{ id: "m2", state: "gone" }]);
+  });
 });
