@@ -60,6 +60,10 @@ export interface StreamFacts {
 export interface DurableFacts extends ConsumerState {
   maxDeliver: number;
   maxAckPending: number;
+  /** True where bodies are left out. */
+  headersOnly: boolean;
+  /** The server deletes it once nobody has pulled for so long; undefined where it stays. */
+  unusedMs: number | undefined;
 }
 
 /** Something to try in order to learn whether it is allowed. */
@@ -117,8 +121,10 @@ export class Survey {
   async durables(stream: string): Promise<DurableFacts[]> {
     const found: DurableFacts[] = [];
     for await (const info of this.#connection.jsm.consumers.list(stream)) {
-      const { max_deliver: maxDeliver = -1, max_ack_pending: maxAckPending = -1 } = info.config;
-      found.push({ ...consumerState(info), maxDeliver, maxAckPending });
+      const { max_deliver: maxDeliver = -1, max_ack_pending: maxAckPending = -1, ...config } = info.config;
+      const headersOnly = config.headers_only === true;
+      const unusedMs = config.inactive_threshold ? config.inactive_threshold / 1_000_000 : undefined;
+      found.push({ ...consumerState(info), maxDeliver, maxAckPending, headersOnly, unusedMs });
     }
     return found;
   }

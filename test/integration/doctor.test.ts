@@ -191,6 +191,20 @@ describe("durables:", () => {
     ]);
   });
 
+  test("changed by somebody: without bodies, and to be deleted", async () => {
+    const system = await stage.connect();
+    await system.work([Echo]);
+    const { jsm } = await stage.client();
+    await jsm.consumers.update(stage.names.tasks, "echo", { headers_only: true });
+    await jsm.consumers.update(stage.names.events, "echo", { inactive_threshold: ns(60_000) });
+    const diagnosis = await consult(system);
+    expect(wrong(diagnosis)).toEqual(["fault durable-settings actor echo", "warning durable-settings actor echo"]);
+    expect(said(diagnosis, "durable-settings").map(({ finding }) => finding)).toEqual([
+      expect.stringContaining("comes without its body"),
+      expect.stringContaining("inactive_threshold is 60 s"),
+    ]);
+  });
+
   test("without a worker: one that nothing waits for, then one with a backlog, then paused; and a task that is nobody's", async () => {
     const system = await stage.connect();
     await ranOnce(system);

@@ -71,21 +71,32 @@ function paused(actor: string, own: Durable[]): Finding[] {
   ];
 }
 
-function changed({ actor, stream, durable, maxDeliver, maxAckPending }: Durable): Finding[] {
+function changed({ actor, stream, durable, maxDeliver, maxAckPending, headersOnly, unusedMs }: Durable): Finding[] {
   const changes: string[] = [];
+  const edits: string[] = [];
   if (maxDeliver > 0)
     changes.push(`max_deliver is ${maxDeliver}, so that a message is dropped unseen after as many deliveries`);
+  if (maxDeliver > 0) edits.push("--max-deliver=-1");
   if (maxAckPending > 0) {
+    edits.push("--max-pending=-1");
     changes.push(`max_ack_pending is ${maxAckPending}, so that as many messages put back for later stop all others`);
+  }
+  if (headersOnly) {
+    edits.push("--no-headers-only");
+    changes.push("headers_only is set, so that every message comes without its body, which is lost");
+  }
+  if (unusedMs !== undefined) {
+    edits.push("--inactive-threshold=0s");
+    changes.push(`inactive_threshold is ${formatMs(unusedMs)}, so that it is deleted once no worker runs for so long`);
   }
   if (changes.length === 0) return [];
   return [
     {
       check: "durable-settings",
-      level: maxDeliver > 0 ? "fault" : "warning",
+      level: maxDeliver > 0 || headersOnly ? "fault" : "warning",
       subject: `actor ${actor}`,
       finding: `Somebody has changed its durable ${durable} on ${stream}: ${changes.join("; ")}.`,
-      mend: `Start its worker again, which sets them to -1, or nats consumer edit ${stream} '${durable}' --max-deliver=-1 --max-pending=-1.`,
+      mend: `${headersOnly || unusedMs !== undefined ? "" : "Start its worker again, which sets them to -1, or "}nats consumer edit ${stream} '${durable}' ${edits.join(" ")}.`,
     },
   ];
 }
