@@ -140,10 +140,15 @@ export class StreamReader {
     }
   }
 
-  /** How many messages each subject holds. */
+  /** How many messages each subject holds; none where there is no such stream. */
   async subjects(stream: string, filter: string): Promise<Record<string, number>> {
-    const info = await this.#ask(stream, () => this.#connection.jsm.streams.info(stream, { subjects_filter: filter }));
-    return info.state.subjects ?? {};
+    const query = { subjects_filter: filter };
+    try {
+      return (await this.#ask(stream, () => this.#connection.jsm.streams.info(stream, query))).state.subjects ?? {};
+    } catch (error) {
+      if (isNotFound(error)) return {};
+      throw error;
+    }
   }
 
   /** Every durable of a stream. */

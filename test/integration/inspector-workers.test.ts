@@ -93,3 +93,18 @@ test("a worker whose answer this version does not understand is listed as silent
   await live.close();
   off();
 });
+
+test("buckets that are gone hide nothing else", async () => {
+  const system = await stage.connect();
+  await system.work([actorOf({ name: "plain" }, () => undefined)]);
+  const { jsm } = await stage.client();
+  const { workersBucket, breakersBucket, resultsBucket } = stage.names;
+  for (const bucket of [workersBucket, breakersBucket, resultsBucket]) {
+    await jsm.streams.delete(`KV_${bucket}`);
+  }
+  await system.tell("nobody", 1, { id: "m" });
+  const inspector = new Inspector(system);
+  expect(await inspector.workers()).toMatchObject([{ state: "running" }]);
+  expect((await inspector.status()).actors).toMatchObject([{ actor: "plain", workers: 1 }]);
+  expect((await inspector.explain("m")).found).toMatchObject([{ state: "unserved" }]);
+});
