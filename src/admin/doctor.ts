@@ -1,7 +1,7 @@
 /** Doctor: gathers the facts, and says what is wrong, what will be, and how to mend each. */
 import { checkActors } from "./doctor/actors.ts";
-import { gatherFacts, isEmpty, type DoctorServices } from "./doctor/facts.ts";
-import { sorted, type Finding } from "./doctor/finding.ts";
+import { gatherFacts, isEmpty, type DoctorServices, type Facts } from "./doctor/facts.ts";
+import { sorted, type Check, type Finding } from "./doctor/finding.ts";
 import { checkRights } from "./doctor/rights.ts";
 import { checkServers } from "./doctor/server.ts";
 import { checkStreams, emptyNamespace } from "./doctor/streams.ts";
@@ -31,11 +31,26 @@ export async function diagnose(services: DoctorServices, { monitors }: DoctorOpt
   const checks = isEmpty(facts)
     ? [checkServers, (): Finding[] => [emptyNamespace(facts)], checkRights]
     : [checkServers, checkStreams, checkActors, checkWorkers, checkRights];
-  const findings = sorted(checks.flatMap((check) => check(facts)));
+  const blind = blindChecks(facts);
+  const said = checks.flatMap((check) => check(facts));
+  const findings = sorted(said.filter(({ check, level }) => level !== "ok" || !blind.has(check)));
   return {
     namespace: services.names.namespace,
     at: new Date().toISOString(),
     healthy: findings.every(({ level }) => level === "ok" || level === "note"),
     findings,
   };
+}
+
+const ofStreams: readonly Check[] = ["stream-missing", "stream-settings", "stream-leader", "stream-replicas"];
+const ofDurables: readonly Check[] = ["no-worker", "paused", "durable-settings", "ack-wait", "events-behind"];
+const ofWorkers: readonly Check[] = ["worker-unhealthy", "worker-versions", "event-loop", "handler-time"];
+
+/** Those that found nothing amiss because they could not look everywhere: of them it is not said that all is well. */
+function blindChecks({ streams, durablesUnread, leases, workers }: Facts): Set<Check> {
+  return new Set([
+    ...([...streams.values()].some((stream) => "unread" in stream) ? ofStreams : []),
+    ...(durablesUnread.length > 0 ? ofDurables : []),
+    ...("unread" in leases && workers.length === 0 ? ofWorkers : []),
+  ]);
 }

@@ -46,7 +46,7 @@ export class Connection {
   }
 
   /**
-   * @throws ConnectError when no server answers, NotAuthorizedError when it refuses the credentials, UnsupportedServerError below the floor or without JetStream.
+   * @throws ConnectError when no server answers, NotAuthorizedError when it refuses the credentials or they lack the right to use JetStream, UnsupportedServerError below the floor or without JetStream.
    */
   static async open(settings: ConnectionSettings): Promise<Connection> {
     const { servers } = settings;
@@ -202,10 +202,27 @@ async function manager(nc: NatsConnection): Promise<JetStreamManager> {
   try {
     return await jetstreamManager(nc, managerOptions);
   } catch (cause) {
+    const violation = violationOf(cause);
+    if (violation !== undefined) {
+      throw new NotAuthorizedError(
+        `The credentials given to the NATS server at ${nc.getServer()} have no right to ${violation.operation} to ${violation.subject}, which everything of Godwit needs; allow it in the user's permissions. 'godwit doctor' lists what else they may not do.`,
+        { cause },
+      );
+    }
     throw new UnsupportedServerError(
       `The NATS server at ${nc.getServer()} does not offer JetStream to this account (${(cause as Error).message}); start it with -js or enable JetStream for the account.`,
     );
   }
+}
+
+/** The right whose lack is behind an error, however deep. */
+export function violationOf(error: unknown): { operation: "publish" | "subscribe"; subject: string } | undefined {
+  for (let one = error, depth = 0; one instanceof Error && depth < 5; one = one.cause, depth++) {
+    if (one instanceof errors.PermissionViolationError) {
+      return { operation: one.operation === "subscription" ? "subscribe" : "publish", subject: one.subject };
+    }
+  }
+  return undefined;
 }
 
 /** True where version `have` is `floor` or newer; a pre-release counts as its release. */

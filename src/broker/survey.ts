@@ -3,11 +3,11 @@
  * It changes nothing: what it tries in order to learn its rights is made so that the server must refuse it.
  */
 import { JetStreamApiError, type StreamInfo } from "@nats-io/jetstream";
-import { errors, headers as newHeaders } from "@nats-io/transport-node";
+import { headers as newHeaders } from "@nats-io/transport-node";
 import { monotonicMs } from "../kernel/clock.ts";
 import { toError } from "../kernel/errors.ts";
 import type { Names } from "../message/subjects.ts";
-import type { Connection } from "./connection.ts";
+import { violationOf, type Connection } from "./connection.ts";
 import { consumerState, type ConsumerState } from "./stream-reader.ts";
 import { alteredSettings } from "./topology.ts";
 
@@ -192,13 +192,6 @@ export function whyUnread(error: unknown): string {
   const violation = violationOf(error);
   if (violation !== undefined) return `missing right to ${violation.operation} to ${violation.subject}`;
   return toError(error).message;
-}
-
-function violationOf(error: unknown): { operation: string; subject: string } | undefined {
-  const cause = error instanceof Error ? (error.cause ?? error) : error;
-  return cause instanceof errors.PermissionViolationError
-    ? { operation: cause.operation === "subscription" ? "subscribe" : "publish", subject: cause.subject }
-    : undefined;
 }
 
 function streamFacts(names: Names, { config, state, cluster }: StreamInfo): StreamFacts {

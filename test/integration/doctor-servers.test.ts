@@ -36,6 +36,7 @@ describe("rights", () => {
       users: [
         { user: "all", password: "p" },
         denying("no-ack", "$JS.ACK.>", "godwit.event.>"),
+        denying("no-api", "$JS.API.>"),
         denying("no-look", "$JS.API.CONSUMER.LIST.>", "$JS.API.INFO", "$JS.API.STREAM.PURGE.>"),
         user("deaf", { subscribe: { deny: ["godwit.workers"] } }),
         user("publisher", {
@@ -87,6 +88,21 @@ describe("rights", () => {
     expect(said(noLook, "orphan-subject")).toMatchObject([{ level: "note" }]);
     expect(said(noLook, "stream-settings")).toMatchObject([{ level: "ok" }]);
     expect(said(noLook, "rights").map(({ subject }) => subject)).toEqual(["publisher rights", "admin rights"]);
+
+    const noApi = await as("no-api");
+    const unread = noApi.findings.filter(({ finding }) => finding.startsWith("Could not be checked"));
+    for (const { finding } of unread)
+      expect(finding).toMatch(/^Could not be checked: missing right to [^ ]+ to [^ ]+\.$/);
+    expect(unread.map(({ check }) => check)).toEqual(expect.arrayContaining(["orphan-subject", "worker-silent"]));
+    // Nothing is said to be well that could not be looked at.
+    const blind = ["stream-missing", "stream-settings", "stream-leader", "no-worker", "paused", "ack-wait"];
+    expect(noApi.findings.filter(({ check, level }) => level === "ok" && blind.includes(check))).toEqual([]);
+
+    const turnedAway = await godwit(["status", "--servers", servers, "--user", "no-api", "--pass", "p"], { cwd: "/" });
+    expect(turnedAway).toMatchObject({ code: 1, stdout: "" });
+    expect(turnedAway.stderr).toMatch(
+      /no right to publish to \$JS\.API\.INFO, .*'godwit doctor' lists .* \(NOT_AUTHORIZED\)\n$/,
+    );
 
     const deaf = await as("deaf");
     expect(said(deaf, "rights")).toMatchObject([

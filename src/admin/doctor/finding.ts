@@ -58,7 +58,7 @@ export type Known<T> = { value: T } | { unread: string };
 export function unchecked(check: Check, subject: string, { unread }: { unread: string }): Finding {
   const right = /^missing right to (.*)$/.exec(unread)?.[1];
   const mend = right === undefined ? "Run it again, and look at the server's log." : `Let this credential ${right}.`;
-  return { check, level: "note", subject, finding: `Could not be checked: ${unread}.`, mend };
+  return { check, level: "note", subject, finding: `Could not be checked: ${unread.replace(/\.$/, "")}.`, mend };
 }
 
 /** What was found, or that all is well. */
