@@ -22,7 +22,7 @@ export function limitListCommand(limit: Command): void {
             [
               { title: "LIMIT", flexible: true },
               { title: "ALLOWS" },
-              { title: "STATE", flexible: true },
+              { title: "STATE" },
               { title: "ACTORS", flexible: true },
             ],
             limits.map((one) => [one.name, allowance(one), stateOf(one), one.actors.join(", ")]),

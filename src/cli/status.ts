@@ -51,7 +51,7 @@ function render(status: Status, servers: readonly string[]): string {
       table(
         [
           { title: "HELD UP", flexible: true },
-          { title: "BY", flexible: true },
+          { title: "BY", flexible: true, wraps: true },
         ],
         heldUp,
       ),

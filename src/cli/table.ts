@@ -9,6 +9,8 @@ export interface Column {
   flexible?: boolean;
   /** Of the flexible ones it is cut last: what people copy. */
   firm?: boolean;
+  /** Of the last column: goes on in further lines, where it would be cut. */
+  wraps?: boolean;
 }
 
 const gap = "  ";
@@ -33,7 +35,15 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
       })
       .join(gap)
       .trimEnd();
-  return [line(columns.map(({ title }) => title)), ...cells.map(line)].join("\n");
+  const last = columns.length - 1;
+  const linesOf = (row: readonly string[]): string[] => {
+    if (columns[last]?.wraps !== true) return [line(row)];
+    const parts = wrap(row[last] ?? "", widths[last] ?? 0);
+    return parts.map((part, at) =>
+      line(columns.map((_, place) => (place === last ? part : at === 0 ? (row[place] ?? "") : ""))),
+    );
+  };
+  return [line(columns.map(({ title }) => title)), ...cells.flatMap(linesOf)].join("\n");
 }
 
 /** Takes from the widest flexible column until the rest fits; from a firm one only where the others have nothing left to give. */

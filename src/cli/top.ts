@@ -25,7 +25,8 @@ export function topCommand(program: Command): void {
     .summary("watch the actors work")
     .description(
       `Watch the actors work, redrawn every two seconds. Rates, error share and times
-are of the last ten seconds.
+are of the last ten seconds, and of less in the first frames: of one frame
+alone, about a second.
 
   RATE   deliveries a second that came to an end
   ERR    of these, the share that was not completed
