@@ -16,6 +16,8 @@ export interface Frame {
   breakers: BreakerFrame[];
   limits: LimitFrame[];
   totals: { rate: number; errorShare: number; depth: number; inFlight: number; dead: number; workers: number };
+  /** There is no connection to the NATS server: but for `at` and `problems` it is the last frame before, again. */
+  stale?: boolean;
   /** What could not be read, one sentence for each; what the frame says of it is as of before. */
   problems: string[];
 }

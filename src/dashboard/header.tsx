@@ -77,9 +77,10 @@ export function Header({ view, theme, onTheme, onHelp }: HeaderProps) {
 
 function Freshness() {
   const { live } = useScene();
-  const words = { connecting: "connecting", live: "live", cut: "cut off" }[live.connection];
+  const stale = live.connection === "live" && live.frame?.stale === true;
+  const words = { connecting: "connecting", live: stale ? "no server" : "live", cut: "cut off" }[live.connection];
   return (
-    <span class={`freshness ${live.connection}`} role="status">
+    <span class={`freshness ${stale ? "cut" : live.connection}`} role="status">
       {words}
     </span>
   );

@@ -150,6 +150,9 @@ describe("a frame", () => {
     try {
       const cut = await frameWhere(live, ({ problems }) => problems.length > 0);
       expect(cut.problems[0]).toMatch(/could not be read|There is no connection to the NATS server/);
+      const asBefore = await frameWhere(live, ({ stale }) => stale === true);
+      const { times } = live.history();
+      expect(times).not.toContain(Date.parse(asBefore.at));
     } finally {
       process.kill(stage.pid, "SIGCONT");
     }

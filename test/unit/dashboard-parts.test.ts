@@ -106,6 +106,11 @@ describe("the history", () => {
     expect(withFrame(history, frameAt(2, actorOf("b")))).toBe(history);
   });
 
+  test("adds nothing where the dashboard has no server, and so draws no line there", () => {
+    const before = withFrame(emptyHistory, frameAt(0, actorOf("a", { rate: 5 })));
+    expect(withFrame(before, { ...frameAt(2, actorOf("a", { rate: 5 })), stale: true })).toBe(before);
+  });
+
   test("draws no line over a gap, whether it was there or comes", () => {
     const a = actorOf("a", { depth: 1 });
     const two = withFrame(withFrame(emptyHistory, frameAt(0, a)), frameAt(60, a));

@@ -122,7 +122,7 @@ export class Live {
     const { names, connection } = this.#parts;
     const cut = connection.up ? [] : ["There is no connection to the NATS server; the figures are as of before."];
     if (!connection.up && this.#last !== undefined) {
-      return { ...this.#last.frame, at: new Date().toISOString(), problems: cut };
+      return { ...this.#last.frame, at: new Date().toISOString(), stale: true, problems: cut };
     }
     const workersRead = this.#workers.refresh(() => this.#ask());
     const [server, workers, breakers, limits] = await Promise.all([

@@ -8,7 +8,9 @@ type Figures = Record<(typeof figures)[number], number | null>;
 export class Recent {
   #moments: { atMs: number; actors: Map<string, Figures> }[] = [];
 
-  add({ at, actors }: Frame): void {
+  /** What is no news is no point of a plot. */
+  add({ at, actors, stale = false }: Frame): void {
+    if (stale) return;
     const atMs = Date.parse(at);
     const own = actors.map(({ actor, rate, depth, errorShare, p95Ms }): [string, Figures] => {
       return [actor, { rate, depth, errorShare: rate === 0 ? null : errorShare, p95Ms: p95Ms ?? null }];

@@ -11,8 +11,9 @@ const series: Series[] = ["rate", "depth", "errorShare", "p95Ms"];
 
 export const emptyHistory: History = { times: [], actors: {} };
 
-/** With a frame at its end, and without what is older than five minutes before it. A frame that is not newer changes nothing. */
+/** With a frame at its end, and without what is older than five minutes before it. A frame that is not newer, or no news, changes nothing. */
 export function withFrame(history: History, frame: Frame): History {
+  if (frame.stale) return history;
   const at = Date.parse(frame.at);
   const last = history.times.at(-1) ?? -Infinity;
   if (!(at > last)) return history;
