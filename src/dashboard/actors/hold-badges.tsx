@@ -32,6 +32,6 @@ export function HoldBadges({ holds, nowMs }: { holds: Holds; nowMs: number }) {
 /** `until 14:03:22, for another 4 min`; without a time where it is so far off that none was meant. */
 export function untilText(until: string, nowMs: number): string {
   const leftMs = Date.parse(until) - nowMs;
-  if (leftMs > forGoodMs) return "until it is undone";
+  if (leftMs > forGoodMs) return "until it is resumed";
   return `until ${time(until, nowMs)}, for another ${span(Math.max(1_000, leftMs))}`;
 }

@@ -17,6 +17,8 @@ export function ExplainView({ route }: { route: Route }) {
   const { data, error, loading, reload } = useQuery(id, ask);
   useKeys({ "/": () => input.current?.focus() });
   useEffect(() => input.current?.focus(), []);
+  // A link, or the way back, leads to another message.
+  useEffect(() => setTyped(id ?? ""), [id]);
   return (
     <section aria-labelledby="explain-title" class="explain">
       <div class="bar">

@@ -115,14 +115,14 @@ function HoldSwitch({ name, held }: { name: string; held: boolean }) {
   );
 }
 
-function rateWords({ limit, perMs, burst }: Extract<LimitFrame, { kind: "rate" }>): string {
-  return `${whole(limit)} per ${span(perMs)}, at most ${whole(burst)} at once.`;
+function rateWords({ limit, perMs, burst, keyed }: Extract<LimitFrame, { kind: "rate" }>): string {
+  return `${whole(limit)} per ${span(perMs)}${keyed ? " for each key" : ""}, at most ${whole(burst)} at once.`;
 }
 
-function concurrencyWords({ limit, inUse, waiting }: Extract<LimitFrame, { kind: "concurrency" }>): string {
+function concurrencyWords({ limit, keyed, inUse, waiting }: Extract<LimitFrame, { kind: "concurrency" }>): string {
   const use = inUse === undefined ? "" : `, ${whole(inUse)} in use`;
   const wait = waiting === undefined || waiting === 0 ? "" : `, ${whole(waiting)} waiting`;
-  return `${plural(limit, "run")} at a time over the whole fleet${use}${wait}.`;
+  return `${plural(limit, "run")} at a time ${keyed ? "for each key, " : ""}over the whole fleet${use}${wait}.`;
 }
 
 function UsedBy({ actors }: { actors: readonly string[] }) {
