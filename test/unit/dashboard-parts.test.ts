@@ -111,6 +111,11 @@ describe("the history", () => {
     expect(withFrame(before, { ...frameAt(2, actorOf("a", { rate: 5 })), stale: true })).toBe(before);
   });
 
+  test("knows no share of errors where nothing ran, as the server's own history", () => {
+    const idle = withFrame(emptyHistory, frameAt(0, actorOf("a")));
+    expect(withFrame(idle, frameAt(2, actorOf("a", { rate: 5 }))).actors["a"]?.errorShare).toEqual([null, 0]);
+  });
+
   test("draws no line over a gap, whether it was there or comes", () => {
     const a = actorOf("a", { depth: 1 });
     const two = withFrame(withFrame(emptyHistory, frameAt(0, a)), frameAt(60, a));

@@ -1,5 +1,5 @@
 /** History: the last five minutes of each actor's figures, and how a frame is added to them. Pure. */
-import type { Frame, History } from "../../admin/api.ts";
+import type { ActorFrame, Frame, History } from "../../admin/api.ts";
 
 export type Series = "rate" | "depth" | "errorShare" | "p95Ms";
 type Values = (number | null)[];
@@ -25,10 +25,15 @@ export function withFrame(history: History, frame: Frame): History {
   for (const actor of frame.actors) {
     const own = before[actor.actor];
     actors[actor.actor] = Object.fromEntries(
-      series.map((name) => [name, [...kept(own?.[name], from, times.length), actor[name] ?? null]]),
+      series.map((name) => [name, [...kept(own?.[name], from, times.length), valueOf(actor, name)]]),
     ) as Record<Series, Values>;
   }
   return { times: [...times.slice(from), at], actors };
+}
+
+/** As the dashboard's server remembers it: where nothing ran there is no share of errors. */
+function valueOf(actor: ActorFrame, name: Series): number | null {
+  return name === "errorShare" && actor.rate === 0 ? null : (actor[name] ?? null);
 }
 
 /** With a moment of no figures in each gap. */
