@@ -43,7 +43,14 @@ export async function diagnose(services: DoctorServices, { monitors }: DoctorOpt
 }
 
 const ofStreams: readonly Check[] = ["stream-missing", "stream-settings", "stream-leader", "stream-replicas"];
-const ofDurables: readonly Check[] = ["no-worker", "paused", "durable-settings", "ack-wait", "events-behind"];
+const ofDurables: readonly Check[] = [
+  "no-worker",
+  "paused",
+  "durable-missing",
+  "durable-settings",
+  "ack-wait",
+  "events-behind",
+];
 const ofWorkers: readonly Check[] = ["worker-unhealthy", "worker-versions", "event-loop", "handler-time"];
 
 /** Those that found nothing amiss because they could not look everywhere: of them it is not said that all is well. */

@@ -124,7 +124,10 @@ export class Intake {
 
   /** How many handlers run. */
   get running(): number {
-    return this.#options.slots.taken;
+    let running = 0;
+    // A slot is taken too by what waits for a guard.
+    for (const { phase } of this.#runs) if (phase === "running") running += 1;
+    return running;
   }
 
   look(): IntakeLook {

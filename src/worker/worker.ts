@@ -158,7 +158,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       at: new Date().toISOString(),
       ageMs: monotonicMs() - this.#madeMs,
       concurrency: this.#ceiling.limit,
-      running: this.#ceiling.taken,
+      running: this.#running.reduce((sum, { intake }) => sum + intake.running, 0),
       memory: memoryUse(),
       loop: this.#loopLag.look(),
       blocked: this.#blocked,

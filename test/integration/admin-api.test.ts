@@ -185,6 +185,7 @@ describe("answers", () => {
     ["POST", "/api/dead/delete", '{"sequences":[1],"query":{}}'],
     ["POST", "/api/dead/delete", '{"query":{"actr":"a"}}'],
     ["POST", "/api/actors/mail/pause", '{"for":"soon"}'],
+    ["POST", "/api/actors/mail/pause", '{"for":1e300}'],
     ["POST", "/api/limits/quota/hold", "{}"],
   ])("%s %s %.60s is refused, and nothing is done", async (method, path, body?: string) => {
     const { system, url } = await serve();

@@ -225,6 +225,17 @@ describe("durables:", () => {
   });
 });
 
+test("a durable that somebody deleted under its workers", async () => {
+  const system = await stage.connect();
+  await system.work([Echo]);
+  const { jsm } = await stage.client();
+  await jsm.consumers.delete(stage.names.tasks, stage.names.durable("echo"));
+  const diagnosis = await consult(system);
+  expect(said(diagnosis, "durable-missing")).toMatchObject([
+    { level: "fault", subject: "actor echo", finding: expect.stringContaining(stage.names.tasks) },
+  ]);
+});
+
 describe("workers:", () => {
   test("one whose clock is ahead, and one that is stopped", async () => {
     const system = await stage.connect();

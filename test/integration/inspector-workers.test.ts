@@ -94,6 +94,19 @@ test("a worker whose answer this version does not understand is listed as silent
   off();
 });
 
+test("what waits for a guard does not run", async () => {
+  const system = await stage.connect();
+  const leave = gate();
+  const worker = await system.work([
+    actorOf({ name: "narrow", concurrency: 5, concurrencyLimit: { name: "one", limit: 1 } }, () => leave.opened),
+  ]);
+  for (let n = 0; n < 5; n++) await system.tell("narrow", n);
+  await expect.poll(() => worker.snapshot().perActor["narrow"]?.running, patient).toBe(1);
+  expect(worker.snapshot()).toMatchObject({ running: 1, perActor: { narrow: { running: 1, concurrency: 5 } } });
+  leave.open();
+  await expect.poll(() => worker.stats.actors["narrow"]?.completed, patient).toBe(5);
+});
+
 test("buckets that are gone hide nothing else", async () => {
   const system = await stage.connect();
   await system.work([actorOf({ name: "plain" }, () => undefined)]);

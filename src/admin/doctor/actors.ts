@@ -24,6 +24,7 @@ export function checkActors(facts: Facts): Finding[] {
   return [
     ...facts.durablesUnread.map(({ stream, unread }) => unchecked("no-worker", stream, { unread })),
     ...orOk("no-worker", "the actors", each(unserved(facts)), "Each is served by a worker."),
+    ...orOk("durable-missing", "the workers", missing(facts), "What they run has its durables."),
     ...orOk("paused", "the actors", each(paused), "None is paused."),
     ...orOk(
       "durable-settings",
@@ -52,6 +53,27 @@ function unserved({ workers }: Facts) {
     const mend = `If it is gone for good: godwit actor retire ${actor}.`;
     return [{ check: "no-worker", level: "note", subject, finding, mend }];
   };
+}
+
+/** Every actor has a durable for tasks and one for those whose time has come. */
+function missing({ names, workers, durables, durablesUnread }: Facts): Finding[] {
+  const unread = new Set(durablesUnread.map(({ stream }) => stream));
+  const streams = [names.tasks, names.schedule].filter((stream) => !unread.has(stream));
+  const actors = new Set(workers.filter(({ state }) => state === "running").flatMap((worker) => worker.actors));
+  return [...actors].toSorted().flatMap((actor): Finding[] => {
+    const own = new Set(durables.filter((durable) => durable.actor === actor).map(({ stream }) => stream));
+    const gone = streams.filter((stream) => !own.has(stream));
+    if (gone.length === 0) return [];
+    return [
+      {
+        check: "durable-missing",
+        level: "fault",
+        subject: `actor ${actor}`,
+        finding: `Workers serve it, and it has no durable on ${gone.join(" and ")}: somebody deleted it, and nothing is handed out from there.`,
+        mend: "Restart its workers, which make it anew; messages that were in flight begin again, without their attempts.",
+      },
+    ];
+  });
 }
 
 function paused(actor: string, own: Durable[]): Finding[] {

@@ -22,6 +22,7 @@ export type Check =
   | "dedup-window"
   | "dead-letters-old"
   | "events-behind"
+  | "durable-missing"
   | "durable-settings"
   | "ack-wait"
   | "no-worker"

@@ -46,9 +46,12 @@ const bulkShape = z.union([
 ]);
 const explainShape = z.strictObject({ id: z.string().min(1, "must not be empty"), actor: name.exactOptional() });
 const keyShape = z.string().min(1, "must not be empty").exactOptional();
-const holdShape = z.strictObject({ for: durationMs(1), key: keyShape });
+const longestMs = 3_650 * 86_400_000;
+/** What is to last for ever says so by leaving it out. */
+const span = durationMs(1).refine((ms) => ms <= longestMs, 'must be at most "3650d"');
+const holdShape = z.strictObject({ for: span, key: keyShape });
 const releaseShape = z.strictObject({ key: keyShape });
-const forShape = z.strictObject({ for: durationMs(1).exactOptional() });
+const forShape = z.strictObject({ for: span.exactOptional() });
 
 export type BulkInput = z.output<typeof bulkShape>;
 
