@@ -97,11 +97,11 @@ test("a worker whose answer this version does not understand is listed as silent
 test("what waits for a guard does not run", async () => {
   const system = await stage.connect();
   const leave = gate();
-  const worker = await system.work([
-    actorOf({ name: "narrow", concurrency: 5, concurrencyLimit: { name: "one", limit: 1 } }, () => leave.opened),
-  ]);
+  const concurrencyLimit = { name: "one", limit: 1, key: () => "the same" };
+  const worker = await system.work([actorOf({ name: "narrow", concurrency: 5, concurrencyLimit }, () => leave.opened)]);
   for (let n = 0; n < 5; n++) await system.tell("narrow", n);
-  await expect.poll(() => worker.snapshot().perActor["narrow"]?.running, patient).toBe(1);
+  // Those that wait have their slots.
+  await expect.poll(() => worker.snapshot().perActor["narrow"]?.inHand, patient).toBe(5);
   expect(worker.snapshot()).toMatchObject({ running: 1, perActor: { narrow: { running: 1, concurrency: 5 } } });
   leave.open();
   await expect.poll(() => worker.stats.actors["narrow"]?.completed, patient).toBe(5);
