@@ -12,17 +12,35 @@ import type { IntakeLook } from "../worker/intake.ts";
 import type { Worker } from "../worker/worker.ts";
 import { health, judge, look, type HealthReport, type Sighting, type Verdict, type Watched } from "./health.ts";
 
+/** What it sees of a worker. */
+export interface WatchedWorker {
+  readonly identity: Pick<Worker["identity"], "id">;
+  readonly state: Worker["state"];
+  readonly stats: Pick<Worker["stats"], "unhealthyReasons">;
+  /** By actor. */
+  looks(): ReadonlyMap<string, WatchedActor>;
+}
+
+interface WatchedActor extends Pick<IntakeLook, "restraint"> {
+  readonly durables: readonly Durable[];
+}
+
+interface Durable {
+  readonly stream: string;
+  readonly spec: { readonly durable_name: string };
+  /** Messages that have come through it, ever. */
+  readonly arrived: number;
+}
+
 export interface HealthWatchOptions {
   /** For so long nothing may arrive of what waits. */
   windowMs: number;
-  workers: () => Iterable<Worker>;
+  workers: () => Iterable<WatchedWorker>;
   reader: Pick<StreamReader, "consumer">;
   connection: Pick<Connection, "up">;
 }
 
 const looksPerWindow = 4;
-
-type Durable = IntakeLook["durables"][number];
 
 export class HealthWatch {
   readonly #options: HealthWatchOptions;
@@ -67,14 +85,14 @@ export class HealthWatch {
     return health(actors, reasons, connection.up);
   }
 
-  #running(): Worker[] {
+  #running(): WatchedWorker[] {
     return [...this.#options.workers()].filter(({ state }) => state === "running");
   }
 
   async #lookAround(): Promise<void> {
     const before = this.#seen;
     const seen: typeof before = new Map();
-    const lookAt = async (worker: Worker, actor: string, at: number, { restraint, durables }: IntakeLook) => {
+    const lookAt = async (worker: WatchedWorker, actor: string, at: number, { restraint, durables }: WatchedActor) => {
       const durable = durables[at] as Durable;
       const place = placeOf(worker, actor, at);
       const last = before.get(place);
@@ -114,6 +132,6 @@ export class HealthWatch {
   }
 }
 
-function placeOf({ identity }: Worker, actor: string, at: number): string {
+function placeOf({ identity }: WatchedWorker, actor: string, at: number): string {
   return `${identity.id} ${actor} ${at}`;
 }

@@ -1,9 +1,7 @@
 /** Health watch over workers that are made up: what it makes of slow answers, arrivals, and two workers of one actor. */
 import { afterEach, expect, test } from "vitest";
 import type { ConsumerState } from "../../src/broker/stream-reader.ts";
-import { HealthWatch, type HealthWatchOptions } from "../../src/observe/health-watch.ts";
-import type { IntakeLook } from "../../src/worker/intake.ts";
-import type { Worker } from "../../src/worker/worker.ts";
+import { HealthWatch, type HealthWatchOptions, type WatchedWorker } from "../../src/observe/health-watch.ts";
 import { patient } from "../support/stage.ts";
 
 const pending = { pending: 5 } as ConsumerState;
@@ -13,25 +11,15 @@ let watch: HealthWatch | undefined;
 afterEach(() => watch?.stop());
 
 /** @param arrived how many messages have come through each of its durables. */
-function workerOf(id: string, durables: readonly string[], arrived: () => number = () => 0): Worker {
-  const look = (): IntakeLook => ({
-    restraint: undefined,
-    durables: durables.map((durable_name) => ({
-      stream: "TASKS",
-      spec: { durable_name, filter_subjects: [] },
-      arrived: arrived(),
-    })) as unknown as IntakeLook["durables"],
-  });
-  const worker = {
-    identity: { id },
-    state: "running",
-    stats: { unhealthyReasons: [] },
-    looks: () => new Map([["pay", look()]]),
+function workerOf(id: string, durables: readonly string[], arrived: () => number = () => 0): WatchedWorker {
+  const looks: WatchedWorker["looks"] = () => {
+    const own = durables.map((durable_name) => ({ stream: "TASKS", spec: { durable_name }, arrived: arrived() }));
+    return new Map([["pay", { restraint: undefined, durables: own }]]);
   };
-  return worker as unknown as Worker;
+  return { identity: { id }, state: "running", stats: { unhealthyReasons: [] }, looks };
 }
 
-function start(workers: Worker[], consumer: HealthWatchOptions["reader"]["consumer"]): HealthWatch {
+function start(workers: WatchedWorker[], consumer: HealthWatchOptions["reader"]["consumer"]): HealthWatch {
   watch = new HealthWatch({ windowMs: 100, workers: () => workers, connection: { up: true }, reader: { consumer } });
   watch.start();
   return watch;
