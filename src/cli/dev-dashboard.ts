@@ -39,7 +39,7 @@ export class DevDashboard {
     this.#system = await connect({ servers, namespace }, { name: "godwit dev dashboard" });
     if (this.#stopped) return;
     this.#dashboard = await this.#listen(this.#system, port, bodies);
-    note(`dashboard at ${this.#dashboard.url}`);
+    if (!this.#stopped) note(`dashboard at ${this.#dashboard.url}`);
   }
 
   async #listen(system: ActorSystem, port: number | undefined, bodies: boolean): Promise<Dashboard> {
