@@ -6,7 +6,11 @@
  */
 
 // dependency-cruiser reads TypeScript through this parser, and without it would silently read no file at all.
-import "@swc/core";
+import swc from "@swc/core";
+
+// It does not tell the parser which files hold JSX, and would end at the first tag.
+const { parseFileSync } = swc;
+swc.parseFileSync = (file, options) => parseFileSync(file, { ...options, tsx: file.endsWith(".tsx") });
 
 const base = ["kernel", "message", "broker", "actor", "producer"];
 const features = ["lifecycle", "guard", "result"];
@@ -29,11 +33,12 @@ const mayImport = {
   fleet: whole,
   admin: [...whole, "fleet"],
   cli: [...whole, "fleet", "admin"],
+  dashboard: ["admin"],
   testing: whole,
 };
 
 /** What the public API, src/index.ts, may not show. Nothing in src/ imports src/index.ts. */
-const notPublic = ["admin", "cli", "testing"];
+const notPublic = ["admin", "cli", "dashboard", "testing"];
 
 /** Packages that only these folders of src/ may import. `@nats-io` stands for every package of that scope. */
 const fences = {
@@ -44,6 +49,11 @@ const fences = {
   msgpackr: ["message"],
   pino: ["observe"],
   "prom-client": ["observe"],
+  "@opentelemetry": ["observe"],
+  hono: ["observe", "admin"],
+  "@hono": ["observe", "admin"],
+  preact: ["dashboard"],
+  uplot: ["dashboard"],
   commander: ["cli"],
 };
 
@@ -104,9 +114,16 @@ const forbidden = [
     to: { path: "^dist/", dependencyTypes: ["local"] },
   },
   {
+    name: "dashboard-knows-the-api-only",
+    comment: "src/dashboard/ runs in a browser: of src/admin/ it imports api.ts, which holds nothing but types.",
+    from: { path: "^src/dashboard/" },
+    to: { path: "^src/admin/(?!api[.])" },
+  },
+  {
     name: "declared-dependency",
-    comment: "A package that src/ imports stands in the dependencies of package.json, its types too.",
-    from: { path: "^src/" },
+    comment:
+      "A package that src/ imports stands in the dependencies of package.json, its types too; the dashboard's are built in.",
+    from: { path: "^src/", pathNot: "^src/dashboard/" },
     to: { dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"] },
   },
   {

@@ -16,15 +16,18 @@ export type { PayloadConfig } from "./actor/payload-config.ts";
 export type { EventType, ForeignSubject, Subscription } from "./actor/event.ts";
 export type { SystemLimits, SystemOptions, SystemPayload, EmbeddedOptions } from "./system/options.ts";
 export type { DurabilityProfile, Provision } from "./broker/topology.ts";
-export type { LogLevel } from "./observe/log.ts";
+export type { EndpointOptions } from "./observe/endpoint.ts";
+export type { HttpServer } from "./observe/http-server.ts";
+export type { LogLevel, LogSettings } from "./observe/log.ts";
 export type { AskOptions } from "./producer/asker.ts";
 export type { ManyOptions, ManySent } from "./producer/producer.ts";
 export type { Outcome } from "./result/results.ts";
 export type { Middleware } from "./worker/executor.ts";
 export type { DeferReason, LostReason, MessageRef, WorkerEvents } from "./worker/events.ts";
 export type { Blocked } from "./worker/loop-watch.ts";
-export type { OutcomeCounts } from "./worker/reporter.ts";
-export type { Worker, WorkerStats, WorkOptions } from "./worker/worker.ts";
+export type { OutcomeCounts } from "./worker/tally.ts";
+export type { WorkOptions } from "./worker/services.ts";
+export type { Worker, WorkerStats } from "./worker/worker.ts";
 export type { DeadInfo, DeadMessage, HeaderList } from "./lifecycle/dead-letter.ts";
 export type { DeadFilter, DeadSummary, Redrive } from "./lifecycle/redrive.ts";
 export type { RunError } from "./lifecycle/runs.ts";
@@ -45,6 +48,7 @@ export {
   NotAuthorizedError,
   UnsupportedServerError,
   EmbeddedServerError,
+  ListenError,
   TopologyMismatchError,
   QueueFullError,
   PayloadTooLargeError,

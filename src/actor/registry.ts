@@ -63,6 +63,19 @@ export function registerActors(sources: readonly ActorSource[]): RegisteredActor
   });
 }
 
+/**
+ * The configs alone. A class is not made; of a function it takes to make an actor to know whose it is.
+ * @throws ConfigError for a bad config or a name that two actors have, ActorNotFoundError for what is no actor.
+ */
+export function configsOf(sources: readonly ActorSource[]): ResolvedConfig[] {
+  const found = sources.map((source) =>
+    configOf(isActorClass(source) ? source : (make(source).constructor as ActorClass)),
+  );
+  const twice = found.find(({ name }, index) => found.findIndex((other) => other.name === name) < index);
+  if (twice === undefined) return found;
+  throw new ConfigError(`Two actors have the name ${JSON.stringify(twice.name)}; give one of them another name.`);
+}
+
 function make(source: ActorSource): AnyActor {
   let made: unknown;
   if (isActorClass(source)) {

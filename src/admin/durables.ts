@@ -1,24 +1,31 @@
 /** The durables that there are, each with the actor that it belongs to: what the fleet serves, whether or not a worker runs. */
 import type { ConsumerState, StreamReader } from "../broker/stream-reader.ts";
-import { lanes, unkey } from "../message/names.ts";
+import { NotFoundError } from "../kernel/errors.ts";
+import { checkActorName, lanes, subjectMatches, unkey } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
 
 /** What comes through a durable: tasks, tasks whose time has come, Godwit's events, or messages of a stream made by others. */
 export type Source = "task" | "due" | "event" | "foreign";
 
-export interface ActorDurable extends ConsumerState {
+/** Whose a durable is, and what comes through it. */
+export interface DurableOwner {
   actor: string;
   stream: string;
   source: Source;
 }
+
+export interface ActorDurable extends ConsumerState, DurableOwner {}
 
 const laneSuffix = new RegExp(`=(${lanes.join("|")})$`);
 /** Streams below buckets and object stores hold no messages for actors. */
 const bucketStream = /^(KV_|OBJ_)/;
 
 /** Every durable of every actor of the namespace, also those on streams that Godwit did not make. */
-export async function listDurables(names: Names, reader: StreamReader): Promise<ActorDurable[]> {
-  const read = async (stream: string, source: Source): Promise<ActorDurable[]> =>
+export async function listDurables<State extends ConsumerState>(
+  names: Names,
+  reader: { consumers(stream: string): Promise<State[]>; streamNames(): Promise<string[]> },
+): Promise<(State & DurableOwner)[]> {
+  const read = async (stream: string, source: Source): Promise<(State & DurableOwner)[]> =>
     (await reader.consumers(stream)).flatMap((state) => {
       const actor = actorOf(names, source, state.durable);
       return actor === undefined ? [] : [{ ...state, actor, stream, source }];
@@ -34,6 +41,38 @@ export async function listDurables(names: Names, reader: StreamReader): Promise<
   // Anyone may look at the events with a consumer of their own; an actor always has a durable for tasks.
   const actors = new Set(tasks.map(({ actor }) => actor));
   return [...tasks, ...due, ...events.filter(({ actor }) => actors.has(actor)), ...others.flat()];
+}
+
+/** Those of one actor. @throws NotFoundError where it has none, InvalidNameError. */
+export async function durablesOfActor(
+  { names, reader }: { names: Names; reader: StreamReader },
+  name: string,
+): Promise<{ actor: string; durables: ActorDurable[] }> {
+  const actor = checkActorName(name);
+  const durables = (await listDurables(names, reader)).filter((durable) => durable.actor === actor);
+  if (durables.length > 0) return { actor, durables };
+  throw new NotFoundError(
+    `No actor ${actor} has ever run in the namespace ${names.namespace}; 'godwit status' lists those that have.`,
+  );
+}
+
+/** True where a durable of the stream hands out what is stored under the subject. */
+export function isServed(durables: readonly ActorDurable[], stream: string, subject: string): boolean {
+  return durables.some((durable) => durable.stream === stream && servesSubject(durable, subject));
+}
+
+export function servesSubject(durable: Pick<ActorDurable, "filters">, subject: string): boolean {
+  return filtersOf(durable).some((filter) => subjectMatches(filter, subject));
+}
+
+/** A durable without filters hands out everything. */
+export function filtersOf({ filters }: Pick<ActorDurable, "filters">): readonly string[] {
+  return filters.length === 0 ? [">"] : filters;
+}
+
+/** True where a message stays stored until it is settled; of events, others have their own. */
+export function isQueue({ source }: Pick<ActorDurable, "source">): boolean {
+  return source === "task" || source === "due";
 }
 
 function actorOf(names: Names, source: Source, durable: string): string | undefined {

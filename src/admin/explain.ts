@@ -3,16 +3,18 @@
  * One id may have several answers: each actor that it was sent to has its own, and so does each actor that hears an event.
  */
 import type { StoredMessage, StreamReader } from "../broker/stream-reader.ts";
-import { readInfo, type DeadInfo } from "../lifecycle/dead-letter.ts";
+import { infoOf, type DeadInfo } from "../lifecycle/dead-letter.ts";
 import type { RunsStore } from "../lifecycle/runs.ts";
 import { header, messageId } from "../message/headers.ts";
 import { checkId, type Lane } from "../message/names.ts";
-import type { Names } from "../message/subjects.ts";
 import type { Results } from "../result/results.ts";
-import { listDurables, type ActorDurable } from "./durables.ts";
+import { askWorkers } from "../worker/presence.ts";
+import { servesSubject, type ActorDurable } from "./durables.ts";
 import { findDeadOf, findMessages, findResultActors, type Searched } from "./find-message.ts";
+import { viewFleet, type FleetParts } from "./fleet-view.ts";
+import { holdUpsOf, silentOf, type FleetView } from "./hold-ups.ts";
 import { deliveryState, type DeliveryState } from "./message-state.ts";
-import { servesSubject } from "./status.ts";
+import { answerMs } from "./workers.ts";
 
 export interface ExplainOptions {
   /** Messages of each stream to look through for an id, the newest ones. Default 10,000. */
@@ -61,21 +63,24 @@ export interface Explanation {
   searched: Searched[];
 }
 
-export interface ExplainParts {
-  names: Names;
-  reader: StreamReader;
+export interface ExplainParts extends FleetParts {
   runs: RunsStore;
   results: Results;
 }
 
 const defaultScan = 10_000;
 
+const lives = new Set<Finding["state"]>(["scheduled", "waiting", "running", "held", "put-back", "backing-off"]);
+
 /** @throws InvalidNameError for what is neither an id nor a place. */
 export async function explain(parts: ExplainParts, query: string, options: ExplainOptions = {}): Promise<Explanation> {
   const place = await placeOf(parts.reader, query);
-  const explainer = new Explainer(parts, await listDurables(parts.names, parts.reader), options);
-  if (place) return { query, found: await explainer.at(place.stream, place.sequence), searched: [] };
-  return { query, ...(await explainer.byId(checkId(query))) };
+  const explainer = new Explainer(parts, await viewFleet(parts), options);
+  const there = place ? await explainer.at(place.stream, place.sequence) : [];
+  // Only the one with a colon is no id: `orders-17` may be somebody's, although there is a stream `orders`.
+  if (place && /:\d+$/.test(query)) return { query, found: there, searched: [] };
+  const { found, searched } = await explainer.byId(checkId(query));
+  return { query, found: telling([...there, ...found]), searched };
 }
 
 /** `STREAM:SEQ`, and the id that a message without one is given, `STREAM-SEQ`; where there is no such stream it is somebody's id. */
@@ -87,12 +92,12 @@ async function placeOf(reader: StreamReader, query: string): Promise<{ stream: s
 
 class Explainer {
   readonly #parts: ExplainParts;
-  readonly #durables: readonly ActorDurable[];
+  readonly #fleet: FleetView;
   readonly #options: ExplainOptions;
 
-  constructor(parts: ExplainParts, durables: readonly ActorDurable[], options: ExplainOptions) {
+  constructor(parts: ExplainParts, fleet: FleetView, options: ExplainOptions) {
     this.#parts = parts;
-    this.#durables = durables;
+    this.#fleet = fleet;
     this.#options = options;
   }
 
@@ -102,20 +107,20 @@ class Explainer {
     const { messages, scheduled, dead, searched } = await findMessages(names, reader, { id, actor, limit: scan });
     const found: Finding[] = [];
     for (const message of messages) found.push(...(await this.#stored(message)));
-    found.push(...scheduled.map((message) => this.#scheduled(message)), ...dead.map(deadFinding));
-    return { found: this.#distinct([...found, ...(await this.#results(id, found))]), searched };
+    found.push(...scheduled.map((message) => this.#scheduled(message)), ...dead.flatMap(deadFindings));
+    return { found: telling([...found, ...(await this.#results(id, found))]), searched };
   }
 
   async at(stream: string, sequence: number): Promise<Finding[]> {
     const { names, reader } = this.#parts;
     const message = await reader.get(stream, sequence);
-    if (message && stream === names.dead) return [deadFinding(message)];
+    if (message && stream === names.dead) return deadFindings(message);
     if (message && message.subject.startsWith(`${names.namespace}.schedule.`)) return [this.#scheduled(message)];
     const id = message ? messageId(message) : `${stream}-${sequence}`;
     const found = message ? await this.#stored(message) : [];
-    found.push(...(await findDeadOf(names, reader, stream, sequence)).map(deadFinding));
+    found.push(...(await findDeadOf(names, reader, stream, sequence)).flatMap(deadFindings));
     found.push(...(await this.#results(found[0]?.id ?? id, found)));
-    if (found.length > 0) return this.#distinct(found);
+    if (found.length > 0) return telling(found);
     const { lastSequence = 0 } = (await reader.state(stream)) ?? {};
     return sequence > lastSequence || sequence < 1 ? [] : [{ id, actor: undefined, state: "gone" }];
   }
@@ -125,7 +130,7 @@ class Explainer {
     const { names, reader } = this.#parts;
     const id = messageId(message);
     const place = this.#placeOf(message);
-    const serving = this.#durables.filter(
+    const serving = this.#fleet.durables.filter(
       (durable) =>
         durable.stream === message.stream &&
         servesSubject(durable, message.subject) &&
@@ -140,9 +145,40 @@ class Explainer {
         const { actor, waitingPulls: listening } = durable;
         // An event stays in its stream when an actor gave up on it.
         const dead = await reader.last(names.dead, names.deadSubject(actor, message.stream, message.sequence));
-        if (dead) return deadFinding(dead);
-        return { id, actor, place, listening, ...(await deliveryState(this.#parts, durable, message)) };
+        const [letter] = dead ? deadFindings(dead) : [];
+        if (letter) return letter;
+        // The search took its time, and the view is as old.
+        const now = await reader.consumer(message.stream, durable.durable);
+        const found = await this.#deliveryState({ ...durable, ...now }, message);
+        // One that was settled while the workers were asked is with nobody, and nobody died.
+        const gone = found.state === "in-flight" && (await reader.get(message.stream, message.sequence)) === undefined;
+        return gone ? this.#settledMeanwhile(id, actor, message) : { id, actor, place, listening, ...found };
       }),
+    );
+  }
+
+  async #settledMeanwhile(id: string, actor: string, { stream, sequence }: StoredMessage): Promise<Finding> {
+    const { names, reader } = this.#parts;
+    const dead = await reader.last(names.dead, names.deadSubject(actor, stream, sequence));
+    return (dead && deadFindings(dead)[0]) ?? { id, actor: undefined, state: "gone" };
+  }
+
+  #deliveryState(durable: ActorDurable, message: StoredMessage): Promise<DeliveryState> {
+    const { names, reader, runs } = this.#parts;
+    const { workers } = this.#fleet;
+    const enough = workers.filter(({ state }) => state !== "silent").length;
+    return deliveryState(
+      {
+        names,
+        reader,
+        runs,
+        ask: async (stream, sequence) =>
+          (await askWorkers(this.#parts, { ask: "message", stream, sequence }, { waitMs: answerMs, enough })).flat(),
+        holdUpsOf: (actor) => holdUpsOf(this.#fleet, actor),
+        silentOf: (actor) => silentOf(workers, actor),
+      },
+      durable,
+      message,
     );
   }
 
@@ -173,23 +209,15 @@ class Explainer {
           case "failed": {
             const { reason, cause, message } = outcome.error;
             const error = cause instanceof Error ? `${cause.name}: ${cause.message}` : message;
-            return states.includes("dead") ? undefined : { id, actor, state: "failed", reason, error };
+            // One that was sent again lives anew, and what it failed with is of its life before.
+            return states.some((state) => state === "dead" || lives.has(state))
+              ? undefined
+              : { id, actor, state: "failed", reason, error };
           }
         }
       }),
     );
     return outcomes.filter((outcome) => outcome !== undefined);
-  }
-
-  /** One dead letter may have been found by its id and by its origin. */
-  #distinct(found: readonly Finding[]): Finding[] {
-    const seen = new Set<string>();
-    return found.filter((one) => {
-      if (one.state !== "dead") return true;
-      const known = seen.has(String(one.sequence));
-      seen.add(String(one.sequence));
-      return !known;
-    });
   }
 
   #placeOf(message: StoredMessage): Place {
@@ -207,9 +235,26 @@ class Explainer {
   }
 }
 
-function deadFinding(message: StoredMessage): Finding {
-  const dead = readInfo(message);
-  return { id: dead.id, actor: dead.actor, state: "dead", sequence: message.sequence, dead };
+/** None for what Godwit did not write: anyone may publish into the stream. */
+function deadFindings(message: StoredMessage): Finding[] {
+  const dead = infoOf(message);
+  return dead === undefined
+    ? []
+    : [{ id: dead.id, actor: dead.actor, state: "dead", sequence: message.sequence, dead }];
+}
+
+/** One message, letter or result may have been found by its id and by its place; that a place is empty tells little beside them. */
+function telling(found: readonly Finding[]): Finding[] {
+  const seen = new Set<string>();
+  const only = found.every(({ state }) => state === "gone");
+  return found.filter((one) => {
+    if (one.state === "gone" && !only) return false;
+    const { stream, sequence } = "place" in one ? one.place : { sequence: "sequence" in one ? one.sequence : one.id };
+    const what = JSON.stringify([stream ?? one.state, sequence, one.actor]);
+    const known = seen.has(what);
+    seen.add(what);
+    return !known;
+  });
 }
 
 /** ISO time; empty for what is no time, since anyone can write a header. */

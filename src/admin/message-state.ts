@@ -2,7 +2,9 @@
 import type { StoredMessage, StreamReader } from "../broker/stream-reader.ts";
 import { historyOf, type RunError, type RunsRecord, type RunsStore } from "../lifecycle/runs.ts";
 import type { Names } from "../message/subjects.ts";
-import type { ActorDurable } from "./durables.ts";
+import type { MessageAnswer } from "../worker/answers.ts";
+import { filtersOf, isQueue, type ActorDurable } from "./durables.ts";
+import type { HoldUp, WorkerRef } from "./hold-ups.ts";
 
 /** What earlier runs left. */
 export interface Past {
@@ -14,47 +16,131 @@ export interface Past {
   errors: readonly RunError[];
 }
 
+/** Times are ISO. `holdUps`: why nobody takes it. */
 export type DeliveryState =
   /** No worker has been handed it yet; `ahead` messages of its durable come first, which streams made by others do not tell. */
-  | { state: "waiting"; ahead?: number }
-  /** Handed over and not settled: its handler runs, or it was put back without counting an attempt (snooze, shutdown). */
-  | ({ state: "running" } & Past)
-  /** It failed, and comes back no earlier than at `until` (ISO). A time in the past: it waits for a worker with room. */
-  | ({ state: "backing-off"; until: string } & Past)
+  | { state: "waiting"; ahead?: number; holdUps: HoldUp[] }
+  /** Its handler runs, or its outcome is being carried out. */
+  | ({ state: "running"; worker: WorkerRef; since: string } & Past)
+  /** A worker has it, and its handler has not begun. `by`: the guard that it waits for; without one, for a free handler. */
+  | ({ state: "held"; worker: WorkerRef; since: string; by?: string } & Past)
+  /** Put back without an attempt. `reason`: one of those of `deferred`; absent where whoever put it back has forgotten. A time in the past: as below. */
+  | ({ state: "put-back"; reason?: string; until: string; holdUps: HoldUp[] } & Past)
+  /** It failed, and comes back no earlier than at `until`. A time in the past: it waits for a worker with room. */
+  | ({ state: "backing-off"; until: string; holdUps: HoldUp[] } & Past)
+  /**
+   * Handed over and not settled, and nobody who answers has it: one of `suspects`, or a worker that died. It comes again after its visibility
+   * timeout, unless it was put back by a worker that has ended since.
+   */
+  | ({ state: "in-flight"; suspects: WorkerRef[]; ackWaitMs: number } & Past)
   /** Of an event: settled, or older than the subscription. */
   | { state: "settled" }
-  /** Of an event: handed over; whether it runs or is done leaves no trace. */
-  | { state: "delivered" };
+  /** Of an event: handed over; whether it is done or its worker died leaves no trace. */
+  | { state: "delivered"; suspects: WorkerRef[] };
+
+export interface StateParts {
+  names: Names;
+  reader: StreamReader;
+  runs: RunsStore;
+  /** What the workers know of a message, of those that answer. */
+  ask: (stream: string, sequence: number) => Promise<MessageAnswer[]>;
+  holdUpsOf: (actor: string) => HoldUp[];
+  silentOf: (actor: string) => WorkerRef[];
+}
 
 /** Everything but dead letters, which the caller looks up first. */
 export async function deliveryState(
-  { names, reader, runs }: { names: Names; reader: StreamReader; runs: RunsStore },
+  parts: StateParts,
   durable: ActorDurable,
   message: Pick<StoredMessage, "stream" | "sequence">,
 ): Promise<DeliveryState> {
+  const { names, reader, runs } = parts;
   const { stream, sequence } = message;
+  const { actor } = durable;
   if (sequence > durable.delivered) {
-    if (durable.source === "foreign") return { state: "waiting" };
-    return { state: "waiting", ahead: await aheadOf(reader, durable, message) };
+    const holdUps = parts.holdUpsOf(actor);
+    if (durable.source === "foreign") return { state: "waiting", holdUps };
+    return { state: "waiting", ahead: await aheadOf(reader, durable, message), holdUps };
   }
-  const queue = durable.source === "task" || durable.source === "due";
+  const queue = isQueue(durable);
   if (!queue && sequence <= durable.ackFloor) return { state: "settled" };
-  const record = await runs.read(names.runsKey(stream, sequence, durable.durable));
-  // A queue keeps a message until it is settled, so one that is there and was handed over is in flight.
-  if (record === undefined)
-    return queue ? { state: "running", attempt: 1, stalls: 0, errors: [] } : { state: "delivered" };
-  return stateOfRecord(record);
+  const [record, answers] = await Promise.all([
+    runs.read(names.runsKey(stream, sequence, durable.durable)),
+    parts.ask(stream, sequence),
+  ]);
+  const own = answers.filter((answer) => answer.actor === actor);
+  const known = stateOf(record, own, Date.now());
+  const suspects = parts.silentOf(actor);
+  switch (known?.state) {
+    case "running":
+    case "held":
+      return known;
+    case "put-back":
+    case "backing-off":
+      return { ...known, holdUps: parts.holdUpsOf(actor) };
+    case undefined:
+      // A queue keeps a message until it is settled, so one that is there and was handed over is in flight.
+      if (!queue && record === undefined) return { state: "delivered", suspects };
+      return { state: "in-flight", suspects, ackWaitMs: durable.ackWaitMs, ...pastOf(record) };
+  }
 }
 
-/** The state that a runs record tells of. Pure but for the clock. */
-function stateOfRecord(record: RunsRecord): DeliveryState {
-  const last = Math.max(0, ...Object.keys(record.runs).map(Number));
-  const running = record.runs[last] === "started";
-  // A run under way is no stall.
+type Known<State> = Omit<Extract<DeliveryState, { state: State }>, "holdUps">;
+
+/**
+ * What the workers and the runs record tell; undefined where that is nothing. Pure.
+ * Who has it in hand knows best. Else the later of two counts: that it was put back, and that it failed.
+ */
+export function stateOf(
+  record: RunsRecord | undefined,
+  answers: readonly MessageAnswer[],
+  nowMs: number,
+): Known<"running"> | Known<"held"> | Known<"put-back"> | Known<"backing-off"> | undefined {
+  const past = pastOf(record);
+  const since = (forMs: number): string => new Date(nowMs - forMs).toISOString();
+  const inHand =
+    answers.find(({ inHand: { phase } }) => phase !== "put-back" && phase !== "held") ?? answers.find(held);
+  if (inHand !== undefined) {
+    const { worker, inHand: run } = inHand;
+    if (run.phase === "running" || run.phase === "settling") {
+      return { state: "running", worker, since: since(run.sinceMs), ...past, attempt: run.attempt };
+    }
+    if (run.phase === "held") {
+      return { state: "held", worker, since: since(run.sinceMs), ...(run.by !== undefined && { by: run.by }), ...past };
+    }
+  }
+  const putBack = answers
+    .flatMap(({ inHand: one }) => (one.phase === "put-back" ? [one] : []))
+    .toSorted((one, other) => other.at.localeCompare(one.at))[0];
+  const last = lastOf(record);
+  if (putBack !== undefined && (last?.state !== "failed" || Date.parse(putBack.at) >= last.until)) {
+    return { state: "put-back", reason: putBack.reason, until: putBack.until, ...past };
+  }
+  if (last === undefined || last.until === 0) return undefined;
+  const until = new Date(last.until).toISOString();
+  if (last.state === "failed") return { state: "backing-off", until, ...past };
+  return last.state === "interrupted" ? { state: "put-back", until, ...past } : undefined;
+}
+
+function held({ inHand }: MessageAnswer): boolean {
+  return inHand.phase === "held";
+}
+
+function lastOf(record: RunsRecord | undefined): { state: string | undefined; until: number } | undefined {
+  if (record === undefined) return undefined;
+  return { state: record.runs[lastCount(record)], until: record.until };
+}
+
+function lastCount({ runs }: RunsRecord): number {
+  return Math.max(0, ...Object.keys(runs).map(Number));
+}
+
+/** A run that is under way, or may be, is no stall. */
+function pastOf(record: RunsRecord | undefined): Past {
+  const last = record && lastCount(record);
+  const running = last !== undefined && record?.runs[last] === "started";
   const { attempt, stalls, errors } = historyOf(record, running ? last : Infinity);
-  const past = { attempt, stalls, errors };
-  if (running || record.runs[last] === "interrupted" || record.until === 0) return { state: "running", ...past };
-  return { state: "backing-off", until: new Date(record.until).toISOString(), ...past };
+  return { attempt, stalls, errors };
 }
 
 async function aheadOf(
@@ -62,9 +148,8 @@ async function aheadOf(
   durable: ActorDurable,
   message: Pick<StoredMessage, "stream" | "sequence">,
 ): Promise<number> {
-  const filters = durable.filters.length === 0 ? [">"] : durable.filters;
   const counts = await Promise.all(
-    filters.map(async (filter) => {
+    filtersOf(durable).map(async (filter) => {
       const [from, to] = await Promise.all([
         reader.count(message.stream, filter, durable.delivered + 1),
         reader.count(message.stream, filter, message.sequence),

@@ -1,14 +1,11 @@
 /** Retire: ends an actor's service by deleting its durables. Nothing else does: what waits for an actor waits until it comes back. */
 import type { Bus } from "../broker/bus.ts";
 import type { StreamReader } from "../broker/stream-reader.ts";
-import { InUseError, NotFoundError } from "../kernel/errors.ts";
-import { checkActorName } from "../message/names.ts";
+import { InUseError } from "../kernel/errors.ts";
 import type { Names } from "../message/subjects.ts";
 import { isPresent } from "../worker/presence.ts";
-import { listDurables } from "./durables.ts";
-
-/** How long a worker has to say that it serves the actor. */
-const answerMs = 500;
+import { durablesOfActor, isQueue } from "./durables.ts";
+import { answerMs } from "./workers.ts";
 
 export interface Retired {
   actor: string;
@@ -29,19 +26,12 @@ export async function retire(
   name: string,
   options: { force?: boolean } = {},
 ): Promise<Retired> {
-  const actor = checkActorName(name);
-  const durables = (await listDurables(names, reader)).filter((durable) => durable.actor === actor);
-  if (durables.length === 0) {
-    throw new NotFoundError(
-      `No actor ${actor} has ever run in the namespace ${names.namespace}; 'godwit status' lists those that have.`,
-    );
-  }
+  const { actor, durables } = await durablesOfActor({ names, reader }, name);
   const scheduled = await reader.count(names.schedule, names.scheduleFilter(actor));
   const held = { tasks: scheduled, events: 0, inFlight: 0 };
-  for (const { source, pending, inFlight } of durables) {
-    const queue = source === "task" || source === "due";
-    held[queue ? "tasks" : "events"] += pending + inFlight;
-    held.inFlight += inFlight;
+  for (const durable of durables) {
+    held[isQueue(durable) ? "tasks" : "events"] += durable.pending + durable.inFlight;
+    held.inFlight += durable.inFlight;
   }
   if (!options.force) {
     const listening =

@@ -1,8 +1,13 @@
 /** Status: how much is stored where, how each actor stands, and what nobody serves. Read off the server; nothing is kept or counted here. */
 import type { StreamReader } from "../broker/stream-reader.ts";
-import { lanes, subjectMatches, type Lane } from "../message/names.ts";
+import { isoEnd } from "../kernel/until.ts";
+import { lanes, type Lane } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
-import { listDurables, type ActorDurable, type Source } from "./durables.ts";
+import { viewFleet, type FleetParts } from "./fleet-view.ts";
+import { isServed, servesSubject, type ActorDurable, type Source } from "./durables.ts";
+import { holdUpsOf, type FleetView, type HoldUp } from "./hold-ups.ts";
+import { pausedUntilMs } from "./pause.ts";
+import type { WorkerStatus } from "./workers.ts";
 
 export interface StreamStatus {
   stream: string;
@@ -28,6 +33,14 @@ export interface ActorStatus {
   inFlight: number;
   /** Open pulls of its busiest durable: about one for each worker that has room for more; none while a guard holds it back. */
   listening: number;
+  /** Workers that serve it and answered. */
+  workers: number;
+  /** Why nobody takes its messages, should any come now; empty where somebody would. */
+  holdUps: HoldUp[];
+  /** Nothing is delivered to it. */
+  paused: boolean;
+  /** ISO time; absent where it is not paused, or until it is resumed. */
+  pausedUntil?: string;
   dead: number;
 }
 
@@ -51,23 +64,25 @@ export interface Status {
   orphans: Orphan[];
 }
 
-export async function readStatus(names: Names, reader: StreamReader): Promise<Status> {
-  const [streams, durables, taskSubjects, dueSubjects, scheduled] = await Promise.all([
+/** @param workers where they are known already. */
+export async function readStatus(parts: FleetParts, workers?: readonly WorkerStatus[]): Promise<Status> {
+  const { names, reader } = parts;
+  const [streams, fleet, taskSubjects, dueSubjects, scheduled] = await Promise.all([
     Promise.all([names.tasks, names.schedule, names.events, names.dead].map((stream) => readStream(reader, stream))),
-    listDurables(names, reader),
+    viewFleet(parts, workers),
     reader.subjects(names.tasks, names.taskSubject(">", "*")),
     reader.subjects(names.schedule, names.dueSubject(">", "*")),
     reader.count(names.schedule, names.scheduleFilter()),
   ]);
+  const { durables } = fleet;
   const stored = [
     ...Object.entries(taskSubjects).map(([subject, messages]) => ({ stream: names.tasks, subject, messages })),
     ...Object.entries(dueSubjects).map(([subject, messages]) => ({ stream: names.schedule, subject, messages })),
   ];
   const actors = await Promise.all(
-    [...new Set(durables.map(({ actor }) => actor))].toSorted().map((actor) => {
-      const own = durables.filter((durable) => durable.actor === actor);
-      return readActor(names, reader, actor, own, taskSubjects);
-    }),
+    [...new Set(durables.map(({ actor }) => actor))]
+      .toSorted()
+      .map((actor) => readActor(names, reader, actor, fleet, taskSubjects)),
   );
   return {
     namespace: names.namespace,
@@ -80,16 +95,6 @@ export async function readStatus(names: Names, reader: StreamReader): Promise<St
   };
 }
 
-/** True where a durable of the stream hands out what is stored under the subject. */
-export function isServed(durables: readonly ActorDurable[], stream: string, subject: string): boolean {
-  return durables.some((durable) => durable.stream === stream && servesSubject(durable, subject));
-}
-
-/** A durable without filters hands out everything. */
-export function servesSubject(durable: Pick<ActorDurable, "filters">, subject: string): boolean {
-  return durable.filters.length === 0 || durable.filters.some((filter) => subjectMatches(filter, subject));
-}
-
 async function readStream(reader: StreamReader, stream: string): Promise<StreamStatus> {
   const empty = { messages: 0, bytes: 0, firstSequence: 0, lastSequence: 0 };
   return { stream, ...((await reader.state(stream)) ?? empty) };
@@ -99,9 +104,12 @@ async function readActor(
   names: Names,
   reader: StreamReader,
   actor: string,
-  durables: readonly ActorDurable[],
+  fleet: FleetView,
   taskSubjects: Readonly<Record<string, number>>,
 ): Promise<ActorStatus> {
+  const durables = fleet.durables.filter((durable) => durable.actor === actor);
+  const pausedMs = pausedUntilMs(durables);
+  const pausedUntil = isoEnd(pausedMs);
   const pending = (...sources: Source[]): number =>
     sum(durables.filter(({ source }) => sources.includes(source)).map((durable) => durable.pending));
   const [byLane, scheduled, dead] = await Promise.all([
@@ -118,6 +126,10 @@ async function readActor(
     scheduled,
     inFlight: sum(durables.map((durable) => durable.inFlight)),
     listening: Math.max(0, ...durables.map((durable) => durable.waitingPulls)),
+    workers: fleet.workers.filter(({ snapshot }) => snapshot?.perActor[actor] !== undefined).length,
+    holdUps: holdUpsOf(fleet, actor),
+    paused: pausedMs !== undefined,
+    ...(pausedUntil !== undefined && { pausedUntil }),
     dead,
   };
 }

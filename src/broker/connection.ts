@@ -14,6 +14,8 @@ import { ConnectError, NotAuthorizedError, toError, UnsupportedServerError } fro
 /** The oldest nats-server that has all Godwit builds on (schedules with time zones, reset, batches). */
 export const serverFloor = "2.14.0";
 
+const managerOptions = { timeout: 5_000 };
+
 export interface ConnectionSettings {
   /** Without credentials, which are shown nowhere. */
   servers: string[];
@@ -21,6 +23,8 @@ export interface ConnectionSettings {
   name: string;
   /** Passed on to the client as they are: user, pass, token, authenticator, tls. */
   auth?: Partial<ConnectionOptions>;
+  /** Connects to a server that Godwit could not work with, too, so that it can be said what is wrong with it. */
+  unchecked?: boolean;
 }
 
 export class Connection {
@@ -42,7 +46,7 @@ export class Connection {
   }
 
   /**
-   * @throws ConnectError when no server answers, NotAuthorizedError when it refuses the credentials, UnsupportedServerError below the floor or without JetStream.
+   * @throws ConnectError when no server answers, NotAuthorizedError when it refuses the credentials or they lack the right to use JetStream, UnsupportedServerError below the floor or without JetStream.
    */
   static async open(settings: ConnectionSettings): Promise<Connection> {
     const { servers } = settings;
@@ -72,6 +76,9 @@ export class Connection {
         `No NATS server could be reached at ${servers.join(", ")} (${(cause as Error).message}); start one, or give its address with --servers, NATS_URL or { servers }.`,
         { cause },
       );
+    }
+    if (settings.unchecked === true) {
+      return new Connection(nc, await jetstreamManager(nc, { ...managerOptions, checkAPI: false }), servers);
     }
     try {
       const version = nc.info?.version ?? "unknown";
@@ -193,12 +200,29 @@ function notAuthorized({ servers, auth = {} }: ConnectionSettings, cause: Error)
 
 async function manager(nc: NatsConnection): Promise<JetStreamManager> {
   try {
-    return await jetstreamManager(nc, { timeout: 5_000 });
+    return await jetstreamManager(nc, managerOptions);
   } catch (cause) {
+    const violation = violationOf(cause);
+    if (violation !== undefined) {
+      throw new NotAuthorizedError(
+        `The credentials given to the NATS server at ${nc.getServer()} have no right to ${violation.operation} to ${violation.subject}, which everything of Godwit needs; allow it in the user's permissions. 'godwit doctor' lists what else they may not do.`,
+        { cause },
+      );
+    }
     throw new UnsupportedServerError(
       `The NATS server at ${nc.getServer()} does not offer JetStream to this account (${(cause as Error).message}); start it with -js or enable JetStream for the account.`,
     );
   }
+}
+
+/** The right whose lack is behind an error, however deep. */
+export function violationOf(error: unknown): { operation: "publish" | "subscribe"; subject: string } | undefined {
+  for (let one = error, depth = 0; one instanceof Error && depth < 5; one = one.cause, depth++) {
+    if (one instanceof errors.PermissionViolationError) {
+      return { operation: one.operation === "subscription" ? "subscribe" : "publish", subject: one.subject };
+    }
+  }
+  return undefined;
 }
 
 /** True where version `have` is `floor` or newer; a pre-release counts as its release. */

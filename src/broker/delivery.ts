@@ -94,8 +94,7 @@ export class Delivery {
   /** When the stream stored the message, wall-clock ms. */
   get storedAtMs(): number {
     // Nanoseconds, more of them than a number holds exactly.
-    const end = this.#replyTo.indexOf(".", this.#storedAt);
-    return Number(this.#replyTo.slice(this.#storedAt, end - 6));
+    return numberAt(this.#replyTo, this.#storedAt, this.#replyTo.indexOf(".", this.#storedAt) - 6);
   }
 
   get subject(): string {
@@ -157,9 +156,9 @@ function skipTokens(subject: string, at: number, count: number): number {
 }
 
 /** The decimal number that begins at `at`. */
-function numberAt(subject: string, at: number): number {
+function numberAt(subject: string, at: number, end = subject.length): number {
   let value = 0;
-  for (let next = at; next < subject.length; next++) {
+  for (let next = at; next < end; next++) {
     const digit = subject.charCodeAt(next) - 48;
     if (digit < 0 || digit > 9) break;
     value = value * 10 + digit;

@@ -6,10 +6,17 @@
  */
 import type { Msg } from "@nats-io/transport-node";
 import { monotonicMs } from "../kernel/clock.ts";
-import { PayloadTooLargeError, PublishError, PublishTimeoutError, QueueFullError } from "../kernel/errors.ts";
+import {
+  GodwitError,
+  PayloadTooLargeError,
+  PublishError,
+  PublishTimeoutError,
+  QueueFullError,
+} from "../kernel/errors.ts";
 import type { HeaderFields } from "../message/headers.ts";
 import type { Connection } from "./connection.ts";
 import { PipelineRequest, type Pipeline } from "./pipeline.ts";
+import type { PublishTally } from "./publish-tally.ts";
 import { StreamLimits } from "./stream-limits.ts";
 
 export interface Published {
@@ -51,9 +58,18 @@ export class Publisher {
   #head = 0;
   #roomWaiters: (() => void)[] = [];
   readonly #limits: StreamLimits;
+  /** Undefined where nobody counts. */
+  readonly #tally: PublishTally | undefined;
   #advancing = false;
 
-  constructor(connection: Connection, pipeline: Pipeline, window = 1_000, windowBytes = 16 * 1_048_576) {
+  constructor(
+    connection: Connection,
+    pipeline: Pipeline,
+    tally?: PublishTally,
+    window = 1_000,
+    windowBytes = 16 * 1_048_576,
+  ) {
+    this.#tally = tally;
     this.#connection = connection;
     this.#pipeline = pipeline;
     this.#window = window;
@@ -80,6 +96,7 @@ export class Publisher {
     const request = new PublishRequest(message, headers, (result) => {
       this.#inFlight -= 1;
       this.#inFlightBytes -= sizeBytes;
+      if (this.#tally !== undefined) count(this.#tally, request, message.stream, result);
       if (result instanceof Refusal) void this.#explain(result).then(onPublished);
       else onPublished(result);
       this.#advance();
@@ -142,7 +159,25 @@ export class Publisher {
   }
 }
 
+function count(
+  tally: PublishTally,
+  { offeredMs, body }: PublishRequest,
+  stream: string,
+  result: Published | Error | Refusal,
+): void {
+  if (result instanceof Refusal) tally.failed(stream, "QUEUE_FULL");
+  // A compare-and-set that lost the race was answered as it should be.
+  else if (
+    !(result instanceof Error) ||
+    (result instanceof PublishError && result.apiCode === apiError.wrongLastSequence)
+  )
+    tally.taken(stream, monotonicMs() - offeredMs, body.length);
+  else tally.failed(stream, result instanceof GodwitError ? result.code : "OTHER");
+}
+
 class PublishRequest extends PipelineRequest {
+  /** When it was handed over, monotonic. */
+  readonly offeredMs: number;
   readonly #stream: string;
   readonly #onPublished: (result: Published | Error | Refusal) => void;
 
@@ -152,7 +187,9 @@ class PublishRequest extends PipelineRequest {
     onPublished: (result: Published | Error | Refusal) => void,
   ) {
     const { timeoutMs = defaultTimeoutMs } = message;
-    super(message.subject, message.body, headers, monotonicMs() + timeoutMs, resendMs);
+    const nowMs = monotonicMs();
+    super(message.subject, message.body, headers, nowMs + timeoutMs, resendMs);
+    this.offeredMs = nowMs;
     this.#stream = message.stream;
     this.#onPublished = onPublished;
   }

@@ -46,6 +46,8 @@ export class Puller {
   hot = false;
   /** How many messages the durable had left when it last gave one. */
   known = 0;
+  /** How many messages have come, ever. */
+  arrived = 0;
 
   constructor(options: PullerOptions) {
     this.#options = options;
@@ -118,6 +120,7 @@ export class Puller {
     if (message.reply) {
       this.#outstanding = Math.max(0, this.#outstanding - 1);
       this.#refusals = 0;
+      this.arrived += 1;
       this.known = this.#options.onMessage(message);
       this.hot = this.known > 0;
       if (this.#outstanding === 0) this.#ready();

@@ -99,9 +99,14 @@ export function streamSpecs(names: Names, profile: DurabilityProfile, limits: To
       retention: "limits",
       max_age: ns(limits.deadMaxAgeMs),
     },
-    ...[names.resultsBucket, names.runsBucket, names.limitsBucket, names.breakersBucket, names.onceBucket].map(
-      (bucket) => bucketSpec(bucket, kept),
-    ),
+    ...[
+      names.resultsBucket,
+      names.runsBucket,
+      names.limitsBucket,
+      names.breakersBucket,
+      names.onceBucket,
+      names.workersBucket,
+    ].map((bucket) => bucketSpec(bucket, kept)),
   ];
 }
 
@@ -145,38 +150,66 @@ export async function reconcileStream(jsm: JetStreamManager, spec: StreamSpec, p
 }
 
 /**
- * Creates, updates or refuses one durable. It is never deleted here: what waits for it would be lost to it.
- * @returns true where it was created.
+ * Creates, updates or refuses one durable. It is never deleted here: what waits for it would be lost to it. A pause outlives it.
+ * @returns whether it was created, and until when it is paused, if it is: ISO time.
  */
 export async function reconcileDurable(
   jsm: JetStreamManager,
   stream: string,
   spec: DurableSpec,
   provision: Provision,
-): Promise<boolean> {
+): Promise<{ created: boolean; pausedUntil?: string }> {
   const what = `durable ${spec.durable_name} on ${stream}`;
   const found = await absentAsUndefined(jsm.consumers.info(stream, spec.durable_name));
   if (found === undefined) {
     if (provision === "check" || provision === "use") throw missing(what, provision);
     await explainRefusal(what, jsm.consumers.add(stream, spec));
-    return true;
+    return { created: true };
   }
-  if (provision === "use") return false;
+  const { pause_until: pausedUntil } = found.config;
+  const kept = { created: false, ...(found.paused === true && pausedUntil !== undefined && { pausedUntil }) };
+  if (provision === "use") return kept;
   // Where to begin matters once, at creation; the server refuses to change it.
   const { deliver_policy: _policy, opt_start_time: _time, ...changeable } = spec;
   const config = { ...found.config };
   if (config.filter_subject) config.filter_subjects = [config.filter_subject];
   const changed = differences(config, changeable);
-  if (changed.length === 0) return false;
+  if (changed.length === 0) return kept;
   const fixed = changed.filter((field) => field === "ack_policy" || field === "max_waiting");
   if (provision === "check") throw mismatch(what, config, changeable, changed);
   if (fixed.length > 0) throw mismatch(what, config, changeable, fixed);
   await explainRefusal(what, jsm.consumers.update(stream, spec.durable_name, changeable));
-  return false;
+  return kept;
+}
+
+/** Pauses a durable as its siblings are. */
+export async function pauseDurable(
+  jsm: JetStreamManager,
+  stream: string,
+  spec: DurableSpec,
+  until: string,
+): Promise<void> {
+  const { durable_name: name } = spec;
+  await explainRefusal(`pause of the durable ${name} on ${stream}`, jsm.consumers.pause(stream, name, new Date(until)));
 }
 
 export async function durableExists(jsm: JetStreamManager, stream: string, durable: string): Promise<boolean> {
   return (await absentAsUndefined(jsm.consumers.info(stream, durable))) !== undefined;
+}
+
+/** What a system's options choose of its streams: systems may differ in it. */
+const chosen = new Set(["storage", "num_replicas", "duplicate_window", "max_bytes", "max_msgs_per_subject", "max_age"]);
+
+/** The settings of a stream that are not as declared, but for those that options choose: `retention is "limits", not "workqueue"`. */
+export function alteredSettings(names: Names, config: StreamConfig): string[] {
+  const spec = streamSpecs(names, "single", defaultLimits).find(({ name }) => name === config.name);
+  if (spec === undefined) return [];
+  return differences(config, spec)
+    .filter((field) => !chosen.has(field))
+    .map((field) => {
+      const [have, want] = [config, spec].map((one: object) => JSON.stringify((one as Record<string, unknown>)[field]));
+      return `${field} is ${have}, not ${want}`;
+    });
 }
 
 function differences(have: object, want: object): string[] {

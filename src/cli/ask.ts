@@ -1,8 +1,9 @@
 /** `godwit ask`: sends a task and prints what its actor answers. */
 import type { Command } from "commander";
 import { checkActorName } from "../message/names.ts";
+import { toJson } from "../message/json-text.ts";
 import { connectOptions, jsonOption, withSystem, type ConnectFlags } from "./connect.ts";
-import { print, readBody, toJson } from "./io.ts";
+import { print, readBody } from "./io.ts";
 import { checked, duration } from "./parse.ts";
 import { sendOptions, tellOptions, type SendFlags } from "./send.ts";
 

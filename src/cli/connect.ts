@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { Option, type Command } from "commander";
 import { filled } from "../kernel/environment.ts";
 import { NotFoundError, TopologyMismatchError } from "../kernel/errors.ts";
+import type { Connection } from "../broker/connection.ts";
 import { checkNamespace } from "../message/names.ts";
 import type { ActorSystem } from "../system/actor-system.ts";
 import type { SystemOptions } from "../system/options.ts";
@@ -20,14 +21,17 @@ export interface ConnectFlags {
 /** Where `godwit dev` keeps its data, and is looked for by those who name no server. */
 export const defaultStoreDir = ".godwit";
 
-/** Adds --servers, --namespace and the credentials. */
-export function connectOptions(command: Command): Command {
+/**
+ * Adds --servers, --namespace and the credentials.
+ * @param tokenFlag what the token of the NATS account is called, where `--token` means another.
+ */
+export function connectOptions(command: Command, tokenFlag = "--token"): Command {
   const options = [
     new Option("-s, --servers <urls>", "NATS servers, comma-separated").env("NATS_URL"),
     namespaceOption(),
     new Option("--user <name>", "user of the NATS account").env("NATS_USER"),
     new Option("--pass <password>", "its password").env("NATS_PASSWORD"),
-    new Option("--token <token>", "instead of user and password").env("NATS_TOKEN"),
+    new Option(`${tokenFlag} <token>`, "instead of user and password").env("NATS_TOKEN"),
   ];
   for (const option of options) command.addOption(option.helpGroup("Server:"));
   return command;
@@ -44,21 +48,20 @@ export function jsonOption(command: Command): Command {
   return command.option("--json", "print one JSON document; errors are JSON too");
 }
 
+/** Names of servers and credentials as options of a system. Most often they come from the environment. */
+async function addressOf(flags: ConnectFlags): Promise<Pick<SystemOptions, "servers" | "user" | "pass" | "token">> {
+  const { findRunning } = await import("../broker/embedded/running.ts");
+  const [user, pass, token] = [filled(flags.user), filled(flags.pass), filled(flags.token)];
+  const servers = filled(flags.servers) ?? (await findRunning(resolve(defaultStoreDir)))?.url;
+  return { ...(servers && { servers }), ...(user && { user }), ...(pass && { pass }), ...(token && { token }) };
+}
+
 /** The system to send with or to work in: makes the streams that are missing and leaves those that exist as they are. */
 export async function connect(flags: ConnectFlags, options: SystemOptions = {}): Promise<ActorSystem> {
   // Not before it is needed: it is most of the start-up time, which help and wrong usage need not wait for.
-  const [{ ActorSystem }, { findRunning }] = await Promise.all([
-    import("../system/actor-system.ts"),
-    import("../broker/embedded/running.ts"),
-  ]);
-  // Most often they come from the environment.
-  const [user, pass, token] = [filled(flags.user), filled(flags.pass), filled(flags.token)];
-  const servers = filled(flags.servers) ?? (await findRunning(resolve(defaultStoreDir)))?.url;
+  const [{ ActorSystem }, address] = await Promise.all([import("../system/actor-system.ts"), addressOf(flags)]);
   return ActorSystem.connect({
-    ...(servers && { servers }),
-    ...(user && { user }),
-    ...(pass && { pass }),
-    ...(token && { token }),
+    ...address,
     namespace: flags.namespace,
     provision: "keep",
     name: "godwit cli",
@@ -87,6 +90,25 @@ export async function withExisting<T>(flags: ConnectFlags, use: (system: ActorSy
     );
   }
   return closing(system, use);
+}
+
+/**
+ * A connection and no more: whatever is missing, forbidden or too old on the server is not looked at.
+ * @throws ConnectError, NotAuthorizedError.
+ */
+export async function withConnection<T>(flags: ConnectFlags, use: (connection: Connection) => Promise<T>): Promise<T> {
+  const [{ Connection: Opener }, { resolveSystemOptions }, address] = await Promise.all([
+    import("../broker/connection.ts"),
+    import("../system/options.ts"),
+    addressOf(flags),
+  ]);
+  const { servers, auth, name } = resolveSystemOptions({ ...address, name: "godwit cli" }, process.env);
+  const connection = await Opener.open({ servers: [...servers], auth, name, unchecked: true });
+  try {
+    return await use(connection);
+  } finally {
+    await connection.close();
+  }
 }
 
 async function closing<T>(system: ActorSystem, use: (system: ActorSystem) => Promise<T>): Promise<T> {

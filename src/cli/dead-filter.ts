@@ -1,5 +1,7 @@
 /** Which dead letters a command means: named by sequence, or all that fit a filter. */
 import type { Command } from "commander";
+import type { BulkResult } from "../admin/api.ts";
+import type { Selection } from "../admin/dead/many.ts";
 import type { DeadFilter } from "../lifecycle/redrive.ts";
 import { deadReasons, type DeadReason } from "../message/failure.ts";
 import { checkActorName, checkId } from "../message/names.ts";
@@ -50,14 +52,26 @@ export function checkSelection(
 }
 
 /**
- * The sequences of those that fit and are there now, oldest first. What dies meanwhile is left out: a requeued message that dies again would otherwise
- * go round for ever.
+ * Acts on those named, or on all that fit and are there now, the newest first. What dies meanwhile is left out: a requeued message that dies
+ * again would otherwise go round for ever.
  */
-export async function* selected(system: ActorSystem, filter: DeadFilter): AsyncGenerator<number> {
-  const { names, reader } = system.parts;
-  const { lastSequence = 0 } = (await reader.state(names.dead)) ?? {};
-  for await (const { sequence } of system.dead.list(filter)) {
-    if (sequence > lastSequence) return;
-    yield sequence;
+export async function forSelected(
+  act: (selection: Selection) => Promise<BulkResult>,
+  named: readonly number[],
+  flags: FilterFlags & { all?: boolean },
+): Promise<void> {
+  if (!flags.all) return void (await act({ sequences: named }));
+  let before: number | undefined;
+  for (;;) {
+    const { next } = await act({ query: filterOf(flags), ...(before !== undefined && { before }) });
+    if (next === undefined) return;
+    before = next;
   }
+}
+
+/** How many fit. */
+export async function countOf(system: ActorSystem, flags: FilterFlags): Promise<number> {
+  let count = 0;
+  for await (const _letter of system.dead.list(filterOf(flags))) count += 1;
+  return count;
 }

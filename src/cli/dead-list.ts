@@ -6,7 +6,7 @@ import { connectOptions, jsonOption, withExisting, type ConnectFlags } from "./c
 import { filterOf, filterOptions, type FilterFlags } from "./dead-filter.ts";
 import { note, print, printJson } from "./io.ts";
 import { whole } from "./parse.ts";
-import { count, table } from "./table.ts";
+import { count, plural, table } from "./table.ts";
 
 interface ListFlags extends ConnectFlags, FilterFlags {
   limit: number;
@@ -31,13 +31,19 @@ Examples:
       await withExisting(flags, async (system) => {
         let newest: DeadSummary[] = [];
         let total = 0;
-        for await (const letter of system.dead.list(filterOf(flags))) {
+        const foreign: number[] = [];
+        for await (const letter of system.dead.list(filterOf(flags), (sequence) => void foreign.push(sequence))) {
           total += 1;
           newest.push(letter);
           // Cut now and then rather than at each: it holds two limits at most.
           if (newest.length >= 2 * flags.limit) newest = newest.slice(-flags.limit);
         }
         newest = newest.slice(-flags.limit);
+        if (foreign.length > 0) {
+          note(
+            `${plural(foreign.length, "message")} of the dead-letter stream left out, which Godwit did not write; the first is ${foreign[0]}.`,
+          );
+        }
         if (flags.json) return printJson({ total, dead: newest });
         if (total === 0) return note("there are no dead letters that fit.");
         print(render(newest));
@@ -53,7 +59,7 @@ function render(letters: readonly DeadSummary[]): string {
     [
       { title: "SEQ", align: "right" },
       { title: "ACTOR", flexible: true },
-      { title: "ID", flexible: true },
+      { title: "ID", flexible: true, firm: true },
       { title: "REASON" },
       { title: "RUNS", align: "right" },
       { title: "AGE", align: "right" },

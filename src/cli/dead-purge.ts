@@ -1,12 +1,12 @@
 /** `godwit dead purge`: deletes dead letters for good. */
 import type { Command } from "commander";
-import { NotFoundError } from "../kernel/errors.ts";
+import type { BulkResult } from "../admin/api.ts";
+import type { ManyHooks } from "../admin/dead/many.ts";
 import { connectOptions, jsonOption, withExisting, type ConnectFlags } from "./connect.ts";
-import { checkSelection, filterOf, filterOptions, selected, type FilterFlags } from "./dead-filter.ts";
+import { checkSelection, countOf, filterOptions, forSelected, type FilterFlags } from "./dead-filter.ts";
 import { exitCode, UsageError } from "./exit.ts";
 import { note, printJson } from "./io.ts";
 import { sequences } from "./parse.ts";
-import { several } from "./several.ts";
 import { plural } from "./table.ts";
 
 interface PurgeFlags extends ConnectFlags, FilterFlags {
@@ -35,25 +35,26 @@ Examples:
       const named = given ?? [];
       checkSelection("purge", named, flags);
       await withExisting(flags, async (system) => {
-        const all: number[] = [];
-        if (flags.all) for await (const sequence of selected(system, filterOf(flags))) all.push(sequence);
         if (flags.all && !flags.yes) {
           throw new UsageError(
-            `dead purge --all would delete ${plural(all.length, "dead letter")} for good; repeat with --yes to do it.`,
+            `dead purge --all would delete ${plural(await countOf(system, flags), "dead letter")} for good; repeat with --yes to do it.`,
           );
         }
         const purged: number[] = [];
         const missing: number[] = [];
-        await several([...named, ...all], async (sequence) => {
-          try {
-            await system.dead.purge(sequence);
-            purged.push(sequence);
-          } catch (error) {
-            if (!(error instanceof NotFoundError)) throw error;
-            missing.push(sequence);
-          }
-        });
-        if (missing.length > 0) process.exitCode = exitCode.failed;
+        const failures: BulkResult["failures"] = [];
+        const { Inspector } = await import("../admin/inspector.ts");
+        const inspector = new Inspector(system);
+        const hooks: ManyHooks = {
+          onDeleted: (sequence) => purged.push(sequence),
+          onFailed: (failure) => {
+            if (failure.code === "NOT_FOUND") missing.push(failure.sequence);
+            else failures.push(failure);
+          },
+        };
+        await forSelected((selection) => inspector.deleteDead(selection, hooks), named, flags);
+        for (const { sequence, message, code } of failures) note(`dead letter ${sequence}: ${message} (${code})`);
+        if (missing.length + failures.length > 0) process.exitCode = exitCode.failed;
         if (flags.json) return printJson({ purged, missing });
         if (missing.length > 0) note(`there is no dead letter ${missing.join(", ")}.`);
         note(`${plural(purged.length, "dead letter")} deleted.`);

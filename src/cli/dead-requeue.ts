@@ -1,12 +1,12 @@
 /** `godwit dead requeue`: sends dead letters again as tasks of their actors. */
 import type { Command } from "commander";
-import { toError } from "../kernel/errors.ts";
+import type { BulkResult } from "../admin/api.ts";
+import type { ManyHooks } from "../admin/dead/many.ts";
 import { connectOptions, jsonOption, withExisting, type ConnectFlags } from "./connect.ts";
-import { checkSelection, filterOf, filterOptions, selected, type FilterFlags } from "./dead-filter.ts";
+import { checkSelection, filterOptions, forSelected, type FilterFlags } from "./dead-filter.ts";
 import { exitCode } from "./exit.ts";
 import { note, print, printJson } from "./io.ts";
 import { sequences } from "./parse.ts";
-import { several } from "./several.ts";
 import { plural } from "./table.ts";
 
 interface RequeueFlags extends ConnectFlags, FilterFlags {
@@ -42,19 +42,22 @@ Examples:
       checkSelection("requeue", named, flags);
       await withExisting(flags, async (system) => {
         const requeued: Requeued[] = [];
-        const failures: { sequence: number; code: string; message: string }[] = [];
-        const requeue = async (sequence: number): Promise<void> => {
-          try {
-            const { id, sequence: task } = await system.dead.requeue(sequence);
-            requeued.push({ sequence, id, task: `${system.parts.names.tasks}:${task}` });
-            if (!flags.json) print(`${sequence}  ${id}  ${system.parts.names.tasks}:${task}`);
-          } catch (thrown) {
-            const error = toError(thrown) as Error & { code?: string };
-            failures.push({ sequence, code: error.code ?? "UNEXPECTED", message: error.message });
-            if (!flags.json) note(`dead letter ${sequence}: ${error.message} (${error.code ?? "UNEXPECTED"})`);
-          }
+        const failures: BulkResult["failures"] = [];
+        const { tasks } = system.parts.names;
+        const { Inspector } = await import("../admin/inspector.ts");
+        const inspector = new Inspector(system);
+        const hooks: ManyHooks = {
+          onRequeued: ({ sequence, id, task }) => {
+            requeued.push({ sequence, id, task: `${tasks}:${task}` });
+            if (!flags.json) print(`${sequence}  ${id}  ${tasks}:${task}`);
+          },
+          onFailed: (failure) => {
+            failures.push(failure);
+            const { sequence, message, code } = failure;
+            if (!flags.json) note(`dead letter ${sequence}: ${message} (${code})`);
+          },
         };
-        await several(flags.all ? selected(system, filterOf(flags)) : named, requeue);
+        await forSelected((selection) => inspector.requeueDead(selection, hooks), named, flags);
         if (failures.length > 0) process.exitCode = exitCode.failed;
         if (flags.json) printJson({ requeued, failures });
         else note(`${plural(requeued.length, "dead letter")} requeued${failed(failures.length)}.`);

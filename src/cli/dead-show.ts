@@ -2,8 +2,9 @@
 import type { Command } from "commander";
 import type { DeadMessage } from "../lifecycle/dead-letter.ts";
 import { decodeBody } from "../message/body.ts";
+import { toJson } from "../message/json-text.ts";
 import { connectOptions, jsonOption, withExisting, type ConnectFlags } from "./connect.ts";
-import { print, printJson, toJson } from "./io.ts";
+import { cleanJson, print, printJson } from "./io.ts";
 import { whole } from "./parse.ts";
 import { bytes, facts, lines, plural, time } from "./table.ts";
 
@@ -73,7 +74,8 @@ function render(sequence: number, { info, headers, body }: DeadMessage, decoded:
     sections.push(`Headers\n${facts(headers.map(([name, values]) => [name, values.join(", ")] as const))}`);
   }
   // Line by line as it is: what facts() does to a value would unmake the indentation.
-  const text = "value" in decoded ? toJson(decoded.value, 2) : `cannot be decoded; base64: ${decoded.base64}`;
+  const text =
+    "value" in decoded ? cleanJson(toJson(decoded.value, 2)) : `cannot be decoded; base64: ${decoded.base64}`;
   sections.push(`Body, ${bytes(body.length)}\n${text.replace(/^/gm, "  ")}`);
   return sections.join("\n\n");
 }

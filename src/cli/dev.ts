@@ -1,8 +1,9 @@
-/** `godwit dev`: a server with its data in a folder, and a worker, for as long as somebody sits in front of them. */
+/** `godwit dev`: a server with its data in a folder, a worker and the dashboard, for as long as somebody sits in front of them. */
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { namespaceOption, defaultStoreDir } from "./connect.ts";
+import { DevDashboard } from "./dev-dashboard.ts";
 import { startOrJoin, type DevServer } from "./dev-server.ts";
 import { exitCode, signalExitCode } from "./exit.ts";
 import { note, print } from "./io.ts";
@@ -13,6 +14,9 @@ import { WorkerProcess } from "./worker-process.ts";
 
 interface DevFlags {
   watch?: boolean;
+  dashboard: boolean;
+  dashboardPort?: number;
+  showBodies?: boolean;
   port?: number;
   storeDir: string;
   namespace: string;
@@ -31,15 +35,22 @@ export function devCommand(program: Command): void {
       "of the server; 0 for any free one (default: 4222 if free)",
       whole("--port", 0, 65_535),
     )
+    .option("--no-dashboard", "serve no dashboard")
+    .option(
+      "--dashboard-port <port>",
+      "of the dashboard; 0 for any free one (default: 4280 if free)",
+      whole("--dashboard-port", 0, 65_535),
+    )
+    .option("--show-bodies", "let the dashboard show bodies and headers of messages")
     .option("--store-dir <folder>", "where the server keeps its data", defaultStoreDir)
     .addOption(graceOption("at a restart and at the end", 5_000, "5s"))
     .addOption(namespaceOption())
-    .summary("run a server and a worker, for development")
+    .summary("run a server, a worker and the dashboard, for development")
     .description(
-      `Run a NATS server with its data in .godwit/, and a worker for your actors. The
-server's address is printed on standard output; the other commands find it by
-themselves in the same folder. A second 'dev' joins the server of the first.
-Ctrl-C drains the worker and ends both.`,
+      `Run a NATS server with its data in .godwit/, a worker for your actors, and the
+dashboard. The server's address is printed on standard output; the other
+commands find it by themselves in the same folder. A second 'dev' joins the
+server of the first. Ctrl-C drains the worker and ends all of it.`,
     )
     .addHelpText(
       "after",
@@ -72,6 +83,9 @@ class Dev {
   readonly #ending = new AbortController();
   /** More than one only while an old worker drains. */
   readonly #workers = new Set<WorkerProcess>();
+  readonly #dashboard = new DevDashboard();
+  /** Why it ends. */
+  #why = "the end of dev";
 
   constructor(server: DevServer, paths: readonly string[], flags: DevFlags) {
     this.#server = server;
@@ -85,7 +99,10 @@ class Dev {
     const alive = setInterval(() => undefined, 60_000);
     const ended = new Promise<number>((resolve) => {
       onAsked(
-        () => resolve(exitCode.ok),
+        (signal) => {
+          this.#why = signal === "SIGINT" ? "Ctrl-C" : signal;
+          resolve(exitCode.ok);
+        },
         (signal) => void this.#endNow(signalExitCode(signal)),
       );
       // Who reads that it runs may end it at once.
@@ -93,17 +110,24 @@ class Dev {
       void this.#server.ended.then((why) => {
         if (this.#ending.signal.aborted) return;
         note(`the server ${why}.`);
+        this.#why = "the end of its server";
         resolve(exitCode.failed);
       });
       if (this.#flags.watch) void this.#restartOnChanges();
       this.#startWorker(this.#flags.watch ? undefined : resolve);
+      this.#startDashboard();
     });
     const code = await ended;
     this.#ending.abort();
-    await Promise.all([...this.#workers].map((worker) => worker.stop()));
+    await Promise.all([...[...this.#workers].map((worker) => worker.stop(this.#why)), this.#dashboard.stop()]);
     await this.#server.stop();
     clearInterval(alive);
     return code;
+  }
+
+  #startDashboard(): void {
+    const { dashboard, dashboardPort: port, namespace, showBodies: bodies = false } = this.#flags;
+    if (dashboard) void this.#dashboard.start({ servers: this.#server.url, namespace, port, bodies });
   }
 
   #announce(): void {
@@ -144,7 +168,7 @@ class Dev {
   async #restartOnChanges(): Promise<void> {
     for await (const files of changes(this.#paths, this.#ending.signal)) {
       note(`${files.length > 3 ? `${files.length} files` : files.join(", ")} changed; the worker starts again.`);
-      await Promise.all([...this.#workers].map((worker) => worker.stop()));
+      await Promise.all([...this.#workers].map((worker) => worker.stop("a change of files")));
       if (this.#ending.signal.aborted) return;
       this.#startWorker();
     }

@@ -1,12 +1,18 @@
 /** `godwit explain`: what has become of a message. */
 import type { Command } from "commander";
 import type { Explanation, Finding } from "../admin/explain.ts";
+import type { HoldUp, WorkerRef } from "../admin/hold-ups.ts";
 import { formatMs } from "../kernel/duration.ts";
+import { NotFoundError } from "../kernel/errors.ts";
 import type { RunError } from "../lifecycle/runs.ts";
 import type { DeadReason } from "../message/failure.ts";
 import { checkActorName, checkId } from "../message/names.ts";
+import { toJson } from "../message/json-text.ts";
+import type { DeferReason } from "../worker/events.ts";
 import { connectOptions, jsonOption, withExisting, type ConnectFlags } from "./connect.ts";
-import { print, printJson, toJson } from "./io.ts";
+import { exitCode } from "./exit.ts";
+import { holdUpText, timeAhead, workerText } from "./hold-up-text.ts";
+import { clean, print, printJson } from "./io.ts";
 import { checked, whole } from "./parse.ts";
 import { count, facts, plural, time } from "./table.ts";
 
@@ -27,9 +33,10 @@ export function explainCommand(program: Command): void {
   connectOptions(jsonOption(command))
     .summary("what has become of a message")
     .description(
-      `What has become of a message: waiting, scheduled, running, backing off, dead,
-or done with its result, if the actor keeps results. One id has several
-answers where several actors were sent it.
+      `What has become of a message: waiting and why, scheduled, running where, put
+back or backing off until when and why, dead, or done with its result, if the
+actor keeps results. One id has several answers where several actors were sent
+it. Where nothing is known of it the exit code is 1.
 
 Streams have no index by id, so the newest messages of each are looked
 through; the answer says where older ones were left out. STREAM:SEQ needs no
@@ -49,6 +56,9 @@ Examples:
         const { Inspector } = await import("../admin/inspector.ts");
         const options = { ...(actor !== undefined && { actor }), ...(scan !== undefined && { scan }) };
         const explanation = await new Inspector(system).explain(message, options);
+        const known = explanation.found.length > 0;
+        if (!known && !flags.json) throw new NotFoundError(nothingOf(explanation));
+        if (!known) process.exitCode = exitCode.failed;
         if (flags.json) printJson(explanation);
         else print(render(explanation));
       });
@@ -60,19 +70,24 @@ function idOrPlace(value: string): string {
   return /^\S+:\d+$/.test(value) ? value : checkId(value);
 }
 
-function render({ query, found, searched }: Explanation): string {
-  const blocks = found.map((one) => `${one.actor ?? "message"} ${one.id}\n${facts(factsOf(one))}`);
-  if (found.length === 0) {
-    blocks.push(
-      `Nothing is stored about ${query}: it was never sent, or it is done and its actor keeps\nno results, or what was kept has expired.`,
-    );
-  }
-  const cuts = searched.filter(({ looked, of }) => looked < of);
-  if (cuts.length > 0) {
-    const list = cuts.map(({ stream, looked, of }) => `the newest ${count(looked)} of ${count(of)} in ${stream}`);
-    blocks.push(`Looked through only ${list.join(",\n")}; --scan looks further.`);
-  }
+function render({ found, searched }: Explanation): string {
+  const blocks = found.map((one) => `${clean(`${one.actor ?? "message"} ${one.id}`)}\n${facts(factsOf(one))}`);
+  const cuts = cutsOf(searched);
+  if (cuts !== undefined) blocks.push(cuts);
   return blocks.join("\n\n");
+}
+
+function nothingOf({ query, searched }: Explanation): string {
+  const nothing = `Nothing is stored about ${query}: it was never sent, or it is done and its actor keeps no results, or what was kept has expired.`;
+  const cuts = cutsOf(searched);
+  return cuts === undefined ? nothing : `${nothing} ${cuts}`;
+}
+
+function cutsOf(searched: Explanation["searched"]): string | undefined {
+  const cuts = searched.filter(({ looked, of }) => looked < of);
+  if (cuts.length === 0) return undefined;
+  const list = cuts.map(({ stream, looked, of }) => `the newest ${count(looked)} of ${count(of)} in ${stream}`);
+  return `Looked through only ${list.join(", ")}; --scan looks further.`;
 }
 
 function factsOf(finding: Finding): Fact[] {
@@ -98,17 +113,25 @@ function mendOf(reason: DeadReason, sequence: number): string {
 function stateOf(finding: Finding): string {
   switch (finding.state) {
     case "waiting":
-      return `waiting${finding.ahead === undefined ? "" : `, with ${plural(finding.ahead, "message")} ahead of it`}${listeners(finding.listening)}`;
+      return `waiting${finding.ahead === undefined ? "" : `, with ${plural(finding.ahead, "message")} ahead of it`}`;
     case "scheduled":
-      return `scheduled for ${time(finding.until)} (${ahead(finding.until)})`;
+      return `scheduled for ${timeAhead(finding.until)}`;
     case "running":
-      return `in a worker's hands, attempt ${finding.attempt}: running or about to, unless it was put back for later`;
+      return `running since ${time(finding.since)} (${ago(finding.since)}), attempt ${finding.attempt}`;
+    case "held":
+      return `in the hands of a worker since ${time(finding.since)}, waiting for ${finding.by ?? "a free handler"}; then attempt ${finding.attempt}`;
+    case "put-back":
+      return isAhead(finding.until)
+        ? `put back until ${timeAhead(finding.until)}, ${putBackReason(finding.reason)}; then attempt ${finding.attempt}`
+        : `due again since ${time(finding.until)}, after it was put back, ${putBackReason(finding.reason)}; next is attempt ${finding.attempt}`;
     case "backing-off":
-      return Date.parse(finding.until) > Date.now()
-        ? `backing off until ${time(finding.until)} (${ahead(finding.until)}), then attempt ${finding.attempt}`
-        : `due for attempt ${finding.attempt} since ${time(finding.until)}${listeners(finding.listening)}`;
+      return isAhead(finding.until)
+        ? `backing off until ${timeAhead(finding.until)}, then attempt ${finding.attempt}`
+        : `due for attempt ${finding.attempt} since ${time(finding.until)}`;
+    case "in-flight":
+      return `handed to a worker and not settled, and no worker that answers has it: it comes again when its visibility timeout of ${formatMs(finding.ackWaitMs)} has passed, or when what it was put back for is over; then attempt ${finding.attempt}`;
     case "delivered":
-      return "handed to a worker; of whether it still runs or is done an event leaves no trace";
+      return "handed to a worker, and no worker that answers has it; of whether it is done an event leaves no trace";
     case "settled":
       return "done, or older than the actor's subscription";
     case "unserved":
@@ -128,9 +151,18 @@ function stateOf(finding: Finding): string {
 
 function detailsOf(finding: Finding): Fact[] {
   switch (finding.state) {
+    case "waiting":
+      return holdUps(finding.holdUps);
     case "running":
+    case "held":
+      return [["worker", workerText(finding.worker)], stalls(finding.stalls), ...errors(finding.errors)];
+    case "put-back":
     case "backing-off":
-      return [stalls(finding.stalls), ...errors(finding.errors)];
+      return [...holdUps(finding.holdUps), stalls(finding.stalls), ...errors(finding.errors)];
+    case "in-flight":
+      return [...suspects(finding.suspects), stalls(finding.stalls), ...errors(finding.errors)];
+    case "delivered":
+      return suspects(finding.suspects);
     case "dead": {
       const { origin, error, attempts, deliveries, diedAt, history } = finding.dead;
       return [
@@ -148,9 +180,7 @@ function detailsOf(finding: Finding): Fact[] {
       return [finding.lost === undefined ? ["result", toJson(finding.value)] : ["result", `not kept: ${finding.lost}`]];
     case "failed":
       return [["error", finding.error]];
-    case "waiting":
     case "scheduled":
-    case "delivered":
     case "settled":
     case "unserved":
     case "pending":
@@ -170,14 +200,36 @@ function stalls(stalls: number): Fact {
   return stalls === 0 ? undefined : ["stalls", `${plural(stalls, "run")} whose worker died`];
 }
 
-function listeners(open: number): string {
-  return open > 0 ? "" : "; no worker with room is listening, or a breaker or rate limit holds its workers back";
+function holdUps(list: readonly HoldUp[]): Fact[] {
+  return list.map((one) => ["held up", holdUpText(one)]);
 }
+
+function suspects(list: readonly WorkerRef[]): Fact[] {
+  return list.map((worker) => ["silent", `${workerText(worker)} may have it: it should answer and does not`]);
+}
+
+/** Keeps what a newer worker may say that this version has no words for. */
+function putBackReason(reason: string | undefined): string {
+  if (reason === undefined) return "for a reason that nobody remembers";
+  const words = new Map<string, string>(Object.entries(putBackReasons));
+  return words.get(reason) ?? reason;
+}
+
+const putBackReasons: Record<DeferReason, string> = {
+  snooze: "by its handler (Snooze)",
+  busy: "because it found no free handler",
+  suspect: "because a run of it died with its worker and another such message runs",
+  unavailable: "because what Godwit needs to run it could not be had",
+  "dead-letters-unavailable": "because its dead letter could not be stored",
+  "breaker-open": "because its circuit is open",
+  "rate-limited": "because its rate limit has no slot for it",
+  "concurrency-limited": "because its concurrency limit is used up",
+};
 
 function ago(iso: string): string {
   return `${formatMs(Math.max(0, Date.now() - Date.parse(iso)))} ago`;
 }
 
-function ahead(iso: string): string {
-  return `in ${formatMs(Math.max(0, Date.parse(iso) - Date.now()))}`;
+function isAhead(iso: string): boolean {
+  return Date.parse(iso) > Date.now();
 }

@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { filled } from "../kernel/environment.ts";
 import { stackOf, toError } from "../kernel/errors.ts";
+import { toJson } from "../message/json-text.ts";
 import { UsageError } from "./exit.ts";
 
 /** A line of data. */
@@ -17,7 +18,7 @@ export async function written(): Promise<void> {
 
 /** A value as one line of JSON. */
 export function printJson(value: unknown): void {
-  print(toJson(value));
+  print(cleanJson(toJson(value)));
 }
 
 /** What people should know and programs should not read. */
@@ -28,7 +29,7 @@ export function note(text: string): void {
 /** An error as one sentence with its code, or as JSON; its stack and those of its causes too where GODWIT_DEBUG is set. */
 export function printError(error: Error & { code?: unknown }, json: boolean): void {
   const code = typeof error.code === "string" ? error.code : "UNEXPECTED";
-  if (json) process.stderr.write(`${toJson({ error: { code, message: error.message } })}\n`);
+  if (json) process.stderr.write(`${cleanJson(toJson({ error: { code, message: error.message } }))}\n`);
   else note(`${error.message} (${code})`);
   if (filled(process.env["GODWIT_DEBUG"])) process.stderr.write(`${stackOf(error)}\n`);
 }
@@ -45,23 +46,17 @@ export function surviveClosedPipes(): void {
   }
 }
 
-/** JSON in which what MessagePack can carry and JSON cannot is still legible. */
-export function toJson(value: unknown, indent?: number): string {
-  // `this` is the object that holds the value: a Buffer has been turned into something else by its own toJSON.
-  const replace = function (this: Record<string, unknown>, key: string, plain: unknown): unknown {
-    const raw = this[key];
-    if (raw instanceof Uint8Array) return { base64: Buffer.from(raw).toString("base64") };
-    if (typeof raw === "bigint") return raw.toString();
-    if (raw instanceof Error) return { name: raw.name, message: raw.message };
-    return plain;
-  };
-  return JSON.stringify(value, replace, indent) ?? "null";
+// oxlint-disable-next-line no-control-regex -- control characters are what is removed
+const acted = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** Text from elsewhere, without what a terminal would act on; marks that turn the direction of writing make one line look like another. */
+export function clean(text: string): string {
+  return text.replace(/\s*\n\s*/g, " ").replace(acted, "\u00b7");
 }
 
-/** Text from elsewhere, without what a terminal would act on. */
-export function clean(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are what is removed
-  return text.replace(/\s*\n\s*/g, " ").replace(/[\u0000-\u001f\u007f-\u009f]/g, "\u00b7");
+/** JSON, whose strings may hold such characters: with these as escapes, so that it says the same. */
+export function cleanJson(json: string): string {
+  return json.replace(acted, (one) => (one === "\n" ? one : `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`));
 }
 
 /**

@@ -1,15 +1,15 @@
 #!/usr/bin/env node
 /** The command `godwit`: runs the program, says what went wrong in one sentence, and sets the exit code. */
-import { readFile } from "node:fs/promises";
 import { CommanderError, type Command } from "commander";
 import { toError } from "../kernel/errors.ts";
+import { packageVersion } from "../kernel/version.ts";
 import { exitCode, UsageError } from "./exit.ts";
 import { printError, surviveClosedPipes, written } from "./io.ts";
 import { createProgram } from "./program.ts";
 
 surviveClosedPipes();
 const args = process.argv.slice(2);
-const program = createProgram(await version());
+const program = createProgram(packageVersion());
 try {
   await program.parseAsync(args, { from: "user" });
 } catch (thrown) {
@@ -51,12 +51,4 @@ function commandsIn(from: Command): string[] {
     names.push(word);
   }
   return names;
-}
-
-async function version(): Promise<string> {
-  for (const path of ["../../package.json", "../../../package.json"]) {
-    const text = await readFile(new URL(path, import.meta.url), "utf8").catch(() => undefined);
-    if (text !== undefined) return (JSON.parse(text) as { version: string }).version;
-  }
-  return "unknown";
 }

@@ -2,13 +2,19 @@
 import { Command } from "commander";
 import { actorCommand } from "./actor.ts";
 import { askCommand } from "./ask.ts";
+import { breakerCommand } from "./breaker.ts";
+import { dashboardCommand } from "./dashboard.ts";
 import { deadCommand } from "./dead.ts";
 import { devCommand } from "./dev.ts";
+import { doctorCommand } from "./doctor.ts";
 import { exitCodeHelp } from "./exit.ts";
 import { explainCommand } from "./explain.ts";
+import { limitCommand } from "./limit.ts";
 import { publishCommand } from "./publish.ts";
+import { schemaCommand } from "./schema.ts";
 import { statusCommand } from "./status.ts";
 import { tellCommand } from "./tell.ts";
+import { topCommand } from "./top.ts";
 import { workerCommand } from "./worker.ts";
 
 /** @param version of the package. */
@@ -39,9 +45,15 @@ GODWIT_DEBUG=1 prints the stack of an error.`,
     askCommand,
     publishCommand,
     statusCommand,
+    topCommand,
     explainCommand,
+    dashboardCommand,
+    doctorCommand,
     deadCommand,
     actorCommand,
+    breakerCommand,
+    limitCommand,
+    schemaCommand,
   ];
   for (const add of commands) add(program);
   return program;

@@ -1,7 +1,7 @@
 /** What tell, ask and publish share: the options of a message, and what is said once it is sent. */
 import type { Command } from "commander";
 import type { Sent, TellOptions } from "../actor/context.ts";
-import { servesSubject } from "../admin/status.ts";
+import { servesSubject } from "../admin/durables.ts";
 import { checkId, checkLane, lanes, type Lane } from "../message/names.ts";
 import type { ActorSystem } from "../system/actor-system.ts";
 import { note, print, printJson } from "./io.ts";

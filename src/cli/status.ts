@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { ActorStatus, Status } from "../admin/status.ts";
 import { lanes } from "../message/names.ts";
 import { connectOptions, jsonOption, withExisting, type ConnectFlags } from "./connect.ts";
+import { holdUpText } from "./hold-up-text.ts";
 import { print, printJson } from "./io.ts";
 import { bytes, count, table, time, type Column } from "./table.ts";
 
@@ -17,9 +18,11 @@ export function statusCommand(program: Command): void {
   EVENTS     events, likewise
   SCHEDULED  tasks whose time has not come
   IN FLIGHT  handed to a worker and not settled; those put back for later too
-  LISTENING  open pulls: about one for each worker that has room for more,
-             none while a breaker or rate limit holds it back
-  DEAD       dead letters; see 'godwit dead list'`,
+  WORKERS    workers that serve it and answer
+  DEAD       dead letters; see 'godwit dead list'
+
+Below stands what holds an actor up: it is paused, a circuit is open, a limit
+is reached, or messages wait and nobody serves them.`,
     )
     .addHelpText(
       "after",
@@ -42,6 +45,17 @@ Examples:
 function render(status: Status, servers: readonly string[]): string {
   const parts = [`namespace ${status.namespace} on ${servers.join(", ")} at ${time(status.at)}`, streamTable(status)];
   parts.push(status.actors.length > 0 ? actorTable(status.actors) : "No actor has run here yet.");
+  const heldUp = status.actors.flatMap((actor) => heldUpRows(actor));
+  if (heldUp.length > 0)
+    parts.push(
+      table(
+        [
+          { title: "HELD UP", flexible: true },
+          { title: "BY", flexible: true, wraps: true },
+        ],
+        heldUp,
+      ),
+    );
   const urgent = status.actors.filter((actor) => actor.waiting > actor.lanes.normal);
   if (urgent.length > 0) parts.push(laneTable(urgent));
   if (status.orphans.length > 0) parts.push(orphanTable(status));
@@ -63,7 +77,7 @@ function actorTable(actors: readonly ActorStatus[]): string {
     ["EVENTS", false, (actor) => actor.events],
     ["SCHEDULED", false, (actor) => actor.scheduled],
     ["IN FLIGHT", true, (actor) => actor.inFlight],
-    ["LISTENING", true, (actor) => actor.listening],
+    ["WORKERS", true, (actor) => actor.workers],
     ["DEAD", true, (actor) => actor.dead],
   ];
   const shown = all.filter(([, stays, of]) => stays || actors.some((actor) => of(actor) > 0));
@@ -71,6 +85,13 @@ function actorTable(actors: readonly ActorStatus[]): string {
     [{ title: "ACTOR", flexible: true }, ...shown.map(([title]) => number(title))],
     actors.map((actor) => [actor.actor, ...shown.map(([, , of]) => count(of(actor)))]),
   );
+}
+
+/** That nobody is there, or that all are at work, is no matter where nothing waits. */
+function heldUpRows({ actor, holdUps, waiting, due, events }: ActorStatus): string[][] {
+  const idle = waiting + due + events === 0;
+  const shown = holdUps.filter(({ why }) => !idle || why === "paused" || why === "breaker-open");
+  return shown.map((one) => [actor, holdUpText(one)]);
 }
 
 function laneTable(actors: readonly ActorStatus[]): string {

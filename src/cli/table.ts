@@ -7,6 +7,10 @@ export interface Column {
   align?: "left" | "right";
   /** May be cut short, with an ellipsis, where the table would be too wide. */
   flexible?: boolean;
+  /** Of the flexible ones it is cut last: what people copy. */
+  firm?: boolean;
+  /** Of the last column: goes on in further lines, where it would be cut. */
+  wraps?: boolean;
 }
 
 const gap = "  ";
@@ -31,19 +35,34 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
       })
       .join(gap)
       .trimEnd();
-  return [line(columns.map(({ title }) => title)), ...cells.map(line)].join("\n");
+  const last = columns.length - 1;
+  const linesOf = (row: readonly string[]): string[] => {
+    if (columns[last]?.wraps !== true) return [line(row)];
+    const parts = wrap(row[last] ?? "", widths[last] ?? 0);
+    return parts.map((part, at) =>
+      line(columns.map((_, place) => (place === last ? part : at === 0 ? (row[place] ?? "") : ""))),
+    );
+  };
+  return [line(columns.map(({ title }) => title)), ...cells.flatMap(linesOf)].join("\n");
 }
 
-/** Takes from the widest flexible column until the rest fits. */
+/** Takes from the widest flexible column until the rest fits; from a firm one only where the others have nothing left to give. */
 function fit(columns: readonly Column[], widths: number[], room: number): void {
   for (let over = widths.reduce((sum, one) => sum + one, 0) - room; over > 0; over--) {
-    let widest = -1;
-    for (const [at, { flexible }] of columns.entries()) {
-      if (flexible && (widths[at] ?? 0) > Math.max(minWidth, widths[widest] ?? 0)) widest = at;
-    }
-    if (widest < 0) return;
+    const widest = widestOf(columns, widths, false) ?? widestOf(columns, widths, true);
+    if (widest === undefined) return;
     widths[widest] = (widths[widest] ?? 0) - 1;
   }
+}
+
+function widestOf(columns: readonly Column[], widths: readonly number[], firm: boolean): number | undefined {
+  let widest: number | undefined;
+  for (const [at, column] of columns.entries()) {
+    if (!column.flexible || (column.firm ?? false) !== firm) continue;
+    const width = widths[at] ?? 0;
+    if (width > minWidth && width > (widest === undefined ? 0 : (widths[widest] ?? 0))) widest = at;
+  }
+  return widest;
 }
 
 export function cut(text: string, width: number): string {
@@ -75,7 +94,7 @@ export function lines(text: string, width = outputWidth()): string {
 }
 
 /** Breaks at blanks, and within a word only where it is longer than a line. */
-function wrap(text: string, width: number): string[] {
+export function wrap(text: string, width: number): string[] {
   const room = Math.max(minWidth, width);
   const lines: string[] = [];
   let rest = text;

@@ -3,6 +3,7 @@ import { pathToFileURL } from "node:url";
 import { formatMs } from "../kernel/duration.ts";
 import { messageOf, stackOf } from "../kernel/errors.ts";
 import type { Logger } from "../kernel/logger.ts";
+import { redact } from "../observe/redact.ts";
 import { clean } from "./io.ts";
 
 export const logLevels = ["debug", "info", "warn", "error"] as const;
@@ -33,7 +34,18 @@ export function textLogger(least: TextLogLevel, bound: Fields = {}): Logger {
 
 /** The fields that Godwit's own lines have, in words; any others as they are. */
 function sentence(fields: Fields, message: string): string {
-  const { actor, id, error, err, reason, delayMs, attempt, at: _at, deliveries: _deliveries, ...others } = fields;
+  const {
+    actor,
+    id,
+    error,
+    err,
+    reason,
+    delayMs,
+    attempt,
+    at: _at,
+    deliveries: _deliveries,
+    ...others
+  } = redact(fields, "err");
   const who = [actor, id].filter((one) => typeof one === "string").join(" ");
   const details = [
     typeof reason === "string" && reason,

@@ -5,6 +5,11 @@ import { fileURLToPath } from "node:url";
 /** How it ended: an exit code, or the signal that killed it. */
 export type WorkerEnd = number | NodeJS.Signals;
 
+/** What a worker is told before it is asked to end. */
+export interface StopReason {
+  why: string;
+}
+
 const main = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "./main.ts" : "./main.js", import.meta.url));
 
 export class WorkerProcess {
@@ -28,12 +33,19 @@ export class WorkerProcess {
     });
   }
 
-  /** Lets it drain. Resolves when it has ended. */
-  async stop(): Promise<void> {
+  /** Lets it drain. Resolves when it has ended. @param why in its user's words, for its log. */
+  async stop(why: string): Promise<void> {
     // A second one would cut the drain short.
-    if (!this.stopped) this.#child.kill("SIGTERM");
+    if (!this.stopped) this.#ask(why);
     this.stopped = true;
     await this.ended;
+  }
+
+  /** The signal asks, also a worker that has not begun to listen; what was sent before it says why. */
+  #ask(why: string): void {
+    const kill = (): void => void this.#child.kill("SIGTERM");
+    if (this.#child.connected) this.#child.send({ why } satisfies StopReason, kill);
+    else kill();
   }
 
   /** Ends it at once. */

@@ -15,6 +15,8 @@ export interface GuardedRun {
   readonly id: string;
   /** Above 1 it has a record to write between entering and starting. */
   readonly deliveries: number;
+  /** The guard that it waits for, if it does: what `explain` shows. */
+  waitsFor?: string | undefined;
   /** False once somebody else has decided its outcome: it need not be waited for. */
   readonly open: boolean;
   /** Aborts its signal: what let it pass no longer holds. */
@@ -30,6 +32,8 @@ export type Handler = (input: unknown, ctx: Context & GuardedRun) => unknown;
  * 2. A run that entered leaves: after its handler, or when it does not run after all.
  */
 export interface Guard {
+  /** What people know it by: `rate limit mail-api`. */
+  readonly label: string;
   /** Learns what the fleet knows, before the first pull. `onChange`: `room` may have grown. A guard without its server works on alone. */
   start(onChange: () => void): Promise<void>;
   /**

@@ -49,6 +49,7 @@ export class Guards {
     input: unknown,
   ): Promise<Deferral | undefined> {
     this.#waiting += 1;
+    run.waitsFor = this.#guards[at]?.label;
     let deferral: Deferral | undefined;
     try {
       deferral = await answer;
@@ -57,6 +58,7 @@ export class Guards {
       throw error;
     } finally {
       this.#waiting -= 1;
+      run.waitsFor = undefined;
     }
     return deferral === undefined ? this.#enterFrom(at + 1, run, input) : this.#refuse(deferral, run);
   }

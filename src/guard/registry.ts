@@ -25,6 +25,12 @@ export interface GuardServices {
   onUp: (listener: () => void) => () => void;
 }
 
+/** Plain data, for metrics. */
+export interface GuardSnapshot {
+  breakers: ReturnType<Breakers["phases"]>;
+  rateLimitWaits: ReturnType<RateLimits["waits"]>;
+}
+
 export class GuardRegistry {
   readonly #breakers: Breakers;
   readonly #concurrencyLimits: ConcurrencyLimits;
@@ -65,6 +71,11 @@ export class GuardRegistry {
   /** Calls the listener with each change of a circuit in this process. @returns a function that ends it. */
   onBreaker(listener: (event: BreakerEvent) => void): () => void {
     return this.#breakers.onEvent(listener);
+  }
+
+  /** What this process sees of its circuits, and how long its rate limits made messages wait. */
+  snapshot(): GuardSnapshot {
+    return { breakers: this.#breakers.phases(), rateLimitWaits: this.#rateLimits.waits() };
   }
 
   breaker(

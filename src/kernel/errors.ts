@@ -79,6 +79,13 @@ export class EmbeddedServerError extends GodwitError {
   }
 }
 
+/** What is to be served over HTTP cannot have its port: it is in use, not allowed, or not of this host. */
+export class ListenError extends GodwitError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super("PORT_UNAVAILABLE", message, options);
+  }
+}
+
 /** A stream, bucket or durable exists with settings that cannot be changed to the declared ones. */
 export class TopologyMismatchError extends GodwitError {
   /** What is not there at all, such as `stream godwit_TASKS`; `undefined` where settings differ. */
@@ -249,6 +256,13 @@ export class InUseError extends GodwitError {
   }
 }
 
+/** The dashboard does not let this request do what it asks. */
+export class AccessError extends GodwitError {
+  constructor(code: "NO_TOKEN" | "READ_ONLY" | "CROSS_SITE" | "WRONG_HOST", message: string) {
+    super(code, message);
+  }
+}
+
 /** Any thrown value as an `Error`, so that one shape travels onwards. */
 export function toError(thrown: unknown): Error {
   try {
@@ -276,7 +290,7 @@ const maxHeadLength = 300;
  */
 export function stackOf(error: Error): string {
   const parts: string[] = [];
-  for (let one: unknown = error; one instanceof Error && parts.length <= maxCauses; one = one.cause) {
+  for (let one: Error | undefined = error; one !== undefined && parts.length <= maxCauses; one = causeOf(one)) {
     const { name, message, stack } = toError(one);
     // The name and message in a stack are those of the error's birth, as long as they may be, and there may be no stack at all.
     const frames = typeof stack === "string" ? (/\n {4}at [^]*/.exec(stack)?.[0] ?? "") : "";
@@ -288,11 +302,22 @@ export function stackOf(error: Error): string {
 /** An error's message and those of its causes: what `fetch failed` leaves unsaid stands in its cause. What is behind the fifth is left out. */
 export function messageOf(error: Error): string {
   const parts: string[] = [];
-  for (let one: unknown = error; one instanceof Error && parts.length <= maxCauses; one = one.cause) {
+  let one: Error | undefined = error;
+  // Counted, since a cause may be its own.
+  for (let depth = 0; one !== undefined && depth <= maxCauses; depth++, one = causeOf(one)) {
     const { message } = toError(one);
     if (message !== "" && !parts.some((part) => part.includes(message))) parts.push(message);
   }
   return parts.join(": ");
+}
+
+/** Undefined where there is none, or none that can be looked at. */
+function causeOf(error: Error): Error | undefined {
+  try {
+    return error.cause instanceof Error ? error.cause : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function safeString(value: unknown): string {

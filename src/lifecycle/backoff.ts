@@ -44,6 +44,28 @@ function plainDelayMs({ backoff, baseMs }: ResolvedConfig["retry"], { attempt, e
   }
 }
 
+/** The delays before all attempts together, where the dice give the most and the retry budget holds, ms. */
+export function retryHorizonMs(retry: ResolvedConfig["retry"]): number {
+  const { attempts, backoff, baseMs, maxMs, jitter } = retry;
+  // Nobody knows what a function will say.
+  if (typeof backoff === "function") return (attempts - 1) * maxMs;
+  let totalMs = 0;
+  let lastDelayMs = 0;
+  for (let attempt = 1; attempt < attempts; attempt++) {
+    const delayMs =
+      jitter === "decorrelated"
+        ? Math.min(maxMs, Math.max(baseMs, lastDelayMs) * 3)
+        : Math.min(maxMs, plainDelayMs(retry, { attempt, lastDelayMs, error: noError }));
+    // It grows no more: the rest are as long.
+    if (delayMs === lastDelayMs) return totalMs + (attempts - attempt) * delayMs;
+    totalMs += delayMs;
+    lastDelayMs = delayMs;
+  }
+  return totalMs;
+}
+
+const noError = new Error("none");
+
 /** A delay that the handler asked for, plus up to a fifth, so that many who were told the same time do not come back as a herd. */
 export function spreadMs(delayMs: number, random: () => number): number {
   return Math.round(delayMs * (1 + 0.2 * random()));

@@ -4,13 +4,14 @@
  * 2. The original headers are never copied as they are, because a server acts on some of them and refuses the message.
  * 3. What is too large for a message goes to the object store, headers included.
  */
+import * as z from "zod";
 import type { Objects } from "../broker/objects.ts";
 import { apiError, type Publisher } from "../broker/publisher.ts";
 import type { StoredMessage } from "../broker/stream-reader.ts";
 import { monotonicMs, wallMs } from "../kernel/clock.ts";
 import { DecodeError, NotFoundError, PayloadTooLargeError, PublishError } from "../kernel/errors.ts";
 import { contentTypes, decode, encode } from "../message/codec.ts";
-import { writeFailure, type DeadReason, type Failure } from "../message/failure.ts";
+import { deadReasons, writeFailure, type DeadReason, type Failure } from "../message/failure.ts";
 import { header, type ReceivedHeaders } from "../message/headers.ts";
 import { defaultPayload } from "../message/limits.ts";
 import type { Names } from "../message/subjects.ts";
@@ -58,6 +59,23 @@ export interface Deceased {
   error: Error;
   stack?: string;
 }
+
+const text = z.string();
+/** Keys that another version added are kept. */
+const shape: z.ZodType<DeadInfo> = z.looseObject({
+  v: z.literal(1),
+  id: text,
+  actor: text,
+  reason: z.enum(deadReasons),
+  error: z.object({ name: text, message: text, code: text.exactOptional() }),
+  origin: z.object({ stream: text, sequence: z.number(), subject: text, storedAt: text }),
+  diedAt: text,
+  attempts: z.number(),
+  deliveries: z.number(),
+  stalls: z.number(),
+  history: z.array(z.custom<RunError>((value) => typeof value === "object" && value !== null)),
+  stack: text.exactOptional(),
+});
 
 const maxInfoBytes = 4_096;
 const maxStackLength = 2_000;
@@ -143,10 +161,18 @@ export class DeadLetters {
 
 /** The info of a stored dead letter, without fetching its body. @throws DecodeError for a message that Godwit did not write. */
 export function readInfo(stored: Pick<StoredMessage, "headers" | "sequence">): DeadInfo {
+  const info = infoOf(stored);
+  if (info === undefined)
+    throw new DecodeError(`Message ${stored.sequence} of the dead-letter stream was not written by Godwit.`);
+  return info;
+}
+
+/** The same, `undefined` for a message that Godwit did not write: anyone may publish into the stream. */
+export function infoOf(stored: Pick<StoredMessage, "headers">): DeadInfo | undefined {
   try {
-    return JSON.parse(stored.headers.get(header.dead) ?? "") as DeadInfo;
-  } catch (cause) {
-    throw new DecodeError(`Message ${stored.sequence} of the dead-letter stream was not written by Godwit.`, { cause });
+    return shape.safeParse(JSON.parse(stored.headers.get(header.dead) ?? "")).data;
+  } catch {
+    return undefined;
   }
 }
 

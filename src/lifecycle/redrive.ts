@@ -10,7 +10,7 @@ import { NotFoundError, PayloadTooLargeError } from "../kernel/errors.ts";
 import { header, isControlHeader, type HeaderFields } from "../message/headers.ts";
 import type { DeadReason } from "../message/failure.ts";
 import type { Names } from "../message/subjects.ts";
-import { readInfo, type DeadInfo, type DeadLetters, type DeadMessage } from "./dead-letter.ts";
+import { infoOf, readInfo, type DeadInfo, type DeadLetters, type DeadMessage } from "./dead-letter.ts";
 
 export interface DeadFilter {
   actor?: string;
@@ -40,14 +40,17 @@ export class Redrive {
     this.#options = options;
   }
 
-  /** Dead letters that fit the filter, oldest first. */
-  async *list(filter: DeadFilter = {}): AsyncGenerator<DeadSummary> {
-    for await (const stored of this.#scan(filter)) yield summarise(stored);
+  /**
+   * Dead letters that fit the filter, oldest first.
+   * @param onForeign is told the sequence of each message that is no dead letter: anyone may publish into the stream.
+   */
+  async *list(filter: DeadFilter = {}, onForeign?: (sequence: number) => void): AsyncGenerator<DeadSummary> {
+    for await (const stored of this.#scan(filter, onForeign)) yield summarise(stored);
   }
 
   /** One dead letter, whole. @throws NotFoundError. */
   async show(sequence: number): Promise<DeadMessage & { sequence: number }> {
-    const stored = await this.#get(sequence);
+    const stored = await this.read(sequence);
     return { sequence, ...(await this.#options.deadLetters.open(stored)) };
   }
 
@@ -56,8 +59,13 @@ export class Redrive {
    * @returns the sequence that the task now has. @throws NotFoundError, and what the publisher throws; it then stays a dead letter.
    */
   async requeue(sequence: number): Promise<{ id: string; sequence: number }> {
+    return this.requeueStored(await this.read(sequence));
+  }
+
+  /** As requeue(), for those who have read it. @internal */
+  async requeueStored(stored: StoredMessage): Promise<{ id: string; sequence: number }> {
     const { names, reader } = this.#options;
-    const stored = await this.#get(sequence);
+    const { sequence } = stored;
     const { info, headers, body } = await this.#options.deadLetters.open(stored);
     const origin = names.origin(info.origin.stream, info.origin.subject);
     const lane = origin.kind === "task" || origin.kind === "due" ? origin.lane : "normal";
@@ -65,7 +73,8 @@ export class Redrive {
       ...keptHeaders(headers, body),
       [header.id]: info.id,
       // The replay's own dedup key: repeating a requeue that broke off half-way sends nothing twice inside the dedup window.
-      [header.msgId]: `replay|${sequence}`,
+      // With the time, or a task `17` of an actor `replay` would be taken for it, as would the letter 17 of a stream that was made anew.
+      [header.msgId]: `replay|${sequence}|${stored.storedAtMs}`,
     };
     if (origin.kind === "event" || origin.kind === "foreign") {
       // Its own header of that name, if any, was not ours. A redriven event that died again has come as a task and keeps it.
@@ -92,27 +101,43 @@ export class Redrive {
 
   /** Deletes one dead letter for good. @throws NotFoundError. */
   async purge(sequence: number): Promise<void> {
-    const stored = await this.#get(sequence);
-    await this.#options.reader.deleteMessage(this.#options.names.dead, sequence);
-    await this.#options.deadLetters.forgetBody(stored);
+    await this.purgeStored(await this.read(sequence));
   }
 
-  async #get(sequence: number): Promise<StoredMessage> {
+  /** As purge(), for those who have read it. @throws NotFoundError where it has gone since. @internal */
+  async purgeStored(stored: StoredMessage): Promise<void> {
+    const { names, reader, deadLetters } = this.#options;
+    // Somebody else deleted it, or sent it again: whoever does is told, or he would take it for deleted.
+    if (!(await reader.deleteMessage(names.dead, stored.sequence))) throw this.#noLetter(stored.sequence);
+    await deadLetters.forgetBody(stored);
+  }
+
+  /** One dead letter as it is stored. @throws NotFoundError. @internal */
+  async read(sequence: number): Promise<StoredMessage> {
     const { names, reader } = this.#options;
     const stored = await reader.get(names.dead, sequence);
-    if (!stored) {
-      throw new NotFoundError(
-        `There is no dead letter ${sequence} in ${names.dead}; 'godwit dead list' shows those there are.`,
-      );
-    }
+    if (!stored) throw this.#noLetter(sequence);
     return stored;
   }
 
-  async *#scan(filter: DeadFilter): AsyncGenerator<StoredMessage> {
+  #noLetter(sequence: number): NotFoundError {
+    return new NotFoundError(
+      `There is no dead letter ${sequence} in ${this.#options.names.dead}; 'godwit dead list' shows those there are.`,
+    );
+  }
+
+  async *#scan(
+    filter: DeadFilter,
+    onForeign: (sequence: number) => void = () => undefined,
+  ): AsyncGenerator<StoredMessage> {
     const { names, reader } = this.#options;
     const subjects = filter.actor === undefined ? `${names.namespace}.dead.>` : names.deadFilter(filter.actor);
     for await (const stored of reader.scan(names.dead, subjects)) {
-      const info = readInfo(stored);
+      const info = infoOf(stored);
+      if (info === undefined) {
+        onForeign(stored.sequence);
+        continue;
+      }
       if (filter.reason !== undefined && info.reason !== filter.reason) continue;
       if (filter.id !== undefined && info.id !== filter.id) continue;
       yield stored;

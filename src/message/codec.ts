@@ -67,8 +67,10 @@ export function decode(
     wrong = codec === "msgpack" ? checkMsgpack(bytes, rules) : checkJson(bytes, rules);
     if (wrong === undefined) return codec === "msgpack" ? packr.unpack(bytes) : parseJson(utf8.decode(bytes));
   } catch (thrown) {
-    wrong = oneLine(thrown);
-    cause = thrown;
+    // JSON's own quotes the body, which is as secret where dead letters and logs are read as anywhere.
+    const quotes = thrown instanceof SyntaxError;
+    wrong = quotes ? withoutQuote(oneLine(thrown)) : oneLine(thrown);
+    if (!quotes) cause = thrown;
   }
   throw new DecodeError(`The body is not valid ${codec}: ${wrong}`, { cause });
 }
@@ -116,7 +118,12 @@ function refuse(value: unknown): never {
   throw new EncodeError(`A ${typeof value} cannot be sent; send plain data.`);
 }
 
-/** JSON's own errors draw pictures, or quote the body. */
+/** `Unexpected token 's', "s3cret" is not valid JSON` and `…, ..."s3cret"... is not…` end before the quote. */
+function withoutQuote(message: string): string {
+  return message.replace(/, (?:\.\.\.)?".*$/, "");
+}
+
+/** JSON's own errors draw pictures. */
 function oneLine(cause: unknown): string {
   return toError(cause).message.replace(/\s+/g, " ");
 }

@@ -19,6 +19,9 @@ export class Names {
   readonly limitsBucket: string;
   readonly breakersBucket: string;
   readonly onceBucket: string;
+  readonly workersBucket: string;
+  /** Core subject on which every worker can be asked. */
+  readonly workersSubject: string;
 
   constructor(namespace: string) {
     this.namespace = namespace;
@@ -33,6 +36,8 @@ export class Names {
     this.limitsBucket = `${namespace}_limits`;
     this.breakersBucket = `${namespace}_breakers`;
     this.onceBucket = `${namespace}_once`;
+    this.workersBucket = `${namespace}_workers`;
+    this.workersSubject = `${namespace}.workers`;
   }
 
   /** Where a task is published; `*` for every lane. */

@@ -10,6 +10,7 @@ import { EmbeddedServer } from "../broker/embedded/server.ts";
 import { Objects } from "../broker/objects.ts";
 import { Payloads } from "../broker/payloads.ts";
 import { Pipeline } from "../broker/pipeline.ts";
+import { PublishTally } from "../broker/publish-tally.ts";
 import { Publisher } from "../broker/publisher.ts";
 import { StreamReader } from "../broker/stream-reader.ts";
 import { reconcileStream, streamSpecs } from "../broker/topology.ts";
@@ -21,7 +22,12 @@ import { Redrive } from "../lifecycle/redrive.ts";
 import { RunsStore } from "../lifecycle/runs.ts";
 import { checkId } from "../message/names.ts";
 import { Names } from "../message/subjects.ts";
+import { Endpoint, type EndpointOptions } from "../observe/endpoint.ts";
+import type { HttpServer } from "../observe/http-server.ts";
 import { createLogger, logWorker } from "../observe/log.ts";
+import { metricsContentType } from "../observe/metrics.ts";
+import type { SendingParts } from "../observe/traced-sender.ts";
+import { isTracerRegistered, startTracing, type Tracing } from "../observe/tracing.ts";
 import { Asker, type AskOptions } from "../producer/asker.ts";
 import { Producer, target, type ManyOptions, type ManySent } from "../producer/producer.ts";
 import { Results, type Outcome } from "../result/results.ts";
@@ -29,7 +35,8 @@ import { ServerClock } from "../broker/server-clock.ts";
 import { GuardRegistry } from "../guard/registry.ts";
 import { SharedState } from "../guard/shared-state.ts";
 import { Suspects } from "../worker/suspects.ts";
-import { Worker, type WorkOptions } from "../worker/worker.ts";
+import type { WorkOptions } from "../worker/services.ts";
+import { Worker } from "../worker/worker.ts";
 import { resolveSystemOptions, type ResolvedSystemOptions, type SystemOptions } from "./options.ts";
 
 /** What the parts of a system share, for tools that look into it. */
@@ -40,6 +47,12 @@ export interface SystemParts {
   readonly reader: StreamReader;
   readonly runs: RunsStore;
   readonly results: Results;
+  /** Where workers make themselves known. */
+  readonly workers: Bucket;
+  /** What the fleet agrees on about its breakers, by name, and its limits, by name and key. */
+  readonly breakers: SharedState<unknown>;
+  readonly limits: SharedState<unknown>;
+  readonly clock: ServerClock;
 }
 
 export class ActorSystem implements Sender {
@@ -48,7 +61,7 @@ export class ActorSystem implements Sender {
   readonly log: Logger;
   /** Resolves, with why, when the embedded server ends by itself; `undefined` without one. Nothing works from then on. */
   readonly serverEnded: Promise<string> | undefined;
-  /** For the inspector and other tools; not for services. */
+  /** For the inspector and other tools; not for services. @internal */
   readonly parts: SystemParts;
   readonly #options: ResolvedSystemOptions;
   readonly #server: EmbeddedServer | undefined;
@@ -56,38 +69,46 @@ export class ActorSystem implements Sender {
   readonly #pipeline: Pipeline;
   readonly #acknowledger: Acknowledger;
   readonly #bus: Bus;
-  readonly #producer: Producer;
+  readonly #producer: SendingParts["producer"];
   readonly #asker: Asker;
+  readonly #ask: Asker["ask"];
+  readonly #tracing: Tracing | undefined;
   readonly #payloads: Payloads;
   readonly #deadLetters: DeadLetters;
   readonly #workers = new Set<Worker>();
   readonly #suspects = new Suspects();
   readonly #guards: GuardRegistry;
+  readonly #endpoint: Endpoint;
   #closed: Promise<void> | undefined;
 
   private constructor(options: ResolvedSystemOptions, connection: Connection, server: EmbeddedServer | undefined) {
     this.#options = options;
     this.#connection = connection;
     this.#server = server;
-    this.log = typeof options.log === "string" ? createLogger(options.log) : options.log;
+    this.log = "child" in options.log ? options.log : createLogger(options.log);
     const names = new Names(options.namespace);
     this.#pipeline = new Pipeline(connection);
     this.#acknowledger = new Acknowledger(this.#pipeline);
     this.#bus = new Bus(connection);
-    const publisher = new Publisher(connection, this.#pipeline);
+    const publishing = options.metrics ? new PublishTally() : undefined;
+    const publisher = new Publisher(connection, this.#pipeline, publishing);
     const bucket = (name: string): Bucket => new Bucket(name, this.#pipeline, publisher);
     const reader = new StreamReader(connection);
     const results = new Results(names, bucket(names.resultsBucket), this.#bus);
     const runs = new RunsStore(bucket(names.runsBucket));
+    const breakers = new SharedState<unknown>(bucket(names.breakersBucket), this.#bus, names);
+    const limits = new SharedState<unknown>(bucket(names.limitsBucket), this.#bus, names);
+    const clock = new ServerClock(this.#pipeline, `KV_${names.limitsBucket}`);
     this.#guards = new GuardRegistry({
-      breakers: new SharedState(bucket(names.breakersBucket), this.#bus, names),
+      breakers,
       rateLimits: new SharedState(bucket(names.limitsBucket), this.#bus, names),
-      concurrencyLimits: new SharedState(bucket(names.limitsBucket), this.#bus, names),
+      concurrencyLimits: limits,
       once: bucket(names.onceBucket),
-      clock: new ServerClock(this.#pipeline, `KV_${names.limitsBucket}`),
+      clock,
       onUp: (listener) => connection.onUp(listener),
     });
-    this.parts = { names, connection, bus: this.#bus, reader, results, runs };
+    const workers = bucket(names.workersBucket);
+    this.parts = { names, connection, bus: this.#bus, reader, results, runs, workers, breakers, limits, clock };
     const objects = (bucketName: string, ttlMs: number): Objects =>
       new Objects({
         connection,
@@ -107,7 +128,7 @@ export class ActorSystem implements Sender {
     }));
     this.#deadLetters = new DeadLetters(names, publisher, bodies);
     this.dead = new Redrive({ names, reader, publisher, payloads, deadLetters: this.#deadLetters });
-    this.#producer = new Producer({
+    const producer = new Producer({
       names,
       publisher,
       payloads,
@@ -122,9 +143,23 @@ export class ActorSystem implements Sender {
     this.#asker = new Asker({
       names,
       bus: this.#bus,
-      producer: this.#producer,
+      producer,
       findOutcome: (actor, id, waitMs) => results.get(actor, id, waitMs),
     });
+    this.#endpoint = new Endpoint({
+      names,
+      reader,
+      connection,
+      publishing,
+      guards: this.#guards,
+      workers: () => this.#workers,
+      closing: () => this.#closed !== undefined,
+    });
+    this.#tracing = (options.tracing ?? isTracerRegistered()) ? startTracing(names) : undefined;
+    const traced = this.#tracing?.sender({ producer, asker: this.#asker });
+    this.#producer = traced ?? producer;
+    const asker = traced ?? this.#asker;
+    this.#ask = (actor, body, askOptions) => asker.ask(actor, body, askOptions);
     this.serverEnded = server && this.#watchServer(server);
     connection.onDown(() => {
       if (this.#closed === undefined) this.log.warn({ servers: this.servers }, "disconnected; trying again for ever");
@@ -201,7 +236,7 @@ export class ActorSystem implements Sender {
   ask(actor: string, body: unknown, options?: AskOptions): Promise<unknown>;
   ask<C extends ActorClass>(actor: C & Agreeing<C>, body: ActorInput<C>, options?: AskOptions): Promise<ActorOutput<C>>;
   ask(actor: ActorClass | string, body: unknown, options?: AskOptions): Promise<unknown> {
-    return this.#open(() => this.#asker.ask(actor, body, options));
+    return this.#open(() => this.#ask(actor, body, options));
   }
 
   /** Publishes an event: every subscribed actor gets its own copy. */
@@ -246,10 +281,12 @@ export class ActorSystem implements Sender {
         connection: this.#connection,
         acknowledger: this.#acknowledger,
         bus: this.#bus,
+        workers: this.parts.workers,
         // Not the system itself: its workers send until the last handler has ended, after close() was called.
         sender: this.#producer,
         suspects: this.#suspects,
         guards: this.#guards,
+        tracer: this.#tracing?.runs,
         payloads: this.#payloads,
         payload: this.#options.payload,
         runs: this.parts.runs,
@@ -257,12 +294,31 @@ export class ActorSystem implements Sender {
         deadLetters: this.#deadLetters,
         provision: this.#options.provision,
         log: this.log,
+        timed: this.#options.metrics,
       });
       logWorker(worker, this.log);
       this.#workers.add(worker);
       await worker.start();
       return worker;
     });
+  }
+
+  /** What Prometheus scrapes, in its text format: for services that have an HTTP server of their own. It is of type `metricsContentType`. */
+  metrics(): Promise<string> {
+    return this.#open(() => this.#endpoint.metrics.page());
+  }
+
+  get metricsContentType(): string {
+    return metricsContentType;
+  }
+
+  /**
+   * Serves `/metrics`, `/healthz` and `/readyz` over HTTP, from when it resolves until the end of `close()`. Call it before `work()`: what
+   * asks `/readyz` learns when the workers have started.
+   * @throws ConfigError, ListenError where the port cannot be had.
+   */
+  serveMetrics(options: EndpointOptions = {}): Promise<HttpServer> {
+    return this.#open(() => this.#endpoint.serve(options));
   }
 
   /** Stops its workers, closes the connection, and stops the embedded server. A second call returns the first one's promise. */
@@ -273,6 +329,7 @@ export class ActorSystem implements Sender {
 
   async #closeOnce(): Promise<void> {
     await Promise.all([...this.#workers].map((worker) => worker.stop()));
+    await this.#endpoint.close();
     await this.#guards.close();
     this.#asker.close();
     this.#pipeline.close();

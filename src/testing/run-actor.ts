@@ -252,6 +252,7 @@ async function execute({ config, instance, names, delivery, options }: Execution
     },
     reporter: {
       started: () => undefined,
+      handled: () => undefined,
       stalled: () => undefined,
       overdueBy: () => undefined,
       abandonedAt: () => undefined,

@@ -1,6 +1,6 @@
 /** Durables: which consumers an actor needs, as data. */
 import type { ResolvedConfig } from "../actor/config.ts";
-import { durableExists, reconcileDurable, type DurableSpec, type Provision } from "../broker/topology.ts";
+import { durableExists, pauseDurable, reconcileDurable, type DurableSpec, type Provision } from "../broker/topology.ts";
 import type { Connection } from "../broker/connection.ts";
 import { ConfigError } from "../kernel/errors.ts";
 import { lanes } from "../message/names.ts";
@@ -80,9 +80,13 @@ export async function ensureDurables(
     ),
   );
   const durables = durablesOf(names, { ...config, lanes: lanes.filter((_, index) => served[index]) });
+  const made: ActorDurable[] = [];
+  let pausedUntil: string | undefined;
   for (const { stream, spec } of durables) {
     try {
-      await reconcileDurable(jsm, stream, spec, provision);
+      const found = await reconcileDurable(jsm, stream, spec, provision);
+      if (found.created) made.push({ stream, spec });
+      pausedUntil ??= found.pausedUntil;
     } catch (error) {
       if (!/stream not found/i.test((error as Error).message)) throw error;
       throw new ConfigError(
@@ -90,6 +94,10 @@ export async function ensureDurables(
         { cause: error },
       );
     }
+  }
+  // Nobody pulls from them yet. The actor is paused as a whole, also where it has just come to hear an event, or got a lane.
+  if (pausedUntil !== undefined) {
+    for (const { stream, spec } of made) await pauseDurable(jsm, stream, spec, pausedUntil);
   }
   return durables;
 }

@@ -13,6 +13,9 @@ export interface MessageRef {
   deliveries: number;
   /** 1 for the first attempt; 0 where no run had begun. */
   attempt: number;
+  /** The span of the run, where its system traces. */
+  traceId?: string;
+  spanId?: string;
 }
 
 /**
@@ -55,8 +58,11 @@ export interface WorkerEvents {
   abandoned: [MessageRef & { ms: number }];
   /** A result could not be stored although the handler returned; the message was settled as completed. */
   resultLost: [MessageRef & { error: Error }];
-  /** A circuit of this process opened, is probed by this process, closed, or is shared with the fleet no longer or again. */
-  breaker: [BreakerEvent];
+  /**
+   * A circuit of this process opened, is probed by this process, closed, or is shared with the fleet no longer or again. `actors`: those of
+   * this worker whose config names it; while it is open they pull nothing, or run their fallback.
+   */
+  breaker: [BreakerEvent & { actors: string[] }];
   /** The event loop of the process stood still for longer than `blockedAfter`; meanwhile nothing else ran. */
   blocked: [Blocked];
   /** Something that no message can be blamed for, such as a durable that is gone. */

@@ -28,6 +28,7 @@ import {
   type RunResult,
 } from "./outcome.ts";
 import type { Run } from "./run.ts";
+import type { RunTracer } from "./run-tracer.ts";
 import type { Reporter } from "./reporter.ts";
 import type { Settler } from "./settle.ts";
 
@@ -53,9 +54,11 @@ export interface ExecutorOptions {
   /** Undefined where the config has none. */
   guards?: Guards | undefined;
   settler: Pick<Settler, "settle">;
+  /** Undefined where nobody traces. */
+  tracer?: Pick<RunTracer, "around"> | undefined;
   /** The actor keeps its time limits itself, as one in a thread does. */
   ownLimits?: boolean;
-  reporter: Pick<Reporter, "started" | "stalled" | "problem" | "overdueBy" | "abandonedAt" | "lateEnd">;
+  reporter: Pick<Reporter, "started" | "handled" | "stalled" | "problem" | "overdueBy" | "abandonedAt" | "lateEnd">;
   /** In [0, 1), for delays. Default `Math.random`. */
   random?: () => number;
   /** A handler has held the event loop for so long before its first `await`. */
@@ -75,7 +78,8 @@ export class Executor {
     this.#decider = { config, lifecycle, random, stretch: () => budget.retry(monotonicMs()) };
     // Inside the guards: a breaker has to hear of a handler that hangs.
     const handler = limit(compose(options.actor, options.middleware), options);
-    this.#receive = options.guards?.around(handler) ?? handler;
+    const guarded = options.guards?.around(handler) ?? handler;
+    this.#receive = options.tracer?.around(guarded) ?? guarded;
   }
 
   /**
@@ -240,6 +244,7 @@ export class Executor {
 
   #decide(run: Run, result: RunResult): Outcome {
     run.end();
+    this.#options.reporter.handled(run);
     return decideRun(this.#decider, result, run.history);
   }
 }

@@ -16,19 +16,22 @@ import type { Connection } from "../broker/connection.ts";
 import { Delivery, DeliverySource, type AnyDelivery } from "../broker/delivery.ts";
 import type { Acknowledger } from "../broker/acknowledger.ts";
 import { Puller } from "../broker/puller.ts";
-import { monotonicMs } from "../kernel/clock.ts";
+import { monotonicMs, wallMs } from "../kernel/clock.ts";
 import type { Guards } from "../guard/guards.ts";
 import type { ActorDurable } from "./durables.ts";
 import type { LostReason } from "./events.ts";
 import type { Executor } from "./executor.ts";
 import type { ArrivalClock } from "./arrival-clock.ts";
 import type { Outcome } from "./outcome.ts";
+import type { InHand } from "./answers.ts";
 import type { Reporter } from "./reporter.ts";
 import { Run, type RunServices } from "./run.ts";
 import type { Slots } from "./slots.ts";
 
 const patienceMs = 1_000;
 const maxUnconfirmed = 1_000;
+/** So many are remembered that were put back, to tell those who ask why. */
+const maxPutBacks = 1_000;
 
 export interface IntakeOptions {
   connection: Connection;
@@ -46,8 +49,14 @@ export interface IntakeOptions {
   services: RunServices;
   /** A slot of the whole worker came free; others may be waiting for it. */
   onFree: () => void;
-  /** Makes it known that the actor is served. Returns a function that ends it. */
-  announce: () => () => void;
+}
+
+/** How an actor stands with its durables, for those who watch whether it really consumes. */
+export interface IntakeLook {
+  /** Why it asks for nothing more: its handlers are taken, or a guard holds it back. */
+  restraint: "busy" | "guard" | undefined;
+  /** `arrived`: messages that have come through it, ever. */
+  durables: (ActorDurable & { arrived: number })[];
 }
 
 export class Intake {
@@ -56,13 +65,16 @@ export class Intake {
   readonly #runs = new Set<Run>();
   /** Of these, the ones that were in hand when the connection last came back. */
   readonly #elders = new Map<string, Run>();
+  /** By place, the newest last. */
+  readonly #putBacks = new Map<string, Extract<InHand, { phase: "put-back" }>>();
   #held: Run[] = [];
   /** It would ask for more, were fewer settlements unconfirmed. */
   #behind = false;
+  /** Its guards let nothing through, when it last wanted something. */
+  #guarded = false;
   #turn = 0;
   #ticker: NodeJS.Timeout | undefined;
   #offUp: (() => void) | undefined;
-  #conceal: (() => void) | undefined;
   #stopping = false;
   #idleWaiters: (() => void)[] = [];
 
@@ -71,8 +83,7 @@ export class Intake {
   }
 
   start(): void {
-    const { connection, durables, ackWaitMs, reporter, announce } = this.#options;
-    this.#conceal = announce();
+    const { connection, durables, ackWaitMs, reporter } = this.#options;
     for (const { stream, spec } of durables) {
       const durable = spec.durable_name;
       const source = new DeliverySource(stream, durable, ackWaitMs);
@@ -109,6 +120,33 @@ export class Intake {
   /** How many messages are in hand. */
   get inHand(): number {
     return this.#runs.size;
+  }
+
+  /** How many handlers run. */
+  get running(): number {
+    let running = 0;
+    // A slot is taken too by what waits for a guard.
+    for (const { phase } of this.#runs) if (phase === "running") running += 1;
+    return running;
+  }
+
+  look(): IntakeLook {
+    const busy = !this.#hasSlot || this.#held.length > 0 || this.#behind;
+    return {
+      restraint: busy ? "busy" : this.#guarded ? "guard" : undefined,
+      durables: this.#pullers.map(({ arrived }, at) => ({ ...(this.#options.durables[at] as ActorDurable), arrived })),
+    };
+  }
+
+  /** What it knows of a message; undefined where that is nothing. */
+  find(stream: string, sequence: number): InHand | undefined {
+    for (const { delivery, phase, beganMs, heldSinceMs, attempt, waitsFor } of this.#runs) {
+      if (delivery.sequence !== sequence || delivery.stream !== stream || phase === "done") continue;
+      const nowMs = monotonicMs();
+      if (phase === "held") return { phase, sinceMs: nowMs - heldSinceMs, ...(waitsFor && { by: waitsFor }) };
+      return { phase, sinceMs: nowMs - (beganMs || heldSinceMs), attempt };
+    }
+    return this.#putBacks.get(`${stream}:${sequence}`);
   }
 
   /** Whether a handler was in progress at some time since then, monotonic ms. */
@@ -157,7 +195,9 @@ export class Intake {
       if (puller.hot) known += puller.known;
       coming += puller.hot ? puller.outstanding : Math.max(0, puller.outstanding - 1);
     }
-    return guards.room(Math.min(Math.max(0, free), known)) - coming;
+    const room = guards.room(Math.min(Math.max(0, free), known));
+    this.#guarded = room < 1;
+    return room - coming;
   }
 
   /**
@@ -188,7 +228,6 @@ export class Intake {
   close(): void {
     clearInterval(this.#ticker);
     this.#offUp?.();
-    this.#conceal?.();
     this.#options.guards?.close();
     for (const puller of this.#pullers) puller.close();
   }
@@ -251,8 +290,9 @@ export class Intake {
   }
 
   /** A run's settlement is confirmed, or it is lost: it is no longer in hand. */
-  ended(run: Run): void {
+  ended(run: Run, outcome: Outcome): void {
     this.#runs.delete(run);
+    if (outcome.kind === "deferred") this.#remember(run, outcome.reason, outcome.delayMs);
     if (this.#elders.size > 0) {
       const place = identity(run.delivery);
       if (this.#elders.get(place) === run) this.#elders.delete(place);
@@ -265,6 +305,18 @@ export class Intake {
     if (this.#runs.size > 0) return;
     for (const wake of this.#idleWaiters) wake();
     this.#idleWaiters = [];
+  }
+
+  #remember({ delivery }: Run, reason: string, delayMs: number): void {
+    const place = identity(delivery);
+    const nowMs = wallMs();
+    const [at, until] = [nowMs, nowMs + delayMs].map((ms) => new Date(ms).toISOString()) as [string, string];
+    this.#putBacks.delete(place);
+    this.#putBacks.set(place, { phase: "put-back", reason, at, until });
+    for (const oldest of this.#putBacks.keys()) {
+      if (this.#putBacks.size <= maxPutBacks) return;
+      this.#putBacks.delete(oldest);
+    }
   }
 
   /** Keeps what is in hand ours, drops what is not, and puts back what waits too long. */

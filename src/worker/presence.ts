@@ -1,38 +1,201 @@
 /**
- * Presence: whether anyone serves an actor. Open pulls do not tell: a worker that is full, or that a guard holds back, has none. So each
- * worker answers for its actors, over core NATS. Answers go below `<ns>.reply.`, as those to asks: no question can aim one elsewhere.
+ * Presence: who works, and what he says of himself.
+ * 1. Each worker leaves who it is in the workers bucket, under a lease: one that dies without a word is known by that for a while.
+ * 2. It answers questions over core NATS, so that being watched costs nothing while nobody watches. Open pulls would not tell who is
+ *    there: a worker that is full, or that a guard holds back, has none.
+ * 3. Answers go below `<ns>.reply.`, as those to asks: no question can aim one elsewhere.
  */
 import { randomBytes } from "node:crypto";
+import * as z from "zod";
+import type { Bucket } from "../broker/bucket.ts";
 import type { Bus } from "../broker/bus.ts";
+import { pause } from "../kernel/clock.ts";
+import { toError } from "../kernel/errors.ts";
 import { header, parseReplyAddress } from "../message/headers.ts";
 import type { Names } from "../message/subjects.ts";
+import { messageShape, snapshotShape, type InHand, type MessageAnswer } from "./answers.ts";
+import type { WorkerIdentity, WorkerSnapshot } from "./snapshot.ts";
 
 export interface PresenceServices {
   names: Names;
   bus: Bus;
 }
 
+/** What a worker can be asked: all about itself, or what it has in hand, or has put back, of one message. */
+const question = z.discriminatedUnion("ask", [
+  z.object({ ask: z.literal("snapshot") }),
+  z.object({ ask: z.literal("message"), stream: z.string(), sequence: z.int() }),
+]);
+export type Question = z.output<typeof question>;
+
+export interface PresenceOptions extends PresenceServices {
+  workers: Pick<Bucket, "put">;
+  identity: WorkerIdentity;
+  snapshot: () => WorkerSnapshot;
+  /** What it knows of a message, one for each of its actors that does. */
+  find: (stream: string, sequence: number) => { actor: string; inHand: InHand }[];
+  onProblem: (error: Error) => void;
+}
+
+/** A worker that was killed is listed for so long. */
+const leaseMs = 30_000;
+const renewMs = 10_000;
+const goneMs = 1_000;
+/** How long the bucket may take to answer: a worker that stops does not wait for longer. */
+const writeTimeoutMs = 5_000;
 const nothing = new Uint8Array();
 
-/** Says that the actor is served, to all who ask. @returns a function that ends it. */
-export function answerFor({ names, bus }: PresenceServices, actor: string): () => void {
-  return bus.subscribe(names.workerSubject(actor), ({ headers }) => {
-    const address = parseReplyAddress(headers.get(header.reply));
-    if (address !== undefined) bus.publish(names.replySubject(address), nothing);
-  });
+export class Presence {
+  readonly #options: PresenceOptions;
+  readonly #ended = new AbortController();
+  #endings: (() => void)[] = [];
+  #lease: Promise<void> = Promise.resolve();
+  #told = false;
+
+  constructor(options: PresenceOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    const { names, bus, identity } = this.#options;
+    const answer = (question: { headers: Parameters<typeof replyAddress>[0]; body: Uint8Array }): void => {
+      const address = replyAddress(question.headers);
+      if (address === undefined) return;
+      const reply = this.#answer(question.body);
+      if (reply !== undefined) bus.publish(names.replySubject(address), Buffer.from(JSON.stringify(reply)));
+    };
+    const present = ({ headers }: { headers: Parameters<typeof replyAddress>[0] }): void => {
+      const address = replyAddress(headers);
+      if (address !== undefined) bus.publish(names.replySubject(address), nothing);
+    };
+    this.#endings = [
+      bus.subscribe(names.workersSubject, answer),
+      ...identity.actors.map((actor) => bus.subscribe(names.workerSubject(actor), present)),
+    ];
+    this.#lease = this.#keepLease();
+  }
+
+  /** No longer there. Resolves once the bucket knows, or could not be told. */
+  async stop(): Promise<void> {
+    for (const end of this.#endings) end();
+    this.#endings = [];
+    this.#ended.abort();
+    await this.#lease;
+  }
+
+  #answer(body: Uint8Array): WorkerSnapshot | MessageAnswer[] | undefined {
+    const { identity, snapshot, find } = this.#options;
+    const question = parseQuestion(body);
+    if (question?.ask === "snapshot") return snapshot();
+    if (question?.ask !== "message") return undefined;
+    const { id, host, pid } = identity;
+    const found = find(question.stream, question.sequence);
+    return found.map(({ actor, inHand }) => ({ worker: { id, host, pid }, actor, inHand }));
+  }
+
+  async #keepLease(): Promise<void> {
+    const { signal } = this.#ended;
+    while (!signal.aborted) {
+      await this.#write(this.#identity, leaseMs, writeTimeoutMs);
+      await pause(renewMs, signal);
+    }
+    // Keys with a time to live are overwritten, never purged: the server would leak their timers.
+    await this.#write(nothing, goneMs, goneMs);
+  }
+
+  get #identity(): Uint8Array {
+    return Buffer.from(JSON.stringify(this.#options.identity));
+  }
+
+  async #write(value: Uint8Array, ttlMs: number, timeoutMs: number): Promise<void> {
+    const { workers, identity, onProblem } = this.#options;
+    try {
+      await workers.put(identity.id, value, { ttlMs, timeoutMs });
+      this.#told = false;
+    } catch (thrown) {
+      if (!this.#told && !this.#ended.signal.aborted) {
+        const cause = toError(thrown);
+        onProblem(new Error(`This worker cannot make itself known (${cause.message}); it works on.`, { cause }));
+      }
+      this.#told = true;
+    }
+  }
 }
 
 /** True once a worker answers, false when none has within `waitMs`. */
-export function isPresent({ names, bus }: PresenceServices, actor: string, waitMs: number): Promise<boolean> {
+export async function isPresent({ names, bus }: PresenceServices, actor: string, waitMs: number): Promise<boolean> {
+  let present = false;
+  await gather({ names, bus }, names.workerSubject(actor), nothing, waitMs, () => (present = true));
+  return present;
+}
+
+/**
+ * What the workers answer, without what is no answer.
+ * @param enough stops waiting once there are so many answers. Default: waits it out.
+ */
+export async function askWorkers(
+  services: PresenceServices,
+  question: { ask: "snapshot" },
+  options: { waitMs: number; enough?: number },
+): Promise<WorkerSnapshot[]>;
+export async function askWorkers(
+  services: PresenceServices,
+  question: Question & { ask: "message" },
+  options: { waitMs: number; enough?: number },
+): Promise<MessageAnswer[][]>;
+export async function askWorkers(
+  services: PresenceServices,
+  question: Question,
+  { waitMs, enough = Infinity }: { waitMs: number; enough?: number },
+): Promise<unknown[]> {
+  const shape: z.ZodType = question.ask === "snapshot" ? snapshotShape : messageShape;
+  const answers: unknown[] = [];
+  const body = Buffer.from(JSON.stringify(question));
+  if (enough < 1) return answers;
+  await gather(services, services.names.workersSubject, body, waitMs, (answer) => {
+    const parsed = shape.safeParse(parseJson(answer)).data;
+    if (parsed !== undefined) answers.push(parsed);
+    return answers.length >= enough;
+  });
+  return answers;
+}
+
+/** Asks, and hands on each answer until one is the last, or the time is over. */
+function gather(
+  { names, bus }: PresenceServices,
+  subject: string,
+  question: Uint8Array,
+  waitMs: number,
+  onAnswer: (body: Uint8Array) => boolean,
+): Promise<void> {
   const address = `${randomBytes(9).toString("base64url")}.0`;
   return new Promise((resolve) => {
-    const end = (present: boolean): void => {
+    const end = (): void => {
       clearTimeout(timer);
       unsubscribe();
-      resolve(present);
+      resolve();
     };
-    const timer = setTimeout(() => end(false), waitMs);
-    const unsubscribe = bus.subscribe(names.replySubject(address), () => end(true));
-    bus.publish(names.workerSubject(actor), nothing, { [header.reply]: address });
+    const timer = setTimeout(end, waitMs);
+    const unsubscribe = bus.subscribe(names.replySubject(address), ({ body }) => {
+      if (onAnswer(body)) end();
+    });
+    bus.publish(subject, question, { [header.reply]: address });
   });
+}
+
+function replyAddress(headers: { get(name: string): string | undefined }): string | undefined {
+  return parseReplyAddress(headers.get(header.reply));
+}
+
+/** Undefined for what is no question: anyone may publish. */
+function parseQuestion(body: Uint8Array): Question | undefined {
+  return question.safeParse(parseJson(body)).data;
+}
+
+function parseJson(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(body).toString());
+  } catch {
+    return undefined;
+  }
 }

@@ -1,4 +1,4 @@
-/** Reporter: turns what happens to runs into the worker's events and counts. */
+/** Reporter: turns what happens to runs into the worker's events and its tally. */
 import type { EventEmitter } from "node:events";
 import type { BreakerEvent } from "../guard/breaker/breaker.ts";
 import { toError } from "../kernel/errors.ts";
@@ -6,32 +6,34 @@ import type { Logger } from "../kernel/logger.ts";
 import type { WorkerEvents } from "./events.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Run } from "./run.ts";
-
-/** How many deliveries ended how, since the worker started. */
-export type OutcomeCounts = Record<Outcome["kind"], number>;
+import { Tally } from "./tally.ts";
 
 export class Reporter {
-  readonly counts: OutcomeCounts = { completed: 0, retry: 0, deferred: 0, interrupted: 0, dead: 0, lost: 0 };
-  /** How many handlers have passed the hard time limit, and how many of them were abandoned. */
-  overdue = 0;
-  abandoned = 0;
-  /** Of the abandoned ones, those that still run as far as anyone knows. */
-  adrift = 0;
+  readonly tally: Tally;
   readonly #emitter: EventEmitter<WorkerEvents>;
   readonly #actor: string;
   readonly #log: Logger;
 
-  constructor(emitter: EventEmitter<WorkerEvents>, actor: string, log: Logger) {
+  /** @param timed keeps histograms of times and sizes. */
+  constructor(emitter: EventEmitter<WorkerEvents>, actor: string, log: Logger, timed: boolean) {
+    this.tally = new Tally(timed);
     this.#emitter = emitter;
     this.#actor = actor;
     this.#log = log;
   }
 
   started(run: Run): void {
+    if (this.tally.timed) this.tally.began(run.deliveries === 1 ? run.ageMs : undefined, run.body.length);
     if (this.#heard("started")) this.#emit("started", run.ref);
   }
 
+  /** A handler has ended, or is no longer waited for. */
+  handled(run: Run): void {
+    this.tally.handled(run.handledMs);
+  }
+
   stalled(run: Run): void {
+    this.tally.stalls += 1;
     if (this.#heard("stalled")) this.#emit("stalled", { ...run.ref, stalls: run.history.stalls });
   }
 
@@ -40,22 +42,23 @@ export class Reporter {
   }
 
   overdueBy(run: Run, limitMs: number): void {
-    this.overdue += 1;
+    this.tally.overdue += 1;
     if (this.#heard("overdue")) this.#emit("overdue", { ...run.ref, limitMs });
   }
 
   abandonedAt(run: Run, ms: number): void {
-    this.abandoned += 1;
-    this.adrift += 1;
+    this.tally.abandoned += 1;
+    this.tally.adrift += 1;
     if (this.#heard("abandoned")) this.#emit("abandoned", { ...run.ref, ms });
   }
 
   /** An abandoned handler has ended after all. */
   lateEnd(): void {
-    this.adrift -= 1;
+    this.tally.adrift -= 1;
   }
 
   resultLost(run: Run, error: Error): void {
+    this.tally.resultsLost += 1;
     run.log.error({ err: error }, "the result could not be stored; the message counts as completed");
     if (this.#heard("resultLost")) this.#emit("resultLost", { ...run.ref, error });
   }
@@ -64,13 +67,13 @@ export class Reporter {
     if (this.#heard("problem")) this.#emit("problem", { actor: this.#actor, error });
   }
 
-  breaker(event: BreakerEvent): void {
+  breaker(event: BreakerEvent & { actors: string[] }): void {
     if (this.#heard("breaker")) this.#emit("breaker", event);
   }
 
   /** A delivery ended, its settlement confirmed or lost. */
   ended(run: Run, outcome: Outcome): void {
-    this.counts[outcome.kind] += 1;
+    this.tally.ended(outcome);
     if (!this.#heard(outcome.kind)) return;
     switch (outcome.kind) {
       case "completed":

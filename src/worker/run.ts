@@ -26,6 +26,14 @@ export interface RunTools {
   once<T>(run: Run, key: string, fn: () => T | Promise<T>, options: OnceOptions | undefined): Promise<T>;
 }
 
+/** The span of a run, to those who do not know what a span is. */
+export interface RunTrace {
+  readonly traceId: string;
+  readonly spanId: string;
+  /** The headers that make what is sent now a child of it. */
+  headers(): HeaderFields;
+}
+
 /** What runs share that belong to one actor of one worker. */
 export interface RunServices {
   actor: string;
@@ -55,8 +63,12 @@ export class Run implements Context {
   bodyObject: string | undefined;
   /** Its guards have let it pass, and are to be told when it is over. */
   entered = false;
+  /** The guard that it waits for. */
+  waitsFor: string | undefined;
   /** Its attempt has failed, and its handler still runs. */
   overdue: Overdue | undefined;
+  /** Since its handler began, where its system traces. */
+  trace: RunTrace | undefined;
   /** A `started` of this delivery stands in the runs record. */
   noted = false;
   readonly #services: RunServices;
@@ -112,7 +124,12 @@ export class Run implements Context {
   }
 
   get log(): Logger {
-    this.#log ??= this.#services.log.child({ actor: this.actor, id: this.id, attempt: this.attempt });
+    this.#log ??= this.#services.log.child({
+      actor: this.actor,
+      id: this.id,
+      attempt: this.attempt,
+      ...(this.trace && { trace_id: this.trace.traceId, span_id: this.trace.spanId }),
+    });
     return this.#log;
   }
 
@@ -123,7 +140,9 @@ export class Run implements Context {
   get ref(): MessageRef {
     const { stream, sequence, count } = this.delivery;
     const attempt = this.ran ? this.attempt : 0;
-    return { actor: this.actor, id: this.id, stream, sequence, deliveries: count, attempt };
+    const { actor, id, trace } = this;
+    const ref = { actor, id, stream, sequence, deliveries: count, attempt };
+    return trace === undefined ? ref : { ...ref, traceId: trace.traceId, spanId: trace.spanId };
   }
 
   /** Its handler begins; `signal` aborts at the soft limit. */
@@ -199,11 +218,15 @@ export class Run implements Context {
     this.#children += 1;
     const place = [this.actor, this.id, this.cause, this.#step, verb, target, this.#children];
     const id = options.id ?? idText(createHash("sha256").update(JSON.stringify(place)).digest()).slice(0, 27);
+    return { ...options, id, headers: { ...(this.trace?.headers() ?? this.#inherited), ...options.headers } };
+  }
+
+  get #inherited(): HeaderFields {
     const headers: HeaderFields = {};
     for (const name of traceHeaders) {
       const value = this.headers.get(name);
       if (value !== undefined) headers[name] = value;
     }
-    return { ...options, id, headers: { ...headers, ...options.headers } };
+    return headers;
   }
 }

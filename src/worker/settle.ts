@@ -10,7 +10,7 @@ import type { Settlement } from "../broker/delivery.ts";
 import type { Payloads } from "../broker/payloads.ts";
 import type { Bus } from "../broker/bus.ts";
 import { monotonicMs, pause, wallMs } from "../kernel/clock.ts";
-import { stackOf, toError } from "../kernel/errors.ts";
+import { messageOf, stackOf, toError } from "../kernel/errors.ts";
 import type { DeadLetters } from "../lifecycle/dead-letter.ts";
 import type { RunError, RunNote, RunsStore } from "../lifecycle/runs.ts";
 import { contentTypes, encode } from "../message/codec.ts";
@@ -256,8 +256,9 @@ export class Settler {
   }
 }
 
-function runError(run: Run, { name, message }: Error): RunError {
-  return { at: wallMs(), attempt: run.attempt, name, message: message.slice(0, maxErrorText) };
+/** With the causes, which often say more than the error. */
+function runError(run: Run, error: Error): RunError {
+  return { at: wallMs(), attempt: run.attempt, name: error.name, message: messageOf(error).slice(0, maxErrorText) };
 }
 
 /** Errors that trying again does not mend. */

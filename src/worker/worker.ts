@@ -1,78 +1,38 @@
 /** Worker: runs actors in this process until it is stopped. */
 import { EventEmitter } from "node:events";
-import * as z from "zod";
 import type { ActorSource } from "../actor/actor-class.ts";
 import { registerActors, type RegisteredActor } from "../actor/registry.ts";
-import type { Sender } from "../actor/context.ts";
-import type { Bus } from "../broker/bus.ts";
-import type { Connection } from "../broker/connection.ts";
-import type { Payloads } from "../broker/payloads.ts";
-import type { Acknowledger } from "../broker/acknowledger.ts";
-import type { Provision } from "../broker/topology.ts";
-import { maxTimerMs } from "../kernel/clock.ts";
+import { maxTimerMs, monotonicMs } from "../kernel/clock.ts";
 import { ActorStartError, ClosedError, toError } from "../kernel/errors.ts";
 import type { Duration } from "../kernel/duration.ts";
 import { toMs } from "../kernel/duration.ts";
-import { IsolatedActor } from "../guard/isolation/isolated-actor.ts";
 import type { Guards } from "../guard/guards.ts";
-import type { GuardRegistry } from "../guard/registry.ts";
-import type { Logger } from "../kernel/logger.ts";
-import { callable, durationMs, resolveOptions } from "../kernel/options.ts";
-import type { DeadLetters } from "../lifecycle/dead-letter.ts";
+import { resolveOptions } from "../kernel/options.ts";
 import { Lifecycle } from "../lifecycle/machine.ts";
 import { RetryBudget } from "../lifecycle/retry-budget.ts";
-import type { RunsStore } from "../lifecycle/runs.ts";
-import type { PayloadSettings } from "../message/limits.ts";
-import type { Names } from "../message/subjects.ts";
-import type { Results } from "../result/results.ts";
 import { Decoder } from "./decoder.ts";
 import { ensureDurables } from "./durables.ts";
 import type { WorkerEvents } from "./events.ts";
 import { Executor, type Middleware } from "./executor.ts";
-import { Intake } from "./intake.ts";
+import { Intake, type IntakeLook } from "./intake.ts";
+import { isolated } from "./isolated.ts";
 import { ArrivalClock } from "./arrival-clock.ts";
 import { LoopWatch } from "./loop-watch.ts";
-import { answerFor } from "./presence.ts";
-import { Reporter, tellListeners, type OutcomeCounts } from "./reporter.ts";
-import type { Run } from "./run.ts";
+import { Presence } from "./presence.ts";
+import { Reporter, tellListeners } from "./reporter.ts";
+import { workOptions, type WorkerServices, type WorkOptions } from "./services.ts";
 import { Settler } from "./settle.ts";
 import { Slots } from "./slots.ts";
-import type { Suspects } from "./suspects.ts";
-
-export interface WorkOptions {
-  /** Handlers that run at once in this worker, over all its actors. Default: the sum of the actors' own. */
-  concurrency?: number;
-  /** A standstill of the event loop that is reported as `blocked`. At least 50 ms. Default 500 ms. */
-  blockedAfter?: Duration;
-  /** Wraps every run, the first outermost: `(input, ctx, next) => next(input)`. */
-  use?: readonly Middleware[];
-}
-
-const workOptions = z.strictObject({
-  concurrency: z.int({ message: "must be a whole number" }).min(1, "must be at least 1").optional(),
-  blockedAfter: durationMs(50).default(500),
-  use: z.array(callable<Middleware>()).default([]),
-});
-
-/** What a worker needs of its system. */
-export interface WorkerServices {
-  names: Names;
-  connection: Connection;
-  acknowledger: Acknowledger;
-  bus: Bus;
-  sender: Sender;
-  payloads: Payloads;
-  /** Limits of bodies, unless an actor has its own. */
-  payload: PayloadSettings;
-  runs: RunsStore;
-  results: Results;
-  deadLetters: DeadLetters;
-  provision: Provision;
-  log: Logger;
-  /** One for the process: a death takes all its workers. */
-  suspects: Suspects;
-  guards: GuardRegistry;
-}
+import {
+  actorSnapshot,
+  LoopLagWatch,
+  memoryUse,
+  newIdentity,
+  type ActorSnapshot,
+  type WorkerIdentity,
+  type WorkerSnapshot,
+} from "./snapshot.ts";
+import type { OutcomeCounts } from "./tally.ts";
 
 export interface WorkerStats {
   /** `overdue`: handlers that passed the hard time limit. `abandoned`: those of them that were given up. */
@@ -93,6 +53,9 @@ interface RunningActor extends RegisteredActor {
   guards: Guards | undefined;
 }
 
+/** `starting` until its actors have started and it pulls; `draining` once it was asked to stop. */
+export type WorkerState = "starting" | "running" | "draining" | "stopped";
+
 const defaultGraceMs = 30_000;
 
 export class Worker extends EventEmitter<WorkerEvents> {
@@ -109,6 +72,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
   #startEnded: Promise<unknown> = Promise.resolve();
   #stopped: Promise<void> | undefined;
   readonly #loopWatch: LoopWatch;
+  readonly #loopLag = new LoopLagWatch();
+  readonly #identity: WorkerIdentity;
+  readonly #madeMs = monotonicMs();
+  readonly #presence: Presence;
+  #state: WorkerState = "starting";
   #blocked = 0;
   #turn = 0;
   #offBreaker: (() => void) | undefined;
@@ -133,6 +101,20 @@ export class Worker extends EventEmitter<WorkerEvents> {
         tellListeners(this, services.log, "blocked", [blocked]);
       },
     });
+    this.#identity = newIdentity(this.actors);
+    this.#presence = new Presence({
+      names: services.names,
+      bus: services.bus,
+      workers: services.workers,
+      identity: this.#identity,
+      snapshot: () => this.snapshot(),
+      find: (stream, sequence) =>
+        this.#running.flatMap(({ config, intake }) => {
+          const inHand = intake.find(stream, sequence);
+          return inHand === undefined ? [] : [{ actor: config.name, inHand }];
+        }),
+      onProblem: (error) => this.#running[0]?.reporter.problem(error),
+    });
     this.#ceiling = new Slots(concurrency ?? this.#actors.reduce((sum, actor) => sum + actor.config.concurrency, 0));
   }
 
@@ -141,11 +123,20 @@ export class Worker extends EventEmitter<WorkerEvents> {
     return this.#actors.map((actor) => actor.config.name);
   }
 
+  get state(): WorkerState {
+    return this.#state;
+  }
+
+  /** @internal */
+  get identity(): WorkerIdentity {
+    return this.#identity;
+  }
+
   get stats(): WorkerStats {
     const actors: WorkerStats["actors"] = {};
     for (const { config, intake, reporter } of this.#running) {
-      const { counts, overdue, abandoned } = reporter;
-      actors[config.name] = { ...counts, inHand: intake.inHand, overdue, abandoned };
+      const { outcomes, overdue, abandoned } = reporter.tally;
+      actors[config.name] = { ...outcomes, inHand: intake.inHand, overdue, abandoned };
     }
     const unhealthyReasons = this.#unhealthyReasons();
     const healthy = unhealthyReasons.length === 0;
@@ -158,12 +149,43 @@ export class Worker extends EventEmitter<WorkerEvents> {
     };
   }
 
+  /** All that this worker says of itself: what metrics, `top` and the dashboard show. @internal */
+  snapshot(): WorkerSnapshot {
+    const { healthy, unhealthyReasons } = this.stats;
+    return {
+      ...this.#identity,
+      state: this.#stopped === undefined ? "running" : "draining",
+      at: new Date().toISOString(),
+      ageMs: monotonicMs() - this.#madeMs,
+      concurrency: this.#ceiling.limit,
+      running: this.#running.reduce((sum, { intake }) => sum + intake.running, 0),
+      memory: memoryUse(),
+      loop: this.#loopLag.look(),
+      blocked: this.#blocked,
+      healthy,
+      unhealthyReasons,
+      perActor: this.perActor(),
+    };
+  }
+
+  /** What each of its actors does and has done, by name. @internal */
+  perActor(): Record<string, ActorSnapshot> {
+    return Object.fromEntries(
+      this.#running.map(({ config, intake, reporter }) => [config.name, actorSnapshot(config, reporter.tally, intake)]),
+    );
+  }
+
+  /** How each of its actors stands with its durables, by name. @internal */
+  looks(): Map<string, IntakeLook> {
+    return new Map(this.#running.map(({ config, intake }) => [config.name, intake.look()]));
+  }
+
   #unhealthyReasons(): string[] {
     return this.#running
-      .filter(({ reporter }) => reporter.adrift > 0)
+      .filter(({ reporter }) => reporter.tally.adrift > 0)
       .map(
         ({ config, reporter }) =>
-          `abandoned handlers of ${config.name} still run: ${reporter.adrift}; only the end of the process ends them`,
+          `abandoned handlers of ${config.name} still run: ${reporter.tally.adrift}; only the end of the process ends them`,
       );
   }
 
@@ -176,7 +198,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#startEnded = starting.catch(() => undefined);
     try {
       await starting;
-      this.#offBreaker = this.#services.guards.onBreaker((event) => this.#running[0]?.reporter.breaker(event));
+      this.#offBreaker = this.#services.guards.onBreaker((event) => {
+        const its = this.#running.filter(({ config }) => config.breaker?.name === event.name);
+        const actors = its.map(({ config }) => config.name);
+        this.#running[0]?.reporter.breaker({ ...event, actors });
+      });
       // What the fleet knows of a dependency is learnt before the first pull.
       await Promise.all(this.#running.map(async ({ guards, intake }) => guards?.start(() => intake.replenish())));
       if (this.#stopped !== undefined) throw new ClosedError("worker");
@@ -186,7 +212,10 @@ export class Worker extends EventEmitter<WorkerEvents> {
     }
     this.#arrivals.start();
     this.#loopWatch.start();
+    this.#loopLag.start();
+    this.#presence.start();
     for (const { intake } of this.#running) intake.start();
+    this.#state = "running";
   }
 
   async #startActors(): Promise<void> {
@@ -195,7 +224,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       if (this.#stopped !== undefined) return;
       const { config } = actor;
       const durables = await ensureDurables(connection, names, config, provision);
-      const reporter = new Reporter(this, config.name, log);
+      const reporter = new Reporter(this, config.name, log, this.#services.timed);
       const running = config.isolate === undefined ? actor : isolated(actor, reporter);
       try {
         await running.instance.start();
@@ -214,7 +243,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
    * @param options.grace default 30 s.
    */
   stop(options: { grace?: Duration } = {}): Promise<void> {
-    this.#stopped ??= this.#stopOnce(options.grace === undefined ? defaultGraceMs : toMs(options.grace, "grace"));
+    if (this.#stopped === undefined) {
+      const graceMs = options.grace === undefined ? defaultGraceMs : toMs(options.grace, "grace");
+      this.#state = "draining";
+      this.#stopped = this.#stopOnce(graceMs).finally(() => (this.#state = "stopped"));
+    }
     return this.#stopped;
   }
 
@@ -226,6 +259,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#offBreaker?.();
     this.#arrivals.stop();
     this.#loopWatch.stop();
+    this.#loopLag.stop();
+    await this.#presence.stop();
     for (const { config, instance } of this.#started.toReversed()) {
       try {
         await instance.stop();
@@ -242,7 +277,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   ): RunningActor {
     const { names, connection, acknowledger, bus, sender, payloads, runs, results, deadLetters, log } = this.#services;
     const { config, instance } = actor;
-    const registry = this.#services.guards;
+    const { guards: registry, tracer } = this.#services;
     const guards = registry.guardsOf(config, (error) => reporter.problem(error));
     const settler = new Settler({
       names,
@@ -254,8 +289,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
       payloads,
       bus,
       onSettled: (run, outcome) => {
-        intake.ended(run);
+        intake.ended(run, outcome);
         reporter.ended(run, outcome);
+        tracer?.ended(run, outcome);
       },
       onResultLost: (run, error) => reporter.resultLost(run, error),
       onProblem: (error) => reporter.problem(error),
@@ -272,6 +308,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       budget: this.#budget,
       suspects: this.#services.suspects,
       guards,
+      tracer,
       ownLimits: config.isolate !== undefined,
       settler,
       reporter,
@@ -298,7 +335,6 @@ export class Worker extends EventEmitter<WorkerEvents> {
         isTask: (stream) => stream === names.tasks || stream === names.schedule,
       },
       onFree: () => this.#replenish(intake),
-      announce: () => answerFor({ names, bus }, config.name),
     });
     return { ...actor, intake, reporter, guards };
   }
@@ -313,15 +349,4 @@ export class Worker extends EventEmitter<WorkerEvents> {
       if (intake !== own) intake.replenish();
     }
   }
-}
-
-/** An actor whose handler runs in threads. */
-function isolated({ config, instance }: RegisteredActor, reporter: Reporter): RegisteredActor {
-  const actor = new IsolatedActor<Run>({
-    config,
-    instance,
-    onOverdue: (run) => reporter.overdueBy(run, config.hardLimitMs ?? 0),
-    onProblem: (error) => reporter.problem(error),
-  });
-  return { config: actor.config, instance: actor };
 }

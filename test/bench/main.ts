@@ -10,6 +10,7 @@
  * - round trips: bare-ask.ts against `ask`.
  */
 import { EmbeddedServer } from "../../src/broker/embedded/server.ts";
+import { formatMetricsCost, measureMetrics, metricsGoal } from "./metrics.ts";
 import { readOptions, usage, type BenchOptions } from "./options.ts";
 import { formatReport, makeReport, type Report } from "./report.ts";
 import { runAll } from "./rounds.ts";
@@ -39,6 +40,20 @@ async function measure(options: BenchOptions): Promise<Report> {
   }
 }
 
+/** @returns whether the goal is met. */
+async function measureMetricsAlone(options: BenchOptions): Promise<boolean> {
+  const server = await EmbeddedServer.start();
+  try {
+    const cost = await measureMetrics(server.url, options, (what) =>
+      process.stderr.write(options.json ? "" : `${what}\n`),
+    );
+    process.stdout.write(`${options.json ? JSON.stringify(cost, undefined, 2) : formatMetricsCost(cost)}\n`);
+    return cost.consume.ratio <= metricsGoal;
+  } finally {
+    await server.stop();
+  }
+}
+
 async function main(): Promise<number> {
   let options: BenchOptions;
   try {
@@ -55,6 +70,7 @@ async function main(): Promise<number> {
     process.stderr.write(`the benchmark took longer than ${longestMs / 60_000} minutes and was ended\n`);
     process.exit(1);
   }, longestMs).unref();
+  if (options.metricsOnly) return (await measureMetricsAlone(options)) || !options.check ? 0 : 1;
   const report = await measure(options);
   process.stdout.write(`${options.json ? JSON.stringify(report, undefined, 2) : formatReport(report)}\n`);
   return options.check && report.goals.some((goal) => !goal.met) ? 1 : 0;

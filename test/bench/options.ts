@@ -3,6 +3,8 @@ import { parseArgs } from "node:util";
 
 export interface BenchOptions {
   help: boolean;
+  /** What metrics cost, and nothing else. */
+  metricsOnly: boolean;
   messages: number;
   rounds: number;
   /** Messages of each unmeasured phase before. */
@@ -17,9 +19,10 @@ export interface BenchOptions {
   profileDir: string | undefined;
 }
 
-export const usage = `npm run bench -- [options]
+export const usage = `npm run bench -- [metrics] [options]
+  metrics        only what metrics cost: on, scraped once a second, against off
   --messages N   messages of each phase (50000)
-  --rounds N     rounds; each has one pair of phases for each variant (5)
+  --rounds N     rounds; each has one pair of phases for each variant (5; 10 of metrics)
   --quick        a smoke test: 2,000 messages, 1 round
   --json         print JSON and nothing else
   --check        exit with 1 when a goal is missed
@@ -27,8 +30,9 @@ export const usage = `npm run bench -- [options]
 
 /** @throws Error for an unknown option or a number that is none. */
 export function readOptions(args: string[]): BenchOptions {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args,
+    allowPositionals: true,
     options: {
       messages: { type: "string" },
       rounds: { type: "string" },
@@ -39,13 +43,19 @@ export function readOptions(args: string[]): BenchOptions {
       help: { type: "boolean", short: "h", default: false },
     },
   });
+  const [what, ...others] = positionals;
+  if (others.length > 0 || (what !== undefined && what !== "metrics")) {
+    throw new Error(`unknown argument ${others[0] ?? what}`);
+  }
+  const metricsOnly = what === "metrics";
   const { quick, json, check, profile, help } = values;
   const messages = whole("messages", values.messages, quick ? 2_000 : 50_000);
   return {
     help,
+    metricsOnly,
     messages,
     guardMessages: Math.ceil(messages / 5),
-    rounds: whole("rounds", values.rounds, quick ? 1 : 5),
+    rounds: whole("rounds", values.rounds, quick ? 1 : metricsOnly ? 10 : 5),
     warmUp: quick ? 500 : Math.min(messages, 20_000),
     asks: quick ? 50 : 500,
     askTurns: quick ? 1 : 3,

@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
+import type { MetricsCost } from "../bench/metrics.ts";
 import type { Comparison, Report } from "../bench/report.ts";
 
 const main = fileURLToPath(new URL("../../dist/test/bench/main.js", import.meta.url));
@@ -49,6 +50,16 @@ test(
     ]);
   },
 );
+
+test("a quick run of the metrics' cost prints it as JSON", { timeout: 120_000 }, async () => {
+  const { stdout } = await run(process.execPath, [main, "metrics", "--quick", "--json"]);
+  const { rounds, messages, publish, consume } = JSON.parse(stdout) as MetricsCost;
+  expect([rounds, messages]).toEqual([1, 2_000]);
+  for (const { offUs, onUs, ratio } of [publish, consume]) {
+    expect([offUs, onUs, ratio].every(positive)).toBe(true);
+    expect(ratio).toBeCloseTo(onUs / offUs, 6);
+  }
+});
 
 test("an unknown option is refused with the usage", async () => {
   await expect(run(process.execPath, [main, "--quik"])).rejects.toMatchObject({

@@ -11,7 +11,15 @@ const bench = benchOf("explain");
 
 /** What `godwit explain` finds. */
 async function found(...args: string[]): Promise<Explanation["found"]> {
-  return ((await bench.json("explain", ...args)) as Explanation).found;
+  return (await explained(...args)).found;
+}
+
+/** The whole of it. The exit code says whether anything was found. */
+async function explained(...args: string[]): Promise<Explanation> {
+  const { code, stdout, stderr } = await bench.run(["explain", ...args, "--json"]);
+  const explanation = JSON.parse(stdout) as Explanation;
+  expect({ code, stderr }).toEqual({ code: explanation.found.length > 0 ? 0 : 1, stderr: "" });
+  return explanation;
 }
 
 let release: () => void = () => undefined;
@@ -65,6 +73,7 @@ describe("a task", () => {
         actor: "the.gate",
         state: "waiting",
         ahead: 2,
+        holdUps: [{ why: "no-worker", silent: [] }],
         listening: 0,
         place: {
           stream: `${bench.namespace}_TASKS`,
@@ -77,7 +86,7 @@ describe("a task", () => {
     ]);
     const { stdout } = await bench.run(["explain", "g3"]);
     expect(stdout).toMatch(
-      /^the\.gate g3\n {2}state +waiting, with 2 messages ahead of it; no worker with room .*breaker or rate limit/,
+      /^the\.gate g3\n {2}state +waiting, with 2 messages ahead of it\n[^]*held up +no worker runs this actor/,
     );
   });
 
@@ -117,7 +126,9 @@ describe("a task", () => {
     expect(await found("g")).toMatchObject([
       { actor: "the.gate", state: "running", attempt: 1, stalls: 0, errors: [] },
     ]);
-    expect((await bench.run(["explain", "g"])).stdout).toContain("in a worker's hands, attempt 1");
+    expect((await bench.run(["explain", "g"])).stdout).toMatch(
+      new RegExp(`running since .*, attempt 1\n[^]*worker +.*pid ${process.pid}`),
+    );
     release();
   });
 
@@ -187,7 +198,11 @@ describe("a task", () => {
     expect(await found(`${names.tasks}:1`)).toMatchObject([{ state: "gone" }]);
     expect(await found(`${names.tasks}:2`)).toEqual([]);
     expect(await found("never")).toEqual([]);
-    expect((await bench.run(["explain", "never"])).stdout).toMatch(/^Nothing is stored about never: /);
+    expect(await bench.run(["explain", "never"])).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: expect.stringMatching(/^godwit: Nothing is stored about never: .* \(NOT_FOUND\)\n$/),
+    });
   });
 });
 
@@ -257,14 +272,13 @@ describe("looking for an id", () => {
     for (let n = 1; n <= 40; n++) await bench.system.tell("a", n, { id: `n${n}` });
     // Sixteen go from the middle: the newest 20 are then 5 to 14 and 31 to 40.
     for (let sequence = 15; sequence <= 30; sequence++) await reader.deleteMessage(names.tasks, sequence);
-    const searched = async (id: string): Promise<Explanation> =>
-      (await bench.json("explain", id, "--scan", "20")) as Explanation;
+    const searched = (id: string): Promise<Explanation> => explained(id, "--scan", "20");
     expect((await searched("n5")).found).toHaveLength(1);
     const cut = await searched("n4");
     expect(cut.found).toEqual([]);
     expect(cut.searched).toContainEqual({ stream: names.tasks, looked: 20, of: 24 });
-    const { stdout } = await bench.run(["explain", "n4", "--scan", "20"]);
-    expect(stdout).toContain(`Looked through only the newest 20 of 24 in ${names.tasks}; --scan looks further.`);
+    const { stderr } = await bench.run(["explain", "n4", "--scan", "20"]);
+    expect(stderr).toContain(`Looked through only the newest 20 of 24 in ${names.tasks}; --scan looks further.`);
     expect(await found("n4")).toHaveLength(1);
   });
 });

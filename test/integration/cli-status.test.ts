@@ -93,6 +93,9 @@ describe("status", () => {
         scheduled: 1,
         inFlight: 0,
         listening: 0,
+        workers: 0,
+        holdUps: [{ why: "no-worker", silent: [] }],
+        paused: false,
         dead: 0,
       },
       expect.objectContaining({ actor: "urgent", waiting: 2, lanes: { critical: 1, high: 0, normal: 0, low: 1 } }),
@@ -152,7 +155,7 @@ describe("status", () => {
     expect(stdout).toContain("1,201");
     expect(stdout).toContain("…");
     const [title = "", ...rows] = lines.slice(lines.findIndex((line) => line.startsWith("ACTOR")));
-    expect(title).toMatch(/^ACTOR +WAITING +EVENTS +SCHEDULED +IN FLIGHT +LISTENING +DEAD$/);
+    expect(title).toMatch(/^ACTOR +WAITING +EVENTS +SCHEDULED +IN FLIGHT +WORKERS +DEAD$/);
     // Figures are aligned at the right: each ends where its title ends.
     const end = title.indexOf("WAITING") + "WAITING".length;
     expect(rows.slice(0, 2).map((row) => row.slice(0, end).split(" ").at(-1))).toEqual(["1,201", "0"]);

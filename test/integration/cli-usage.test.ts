@@ -27,6 +27,8 @@ const commands = [
   ["publish"],
   ["status"],
   ["explain"],
+  ["doctor"],
+  ["schema"],
   ["dead"],
   ["dead", "list"],
   ["dead", "show"],
@@ -88,6 +90,8 @@ describe("wrong usage is exit code 2 and one sentence, and nothing is tried", ()
     [["ask", "a"], "Missing required argument 'body'; see 'godwit ask --help'. (USAGE)"],
     [["publish", "orders.*", "{}"], 'The event subject "orders.*" is not valid;'],
     [["status", "--namespace", "a.b"], 'The namespace "a.b" is not valid;'],
+    [["doctor", "--monitor", "nats-1:8222"], "--monitor has 'nats-1:8222'; it must be an address such as"],
+    [["schema"], "Missing required argument 'paths'; see 'godwit schema --help'. (USAGE)"],
     [["explain"], "Missing required argument 'message'; see 'godwit explain --help'. (USAGE)"],
     [["explain", "x", "--scan", "0"], "--scan is '0'; it must be a whole number of at least 1. (USAGE)"],
     [["dead", "list", "--reason", "sad"], "--reason is 'sad'; it must be one of exhausted, terminal,"],
@@ -126,6 +130,7 @@ describe("no server to work with is exit code 1 and one sentence", () => {
 
   test.each([
     [["status"]],
+    [["doctor"]],
     [["explain", "x"]],
     [["tell", "a", "{}"]],
     [["ask", "a", "{}"]],

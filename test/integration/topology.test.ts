@@ -52,8 +52,10 @@ describe("the streams", () => {
     const { namespace, names } = stage;
     const made = (await client.jsm.streams.names().next()).filter((name) => !before.includes(name));
     const wanted = [names.tasks, names.schedule, names.events, names.dead];
-    const { resultsBucket, runsBucket, limitsBucket, breakersBucket, onceBucket } = names;
-    const buckets = [resultsBucket, runsBucket, limitsBucket, breakersBucket, onceBucket].map((one) => `KV_${one}`);
+    const { resultsBucket, runsBucket, limitsBucket, breakersBucket, onceBucket, workersBucket } = names;
+    const buckets = [resultsBucket, runsBucket, limitsBucket, breakersBucket, onceBucket, workersBucket].map(
+      (one) => `KV_${one}`,
+    );
     expect(made.toSorted()).toEqual([...wanted, ...buckets].toSorted());
 
     expect(await streamConfig(client, names.tasks)).toMatchObject({

@@ -4,7 +4,7 @@ import { Actor, type ActorConfig, type Context } from "../../src/index.ts";
 export interface Hooks<Input> {
   start?: () => void | Promise<void>;
   stop?: () => void | Promise<void>;
-  onDead?: (input: Input, error: Error) => void | Promise<void>;
+  onDead?: (input: Input, error: Error, ctx: Context) => void | Promise<void>;
 }
 
 /** An actor class with this config and handler. */
@@ -24,8 +24,8 @@ export function actorOf<Input = unknown, Output = unknown>(
     override async stop(): Promise<void> {
       await hooks.stop?.();
     }
-    override async onDead(input: Input, error: Error): Promise<void> {
-      await hooks.onDead?.(input, error);
+    override async onDead(input: Input, error: Error, ctx: Context): Promise<void> {
+      await hooks.onDead?.(input, error, ctx);
     }
   };
 }

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { RetryConfig } from "../../src/actor/config.ts";
-import { backoffMs, spreadMs } from "../../src/lifecycle/backoff.ts";
+import { backoffMs, retryHorizonMs, spreadMs } from "../../src/lifecycle/backoff.ts";
 import { resolved } from "../support/resolved.ts";
 
 const error = new Error("it broke");
@@ -135,4 +135,17 @@ test("what a handler asks for is never shortened, and spread by at most a fifth"
     }),
   );
   expect(spreadMs(1_000, () => 0.5)).toBe(1_100);
+});
+
+test("the horizon is the sum of the longest delays, however many there may be", () => {
+  const horizon = (retry: RetryConfig): number => retryHorizonMs(resolved({ retry }).retry);
+  expect(horizon({})).toBe(1_000 + 2_000 + 4_000 + 8_000);
+  expect(horizon({ attempts: 1 })).toBe(0);
+  expect(horizon({ attempts: 4, backoff: "linear", base: 100, max: 250 })).toBe(100 + 200 + 250);
+  expect(horizon({ attempts: 4, jitter: "decorrelated", base: 100, max: 1_000 })).toBe(300 + 900 + 1_000);
+  expect(horizon({ attempts: 3, backoff: () => 5, max: 700 })).toBe(2 * 700);
+  for (const backoff of ["fixed", "linear", "exponential"] as const) {
+    expect(horizon({ attempts: 1_000_000_001, backoff, base: 0, max: 1_000 })).toBe(0);
+    expect(horizon({ attempts: 1_000_000_001, backoff, base: 500, max: 500 })).toBe(500 * 1_000_000_000);
+  }
 });

@@ -3,6 +3,7 @@ import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { Packr } from "msgpackr";
 import { describe, expect, test } from "vitest";
+import { stackOf } from "../../src/kernel/errors.ts";
 import { decodeBody } from "../../src/message/body.ts";
 import { contentTypes, decode, encode } from "../../src/message/codec.ts";
 import { compress, decompress } from "../../src/message/compression.ts";
@@ -281,4 +282,25 @@ test("a large archive that says it is small does not hold the event loop", async
   const expanded = decompress(members, "gzip", 1_000);
   expect(expanded).toBeInstanceOf(Promise);
   expect(await expanded).toHaveLength(0);
+});
+
+test("the error of a body that is no JSON quotes nothing of it, and has no cause that does", () => {
+  const bodies = [
+    "s3cret body",
+    `{"a":"s3cret" x${"y".repeat(200)}`,
+    `${" ".repeat(100)}s3cret${" ".repeat(100)}`,
+    '"s3cret',
+    '{"a":s3cret}\n"',
+  ];
+  for (const body of bodies) {
+    let thrown: unknown;
+    try {
+      decode(Buffer.from(body), undefined);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(stackOf(thrown as Error)).toMatch(/^DecodeError: The body is not valid json: [A-Z]/);
+    expect(stackOf(thrown as Error)).not.toMatch(/3cret/);
+    expect((thrown as Error).cause).toBeUndefined();
+  }
 });

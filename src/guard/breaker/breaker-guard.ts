@@ -16,14 +16,8 @@ export interface BreakerGuardOptions {
 
 export class BreakerGuard implements Guard {
   /** Decides who probes. Comes after the guards that let a run wait for longer than a probe may, or no probe would ever be made. */
-  readonly prober: Guard = {
-    start: () => Promise.resolve(),
-    room: () => Infinity,
-    enter: (run) => this.#enterLate(run),
-    leave: () => undefined,
-    drain: () => undefined,
-    close: () => undefined,
-  };
+  readonly prober: Guard;
+  readonly label: string;
   readonly #options: BreakerGuardOptions;
   /** Runs, also as the contexts of their handlers, that are to probe. */
   readonly #probes = new Map<object, Probe>();
@@ -32,6 +26,16 @@ export class BreakerGuard implements Guard {
 
   constructor(options: BreakerGuardOptions) {
     this.#options = options;
+    this.label = `breaker ${options.breaker.name}`;
+    this.prober = {
+      label: this.label,
+      start: () => Promise.resolve(),
+      room: () => Infinity,
+      enter: (run) => this.#enterLate(run),
+      leave: () => undefined,
+      drain: () => undefined,
+      close: () => undefined,
+    };
     this.#endings = [options.onClose];
   }
 

@@ -31,6 +31,8 @@ export interface BreakerEvent {
   shared: boolean;
   /** The failure that opened it, where it was one of this process. */
   error?: Error;
+  /** While it is open: wall-clock ms, by the server, at which one call of the fleet may probe. */
+  probeAtMs?: number;
 }
 
 export interface BreakerServices {
@@ -241,7 +243,13 @@ export class Breaker {
     const state = record.state === "closed" ? "closed" : this.#probe?.current === true ? "half-open" : "open";
     if (state === this.#told.state && shared === this.#told.shared) return;
     const { name } = this;
-    this.#told = { name, state, shared, ...(this.#cause !== undefined && { error: this.#cause }) };
+    this.#told = {
+      name,
+      state,
+      shared,
+      ...(this.#cause !== undefined && { error: this.#cause }),
+      ...(state === "open" && { probeAtMs: record.probeAtMs }),
+    };
     this.#services.onEvent(this.#told);
   }
 

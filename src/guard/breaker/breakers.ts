@@ -12,6 +12,7 @@ import { checkGuardName } from "../../message/names.ts";
 import { Breaker, type BreakerEvent, type BreakerServices } from "./breaker.ts";
 import { BreakerGuard } from "./breaker-guard.ts";
 import { HandlerBreaker } from "./handle.ts";
+import type { Phase } from "./record.ts";
 import type { GuardedRun } from "../guard.ts";
 
 type Counts = (error: Error) => boolean;
@@ -66,6 +67,11 @@ export class Breakers {
       }
     }
     return new HandlerBreaker(entry.breaker, run, (error) => entry.counts(error));
+  }
+
+  /** How each circuit stands, as this process sees it. */
+  phases(): { name: string; phase: Phase }[] {
+    return [...this.#entries].map(([name, { breaker }]) => ({ name, phase: breaker.phase }));
   }
 
   #entry(name: string): Entry {

@@ -10,6 +10,8 @@ const shape = z.object({
   probeAtMs: z.number(),
   /** Who wrote it: a write whose answer was lost is known again by this. */
   by: z.string(),
+  /** Somebody opened it by hand: until `probeAtMs` nothing that a process finds out closes it. */
+  byHand: z.boolean().optional(),
 });
 
 export type BreakerRecord = Readonly<z.output<typeof shape>>;
@@ -26,6 +28,10 @@ const spreadShare = 0.1;
 const minPutBackMs = 50;
 /** How soon another may take a probe that was given back: not at once, or a limit behind the breaker would make it go round in circles. */
 const handBackMs = 250;
+/** So that a dead fleet's record does not stay for ever. */
+const keepMs = 7 * 86_400_000;
+/** One opened by hand is forgotten after so long, unless a worker runs then: that writes it anew. */
+const longestHandMs = 365 * 86_400_000;
 
 export function closedRecord(by: string): BreakerRecord {
   return { v: 1, state: "closed", probeAtMs: 0, by };
@@ -33,6 +39,22 @@ export function closedRecord(by: string): BreakerRecord {
 
 export function openRecord(nowMs: number, resetAfterMs: number, by: string): BreakerRecord {
   return { v: 1, state: "open", probeAtMs: nowMs + resetAfterMs, by };
+}
+
+/** Opened by a person, until he closes it or a time has come: then one call may probe. */
+export function handOpenRecord(untilMs: number, by: string): BreakerRecord {
+  return { v: 1, state: "open", probeAtMs: untilMs, by, byHand: true };
+}
+
+/** True while a person's word holds. */
+export function isHeldOpen(record: BreakerRecord, nowMs: number): boolean {
+  return record.state === "open" && record.byHand === true && nowMs < record.probeAtMs;
+}
+
+/** How long the record is kept. A living fleet writes it with each probe; one opened by hand lasts without that. */
+export function recordTtlMs(record: BreakerRecord, nowMs: number): number {
+  const heldMs = isHeldOpen(record, nowMs) ? record.probeAtMs - nowMs : 0;
+  return keepMs + Math.min(heldMs, longestHandMs);
 }
 
 /**
@@ -63,26 +85,31 @@ export function phaseOf(record: BreakerRecord, nowMs: number): Phase {
   return nowMs < record.probeAtMs ? "open" : "half-open";
 }
 
-/** As told by another host; one whose clock was wrong must not keep it open for longer than anyone would. */
+/** As told by another host; one whose clock was wrong must not keep it open for longer than anyone would. A person may. */
 export function clamped(record: BreakerRecord, nowMs: number, resetAfterMs: number): BreakerRecord {
+  if (record.byHand === true) return record;
   return { ...record, probeAtMs: Math.min(record.probeAtMs, nowMs + resetAfterMs + patienceMs(resetAfterMs)) };
 }
 
-/** How long a message is put back for: until about the next probe. */
+/** How long a message is put back for: until about the next probe; a person may close the circuit at any time. */
 export function putBackMs(record: BreakerRecord, nowMs: number, resetAfterMs: number, random: () => number): number {
   const spreadMs = Math.min(maxSpreadMs, resetAfterMs * spreadShare) * random();
-  return Math.ceil(Math.max(minPutBackMs, record.probeAtMs - nowMs) + spreadMs);
+  const probeMs = record.probeAtMs - nowMs;
+  const waitMs = record.byHand === true ? Math.min(probeMs, resetAfterMs) : probeMs;
+  return Math.ceil(Math.max(minPutBackMs, waitMs) + spreadMs);
 }
 
 /**
  * This process could not write its record where it meant to, because somebody else had written `theirs`: whose counts? What was found out
- * within the last `resetAfterMs` counts more than what another found out before.
+ * within the last `resetAfterMs` counts more than what another found out before; a person's word counts more than either.
  */
 export function whoseCounts(
   own: { record: BreakerRecord; was: number; ageMs: number },
   theirs: Shared<BreakerRecord>,
   resetAfterMs: number,
+  nowMs: number,
 ): "own" | "theirs" {
+  if (theirs.value !== undefined && isHeldOpen(theirs.value, nowMs)) return "theirs";
   if (theirs.revision === own.was) return "own";
   if ((theirs.value?.state ?? "closed") === own.record.state) return "theirs";
   return own.ageMs < resetAfterMs ? "own" : "theirs";

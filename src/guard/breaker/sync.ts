@@ -5,17 +5,24 @@
  *    An older revision changes nothing.
  * 3. Without the server it goes on alone. What it decided then is published when the server is back, unless that is older than what
  *    the fleet has found out since.
+ * 4. While a person holds the circuit open nothing is decided here.
  */
 import type { ServerClock } from "../../broker/server-clock.ts";
 import { monotonicMs } from "../../kernel/clock.ts";
 import { toError } from "../../kernel/errors.ts";
-import { clamped, closedRecord, readRecord, whoseCounts, type BreakerRecord } from "./record.ts";
+import {
+  clamped,
+  closedRecord,
+  isHeldOpen,
+  readRecord,
+  recordTtlMs,
+  whoseCounts,
+  type BreakerRecord,
+} from "./record.ts";
 import type { Shared, SharedState } from "../shared-state.ts";
 
 const askMs = 3_000;
 const readAgainMs = 3_000;
-/** So that a dead fleet's record does not stay for ever; a living one writes it with each probe. */
-const keepMs = 7 * 86_400_000;
 const maxTries = 8;
 
 export interface BreakerSyncOptions {
@@ -79,6 +86,7 @@ export class BreakerSync {
 
   /** Decides: counts here at once, and for the others as soon as they hear of it. */
   decide(record: BreakerRecord): void {
+    if (isHeldOpen(this.#record, this.#options.clock.nowMs())) return;
     this.#own = { record, decidedMs: monotonicMs() };
     this.#goBy(record);
     void this.settle();
@@ -151,7 +159,8 @@ export class BreakerSync {
       return;
     }
     const mine = { record: own.record, was, ageMs: monotonicMs() - own.decidedMs };
-    if (whoseCounts(mine, written, this.#options.resetAfterMs()) === "own") this.#revision = written.revision;
+    const { clock, resetAfterMs } = this.#options;
+    if (whoseCounts(mine, written, resetAfterMs(), clock.nowMs()) === "own") this.#revision = written.revision;
     else if (this.#own === own) {
       this.#own = undefined;
       this.#adopt(written);
@@ -161,8 +170,9 @@ export class BreakerSync {
 
   /** @returns the new revision, or what somebody else had written. */
   async #write(record: BreakerRecord): Promise<number | Shared<BreakerRecord>> {
-    const { name, state } = this.#options;
-    const revision = await state.write(name, record, { was: this.#revision, ttlMs: keepMs, timeoutMs: askMs });
+    const { name, state, clock } = this.#options;
+    const ttlMs = recordTtlMs(record, clock.nowMs());
+    const revision = await state.write(name, record, { was: this.#revision, ttlMs, timeoutMs: askMs });
     if (revision !== undefined) return revision;
     const theirs = await this.#read();
     // Written by us all the same: the answer was lost, and the server refused the repeat.

@@ -21,6 +21,7 @@ const waitingShare = 1 / 4;
 const voidDelayMs = 1_000;
 
 export class ConcurrencyLimitGuard implements Guard {
+  readonly label: string;
   readonly #limit: ConcurrencyLimit;
   readonly #key: ((input: unknown) => string) | undefined;
   readonly #what: string;
@@ -42,6 +43,7 @@ export class ConcurrencyLimitGuard implements Guard {
     release: () => void,
   ) {
     this.#limit = limit;
+    this.label = `concurrency limit ${limit.settings.name}`;
     this.#key = key;
     this.#what = `concurrency limit "${limit.settings.name}" of actor ${name}`;
     this.#maxWaiting = key === undefined ? Infinity : Math.max(1, Math.floor(concurrency * waitingShare));

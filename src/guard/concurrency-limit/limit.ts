@@ -21,6 +21,11 @@ export interface ConcurrencySettings {
   keyed: boolean;
 }
 
+/** The KV key of a limit's permits. No rate limit's key begins so, which are in the same bucket. */
+export function concurrencyKey(name: string): string {
+  return `=c.${keyText(name)}`;
+}
+
 export class ConcurrencyLimit {
   readonly settings: ConcurrencySettings;
   /** The actor that brought it here. */
@@ -107,8 +112,7 @@ export class ConcurrencyLimit {
 
   /** The KV key of a key's permits. */
   #place(key: string | undefined): string {
-    // No rate limit's key begins so, which are in the same bucket.
-    const base = `=c.${keyText(this.settings.name)}`;
+    const base = concurrencyKey(this.settings.name);
     return key === undefined ? base : `${base}.${keyToken(key)}`;
   }
 

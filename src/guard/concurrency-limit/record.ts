@@ -98,8 +98,14 @@ export function clashOf(
 /** How many permits nobody has. */
 export function freePermits(found: ConcurrencyRecord | undefined, limit: number, now: Now): number {
   if (found === undefined) return limit;
-  const { holders } = live(found, now);
-  return Math.max(0, limit - Object.values(holders).reduce((sum, { permits }) => sum + permits, 0));
+  return Math.max(0, limit - usageOf(found, now).inUse);
+}
+
+/** How many permits somebody has, and how many processes wait for one. */
+export function usageOf(record: ConcurrencyRecord, now: Now): { inUse: number; waiting: number } {
+  const { holders, waiting } = live(record, now);
+  const inUse = Object.values(holders).reduce((sum, { permits }) => sum + permits, 0);
+  return { inUse, waiting: waiting.length };
 }
 
 /** True where somebody else waits for a permit. */

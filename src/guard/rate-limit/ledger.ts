@@ -23,6 +23,8 @@ export interface LedgerOptions {
   leastTtlMs: number;
   /** True: others are told of penalties only. */
   quiet: boolean;
+  /** Of a key: that of its limit, whose penalty holds for every key. */
+  limit?: RateLedger;
   onProblem: (error: Error) => void;
   onHealthy: () => void;
 }
@@ -30,12 +32,13 @@ export interface LedgerOptions {
 export class RateLedger {
   readonly #options: LedgerOptions;
   #known: Shared<RateRecord> | undefined;
-  #heldMs = 0;
+  /** Slots before this are void, as the fleet knows; and as this process says, and the fleet has not heard yet. */
+  #toldMs = 0;
+  #ownMs = 0;
   #learntMs = -Infinity;
   /** In [0, 1), anew with each write of anyone: those who wait for the same moment do not all come at once. */
   spread = Math.random();
-  /** Called when everybody is held back anew. */
-  onHeld: () => void = () => undefined;
+  readonly #heldListeners: ((released: boolean) => void)[] = [];
 
   constructor(options: LedgerOptions) {
     this.#options = options;
@@ -44,12 +47,22 @@ export class RateLedger {
   /** When the next slot is that nobody has, as far as is known. */
   firstMs(nowMs: number): number {
     const record = this.#known?.value;
-    return Math.max(this.#heldMs, record === undefined ? nowMs : firstSlotMs(record, nowMs));
+    return Math.max(this.heldMs, record === undefined ? nowMs : firstSlotMs(record, nowMs));
   }
 
   /** Slots before this are void. */
   get heldMs(): number {
-    return this.#heldMs;
+    return Math.max(this.#toldMs, this.#ownMs, this.#options.limit?.heldMs ?? 0);
+  }
+
+  /** The same of the limit as a whole. */
+  get limitHeldMs(): number {
+    return this.#options.limit?.heldMs ?? this.heldMs;
+  }
+
+  /** Calls the listener when everybody is held back anew, or no longer for so long: `released`. */
+  onHeld(listener: (released: boolean) => void): void {
+    this.#heldListeners.push(listener);
   }
 
   /** How long ago anyone wrote it, as far as is known. */
@@ -64,13 +77,18 @@ export class RateLedger {
     this.#known = shared;
     this.#learntMs = monotonicMs();
     this.spread = Math.random();
-    this.#hold(shared.value?.heldMs ?? 0);
+    // A record that is gone says nothing: it stayed for as long as it held anybody back.
+    if (shared.value === undefined) return;
+    const { heldMs } = shared.value;
+    this.#hold(heldMs, heldMs >= this.#ownMs ? 0 : this.#ownMs);
   }
 
-  #hold(heldMs: number): void {
-    if (heldMs <= this.#heldMs) return;
-    this.#heldMs = heldMs;
-    this.onHeld();
+  #hold(toldMs: number, ownMs: number): void {
+    const before = this.heldMs;
+    this.#toldMs = toldMs;
+    this.#ownMs = ownMs;
+    const after = this.heldMs;
+    if (after !== before) for (const listener of this.#heldListeners) listener(after < before);
   }
 
   /**
@@ -86,8 +104,8 @@ export class RateLedger {
       slots = undefined;
       if (clock.errorMs >= clockMs)
         throw new Error(`the server's time is known to ${Math.round(clock.errorMs)} ms only`);
-      if (firstSlotMs(record, nowMs) > nowMs + reachMs) return undefined;
-      const taken = takeSlots(settings.plan, record, nowMs + leadMs, count);
+      if (Math.max(firstSlotMs(record, nowMs), this.heldMs) > nowMs + reachMs) return undefined;
+      const taken = takeSlots(settings.plan, record, Math.max(nowMs + leadMs, this.heldMs), count);
       slots = taken.slots;
       return { ...record, ...taken.state };
     });
@@ -98,7 +116,7 @@ export class RateLedger {
   async penalize(delayMs: number): Promise<void> {
     const { clock } = this.#options;
     await clock.ready().catch(() => undefined);
-    this.#hold(clock.nowMs() + delayMs);
+    this.#hold(this.#toldMs, Math.max(this.#ownMs, clock.nowMs() + delayMs));
     await this.#change((record, nowMs) => ({ ...record, ...hold(record, nowMs + delayMs) }), true).catch(
       () => undefined,
     );

@@ -11,13 +11,15 @@ import { recordKey, type RateRecord, type RateSettings } from "./record.ts";
 import type { SharedState } from "../shared-state.ts";
 
 /** A key's record says nothing that is not over by then. */
-const keyTtlMs = 5_000;
+export const keyTtlMs = 5_000;
 /** Beyond this many keys in use the oldest are forgotten, and read again when they come. */
 const mostKeys = 50_000;
 
 export class RateLimit {
   readonly settings: RateSettings;
-  /** Of the limit without keys; with keys, only of its declaration. */
+  /** How many messages waited in this process for a slot, and for how long in all. */
+  readonly waits = { count: 0, ms: 0 };
+  /** Of the limit without keys; with keys, of its declaration and of what holds every key back. */
   readonly main: Limiter;
   readonly #state: SharedState<RateRecord>;
   readonly #clock: ServerClock;
@@ -37,6 +39,9 @@ export class RateLimit {
     this.#clock = clock;
     this.#onEmpty = onEmpty;
     this.main = this.#limiter(undefined);
+    this.main.ledger.onHeld((released) => {
+      for (const limiter of this.#keys.values()) limiter.held(released);
+    });
   }
 
   /** @returns a function that ends it; when all have, the limit is at its end. */
@@ -66,6 +71,8 @@ export class RateLimit {
     if (this.settings.keyed) {
       const each = `${recordKey(this.settings.name)}.*`;
       this.#offs.push(this.#state.listen(each, (shared, key) => this.#keys.get(key)?.ledger.learn(shared)));
+      // What holds every key back stands in no key's record. Without the server nothing is reserved either.
+      await ledger.refresh().catch(() => undefined);
     }
     this.#ticker = setInterval(() => this.#tick(), refreshEveryMs).unref();
   }
@@ -106,6 +113,7 @@ export class RateLimit {
       key: place ?? recordKey(this.settings.name),
       leastTtlMs: place === undefined ? declarationTtlMs : keyTtlMs,
       quiet: place !== undefined,
+      ...(place !== undefined && { limit: this.main.ledger }),
       onProblem: (error) => this.#report(error),
       onHealthy: () => (this.#troubled = false),
     });

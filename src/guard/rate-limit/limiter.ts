@@ -25,6 +25,8 @@ const earlyMs = 25;
 /** How often those that wait are looked through; there may be thousands, and `#advance` comes several times with each start. */
 const letGoEveryMs = 5;
 const longestDeferralMs = 10 * 60_000;
+/** While the limit as a whole is held nothing is pulled, and what open pulls bring is little. */
+const longestHeldMs = 5_000;
 /** However slow the server is, slots begin no later than this after they are reserved. */
 const longestLeadMs = 500;
 /** After a failure of the server. */
@@ -97,7 +99,13 @@ export class Limiter {
     this.#plan = plan;
     this.#clock = clock;
     this.#ledger = ledger;
-    ledger.onHeld = () => this.#advance();
+    ledger.onHeld((released) => this.held(released));
+  }
+
+  /** Everybody is held back anew; `released`: no longer for so long, and nobody need queue behind those who were put back for it. */
+  held(released: boolean): void {
+    if (released) this.#queueMs = 0;
+    this.#advance();
   }
 
   /** Nothing would be lost by forgetting it. */
@@ -111,6 +119,11 @@ export class Limiter {
   /** How many wait for a slot. */
   get waiting(): number {
     return this.#waiting.length;
+  }
+
+  /** Nobody may start under any key. */
+  get isHeld(): boolean {
+    return this.#ledger.limitHeldMs > this.#clock.nowMs();
   }
 
   get ledger(): RateLedger {
@@ -246,9 +259,10 @@ export class Limiter {
     const freeMs = this.#away ? nowMs + retryMs : this.#ledger.firstMs(nowMs);
     this.#queueMs = Math.max(this.#queueMs + this.#plan.slotMs, freeMs);
     const delayMs = Math.max(1, Math.ceil(this.#queueMs - nowMs - earlyMs));
-    // A delay cannot be taken back, and the limit may be raised meanwhile.
-    if (delayMs > longestDeferralMs)
-      return { reason: "rate-limited", delayMs: Math.round(longestDeferralMs * (0.75 + Math.random() / 4)) };
+    // A delay cannot be taken back, and the limit may be raised or released meanwhile.
+    const longestMs = this.isHeld ? longestHeldMs : longestDeferralMs;
+    if (delayMs > longestMs)
+      return { reason: "rate-limited", delayMs: Math.round(longestMs * (0.75 + Math.random() / 4)) };
     return { reason: "rate-limited", delayMs };
   }
 

@@ -1,6 +1,7 @@
 /** Rate limit guard: lets a handler of one actor start under a slot of the limit, or of the message's key. */
 import type { ResolvedConfig } from "../../actor/config.ts";
 import type { ResolvedRateLimit } from "../../actor/guard-config.ts";
+import { monotonicMs } from "../../kernel/clock.ts";
 import type { Deferral, Guard, GuardedRun } from "../guard.ts";
 import { keyOfInput } from "../key.ts";
 import type { RateLimit } from "./limit.ts";
@@ -19,6 +20,7 @@ interface Grant {
 }
 
 export class RateLimitGuard implements Guard {
+  readonly label: string;
   readonly #limit: RateLimit;
   readonly #key: ResolvedRateLimit["key"];
   readonly #what: string;
@@ -36,6 +38,7 @@ export class RateLimitGuard implements Guard {
     onProblem: (error: Error) => void,
   ) {
     this.#limit = limit;
+    this.label = `rate limit ${limit.settings.name}`;
     this.#key = key;
     this.#what = `rate limit "${limit.settings.name}" of actor ${name}`;
     // With keys at most half of the actor's handlers wait for slots.
@@ -50,7 +53,9 @@ export class RateLimitGuard implements Guard {
   }
 
   room(demand: number): number {
-    return this.#key === undefined ? this.#limit.main.room(this.#client, demand) : Infinity;
+    if (this.#key === undefined) return this.#limit.main.room(this.#client, demand);
+    // What is pulled while every key is held back would only be put back for as long.
+    return this.#limit.main.isHeld ? 0 : Infinity;
   }
 
   /** @throws InvalidMessageError where the input has no key. */
@@ -82,8 +87,12 @@ export class RateLimitGuard implements Guard {
 
   async #wait(answer: Promise<number | Deferral>, run: GuardedRun, limiter: Limiter): Promise<Deferral | undefined> {
     this.#waiting += 1;
+    const sinceMs = monotonicMs();
     const given = await answer;
     this.#waiting -= 1;
+    const { waits } = this.#limit;
+    waits.count += 1;
+    waits.ms += monotonicMs() - sinceMs;
     return this.#take(given, run, limiter);
   }
 

@@ -39,6 +39,11 @@ export class RateLimits {
     return new RateLimitGuard(limit, actor, declared, onProblem);
   }
 
+  /** How many messages waited in this process for slots of each limit, and for how long in all. */
+  waits(): { name: string; count: number; ms: number }[] {
+    return [...this.#limits].map(([name, { waits }]) => ({ name, ...waits }));
+  }
+
   /** @throws ConfigError where no actor of the process has the limit, or where it goes by keys and the message has none under it. */
   handle(run: GuardedRun, name: string): RateLimitHandle {
     const limit = this.#limits.get(name);

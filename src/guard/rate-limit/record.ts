@@ -31,6 +31,13 @@ export function agrees(record: RateRecord, { plan, keyed }: RateSettings): boole
   return limit === plan.limit && perMs === plan.perMs && burst === plan.burst && record.keyed === keyed;
 }
 
+/** Undefined for what is none of ours, or of a version that this one cannot read. */
+export function readRecord(value: unknown): RateRecord | undefined {
+  const record = value as RateRecord | undefined;
+  if (record?.v !== 1 || !isSlotState(record)) return undefined;
+  return [record.limit, record.perMs, record.burst].every(Number.isFinite) ? record : undefined;
+}
+
 export function isSlotState({ nextMs, left, heldMs }: SlotState): boolean {
   return [nextMs, left, heldMs].every(Number.isFinite);
 }

@@ -1,0 +1,37 @@
+/** Check of the rights: what this credential may not do of what publishers, workers and admins need. Pure. */
+import type { Facts } from "./facts.ts";
+import { unchecked, type Finding, type Level } from "./finding.ts";
+import type { Role } from "./trials.ts";
+
+const roles: Record<Role, { level: Level; lacks: string; spare: string }> = {
+  publisher: { level: "warning", lacks: "send work and read results", spare: "" },
+  worker: { level: "warning", lacks: "run actors", spare: "" },
+  provisioner: {
+    level: "note",
+    lacks: "create or change streams and durables",
+    spare: ' It need not with provision: "check".',
+  },
+  admin: { level: "note", lacks: "inspect, requeue, pause or retire", spare: "" },
+};
+
+export function checkRights({ denied }: Facts): Finding[] {
+  const subject = "this credential";
+  if ("unread" in denied) return [unchecked("rights", subject, denied)];
+  const found = Object.entries(roles).flatMap(([role, { level, lacks, spare }]): Finding[] => {
+    const trials = denied.value.filter((trial) => trial.role === role);
+    if (trials.length === 0) return [];
+    const named = trials.map(({ operation, subject: on }) => `${operation} ${on}`);
+    return [
+      {
+        check: "rights",
+        level,
+        subject: `${role} rights`,
+        finding: `This credential may not do all that is needed to ${lacks}: ${named.join(", ")}.${spare}`,
+        mend: "If it should: allow these subjects in the user's permissions, with wildcards where they end in godwit-doctor.",
+      },
+    ];
+  });
+  return found.length > 0
+    ? found
+    : [{ check: "rights", level: "ok", subject, finding: "It may do all that publishers, workers and admins need." }];
+}

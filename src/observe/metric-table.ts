@@ -1,0 +1,82 @@
+/** Every metric that there is, as data: the registry is made from it, and the table in docs/operating.md is checked against it. */
+
+export interface MetricSpec {
+  readonly type: "counter" | "gauge" | "histogram" | "summary";
+  readonly labels: readonly string[];
+  readonly help: string;
+}
+
+const of = (type: MetricSpec["type"], labels: readonly string[], help: string): MetricSpec => ({ type, labels, help });
+const counter = of.bind(undefined, "counter");
+const gauge = of.bind(undefined, "gauge");
+const histogram = of.bind(undefined, "histogram");
+const summary = of.bind(undefined, "summary");
+
+/** By name. Units are seconds and bytes; labels take few values each: no ids, keys or hosts. */
+export const metricTable = {
+  godwit_messages_total: counter(
+    ["actor", "outcome"],
+    "Deliveries that came to an end: completed, retry, deferred, interrupted, dead or lost.",
+  ),
+  godwit_deferrals_total: counter(["actor", "reason"], "Deliveries put back without an attempt being counted."),
+  godwit_dead_letters_total: counter(["actor", "reason"], "Messages given up on."),
+  godwit_lost_total: counter(
+    ["actor", "reason"],
+    "Deliveries that were no longer this worker's when they came to an end.",
+  ),
+  godwit_stalls_total: counter(["actor"], "Redeliveries whose earlier run had died with its worker."),
+  godwit_overdue_total: counter(["actor"], "Handlers that passed the hard time limit."),
+  godwit_abandoned_total: counter(["actor"], "Overdue handlers that were given up."),
+  godwit_results_lost_total: counter(["actor"], "Results that could not be stored; their messages were completed."),
+  godwit_handler_duration_seconds: histogram(["actor"], "How long handlers ran, however they ended."),
+  godwit_queue_duration_seconds: histogram(["actor"], "How long messages had been stored when their first run began."),
+  godwit_received_body_bytes: histogram(["actor"], "Bodies of what was run, as they came."),
+  godwit_handlers_running: gauge(["actor"], "Handlers that run in this worker."),
+  godwit_handlers_limit: gauge(["actor"], "Handlers that may run at once in this worker."),
+  godwit_messages_in_hand: gauge(["actor"], "Messages in the hands of this worker: running, held, or being settled."),
+  godwit_queue_depth: gauge(
+    ["actor", "lane"],
+    "Messages that no worker has been handed yet, by lane of its tasks; due: delayed tasks whose time has come; event: events.",
+  ),
+  godwit_queue_oldest_age_seconds: gauge(
+    ["actor", "lane"],
+    "How long the oldest of the messages in godwit_queue_depth has been stored; 0 where there is none.",
+  ),
+  godwit_queue_scheduled: gauge(["actor"], "Delayed tasks whose time has not come."),
+  godwit_messages_in_flight: gauge(
+    ["actor"],
+    "Messages handed to any worker and not settled, those asleep until their next attempt included.",
+  ),
+  godwit_dead_letters_stored: gauge(["actor"], "Dead letters that there are."),
+  godwit_actor_paused: gauge(["actor"], "1 where the server delivers nothing to the actor because it is paused."),
+  godwit_publish_duration_seconds: histogram(
+    ["stream"],
+    "From handing a message to the publisher until the server had it, waits and repeats included.",
+  ),
+  godwit_sent_body_bytes: histogram(["stream"], "Bodies of what the server took, as sent."),
+  godwit_publish_errors_total: counter(
+    ["stream", "code"],
+    "Messages that the server refused or did not answer, by the error's code.",
+  ),
+  godwit_breaker_state: gauge(
+    ["breaker", "state"],
+    "1 for the state of the circuit as this process sees it: closed, open or half-open.",
+  ),
+  godwit_rate_limit_wait_seconds: summary(
+    ["limit"],
+    "How long messages in the hands of this process waited for a slot of a rate limit.",
+  ),
+  godwit_event_loop_lag_seconds: summary(
+    ["quantile"],
+    "How late the timers of this process came since the last scrape; quantile 1 is the latest.",
+  ),
+  godwit_event_loop_blocked_total: counter([], "Standstills of the event loop for longer than blockedAfter."),
+  godwit_memory_resident_bytes: gauge([], "Resident memory of this process."),
+  godwit_heap_used_bytes: gauge([], "JavaScript heap in use."),
+  godwit_heap_limit_bytes: gauge([], "Largest that the JavaScript heap may grow."),
+  godwit_connection_up: gauge([], "1 while there is a connection to a server."),
+  godwit_worker_info: gauge(["worker", "version"], "1 for each worker of this process that has not stopped."),
+  godwit_worker_healthy: gauge(["worker"], "0 while there is a reason to replace the process."),
+} as const satisfies Record<string, MetricSpec>;
+
+export type MetricName = keyof typeof metricTable;

@@ -1,0 +1,91 @@
+/**
+ * Metrics: the page that Prometheus scrapes.
+ * 1. Nothing is done for a message: values are read off the tallies when somebody asks.
+ * 2. A registry of its own, made from the table; nothing global.
+ */
+import { Gauge, Registry } from "prom-client";
+import type { PublishTally } from "../broker/publish-tally.ts";
+import type { GuardRegistry } from "../guard/registry.ts";
+import { LoopLagWatch, memoryUse } from "../worker/snapshot.ts";
+import type { Worker } from "../worker/worker.ts";
+import { BacklogCache, type BacklogSources } from "./backlog-cache.ts";
+import { metricTable, type MetricName, type MetricSpec } from "./metric-table.ts";
+import { samplesOf, type Sample, type Samples } from "./samples.ts";
+
+/** How the page is to be announced: `text/plain; version=0.0.4; charset=utf-8`. */
+export const metricsContentType: string = Registry.PROMETHEUS_CONTENT_TYPE;
+
+export interface MetricsSources extends Omit<BacklogSources, "durables"> {
+  /** All that there are and were. */
+  workers: () => Iterable<Worker>;
+  guards: Pick<GuardRegistry, "snapshot">;
+  /** Undefined where no histograms are kept. */
+  publishing: PublishTally | undefined;
+}
+
+/** One metric of any type, whose values come from elsewhere. */
+class Family extends Gauge {
+  readonly type: MetricSpec["type"];
+  readonly #samples: () => Sample[];
+
+  constructor(name: MetricName, samples: () => Sample[]) {
+    const { help, labels, type } = metricTable[name];
+    super({ name, help, labelNames: [...labels], registers: [] });
+    this.type = type;
+    this.#samples = samples;
+  }
+
+  override async get() {
+    const values = this.#samples();
+    return { ...(await super.get()), values };
+  }
+}
+
+export class Metrics {
+  readonly #sources: MetricsSources;
+  readonly #registry = new Registry();
+  readonly #backlogs: BacklogCache;
+  readonly #loop = new LoopLagWatch();
+  #samples: Samples | undefined;
+
+  constructor(sources: MetricsSources) {
+    this.#sources = sources;
+    this.#backlogs = new BacklogCache({ ...sources, durables: () => durablesOf(sources.workers()) });
+    for (const name of Object.keys(metricTable) as MetricName[]) {
+      this.#registry.registerMetric(new Family(name, () => this.#samples?.[name] ?? []));
+    }
+    this.#loop.start();
+  }
+
+  /** In the Prometheus text format. Never rejects because the server is away. */
+  async page(): Promise<string> {
+    const { workers, guards, publishing, connection } = this.#sources;
+    const backlogs = await this.#backlogs.get();
+    this.#samples = samplesOf({
+      workers: [...workers()].map((worker) => ({
+        ...worker.identity,
+        state: worker.state,
+        healthy: worker.stats.healthy,
+        blocked: worker.stats.blocked,
+        perActor: worker.perActor(),
+      })),
+      backlogs,
+      guards: guards.snapshot(),
+      published: publishing?.snapshot(),
+      connectionUp: connection.up,
+      memory: memoryUse(),
+      loop: this.#loop.take(),
+    });
+    // Every family reads its samples before the first of them waits for anything.
+    return this.#registry.metrics();
+  }
+
+  close(): void {
+    this.#loop.stop();
+  }
+}
+
+function durablesOf(workers: Iterable<Worker>): ReturnType<BacklogSources["durables"]> {
+  const running = [...workers].filter(({ state }) => state !== "stopped");
+  return new Map(running.flatMap((worker) => [...worker.looks()].map(([actor, { durables }]) => [actor, durables])));
+}

@@ -1,0 +1,169 @@
+/** Worker snapshot: what a worker says of itself to those who ask: metrics, health, `top`, the dashboard. Plain data. */
+import { monitorEventLoopDelay, type IntervalHistogram } from "node:perf_hooks";
+import { hostname } from "node:os";
+import { getHeapStatistics } from "node:v8";
+import type { ResolvedConfig } from "../actor/config.ts";
+import { retryHorizonMs } from "../lifecycle/backoff.ts";
+import { monotonicMs } from "../kernel/clock.ts";
+import { packageVersion } from "../kernel/version.ts";
+import { newId } from "../message/names.ts";
+import type { Tally, TallySnapshot } from "./tally.ts";
+
+/** Who a worker is; also what it leaves in the workers bucket for as long as it lives. */
+export interface WorkerIdentity {
+  v: 1;
+  id: string;
+  host: string;
+  pid: number;
+  /** Of Godwit. */
+  version: string;
+  /** Of Node.js. */
+  node: string;
+  /** ISO time. */
+  startedAt: string;
+  actors: string[];
+}
+
+export interface ActorSnapshot extends TallySnapshot {
+  /** Handlers that may run at once. */
+  concurrency: number;
+  /** Handlers that run. */
+  running: number;
+  /** Messages in hand: running, held, or with their settlement under way. */
+  inHand: number;
+  ackWaitMs: number;
+  hardLimitMs?: number;
+  /** How long after its first run a message may be run for the last time, by the delays alone. */
+  retryHorizonMs: number;
+  /** The guards that its config names. */
+  breaker?: string;
+  rateLimit?: string;
+  concurrencyLimit?: string;
+  /** Its concurrency limit counts by key. */
+  concurrencyKeyed?: true;
+}
+
+export interface MemoryUse {
+  rssBytes: number;
+  heapUsedBytes: number;
+  heapLimitBytes: number;
+}
+
+/** How late timers come. */
+export interface LoopLag {
+  p50Ms: number;
+  p99Ms: number;
+  maxMs: number;
+}
+
+export interface WorkerSnapshot extends WorkerIdentity {
+  state: "running" | "draining";
+  /** ISO time of the snapshot. */
+  at: string;
+  /** How long the worker had been there, by a clock that is never set. */
+  ageMs: number;
+  concurrency: number;
+  running: number;
+  memory: MemoryUse;
+  loop: LoopLag;
+  /** How often the event loop stood still for longer than `blockedAfter`. */
+  blocked: number;
+  healthy: boolean;
+  unhealthyReasons: string[];
+  /** By name. */
+  perActor: Record<string, ActorSnapshot>;
+}
+
+export function newIdentity(actors: string[]): WorkerIdentity {
+  return {
+    v: 1,
+    id: newId(),
+    host: hostname(),
+    pid: process.pid,
+    version: packageVersion(),
+    node: process.versions.node,
+    startedAt: new Date().toISOString(),
+    actors,
+  };
+}
+
+export function actorSnapshot(
+  config: ResolvedConfig,
+  tally: Tally,
+  { running, inHand }: { running: number; inHand: number },
+): ActorSnapshot {
+  const { concurrency, ackWaitMs, hardLimitMs, breaker, rateLimit, concurrencyLimit } = config;
+  return {
+    ...tally.snapshot(),
+    concurrency,
+    running,
+    inHand,
+    ackWaitMs,
+    ...(hardLimitMs !== undefined && { hardLimitMs }),
+    retryHorizonMs: retryHorizonMs(config.retry),
+    ...(breaker && { breaker: breaker.name }),
+    ...(rateLimit && { rateLimit: rateLimit.name }),
+    ...(concurrencyLimit && { concurrencyLimit: concurrencyLimit.name }),
+    ...(concurrencyLimit?.key && { concurrencyKeyed: true }),
+  };
+}
+
+export function memoryUse(): MemoryUse {
+  return {
+    rssBytes: process.memoryUsage.rss(),
+    heapUsedBytes: process.memoryUsage().heapUsed,
+    heapLimitBytes: getHeapStatistics().heap_size_limit,
+  };
+}
+
+const resolutionMs = 20;
+const windowMs = 10_000;
+const noLag: LoopLag = Object.freeze({ p50Ms: 0, p99Ms: 0, maxMs: 0 });
+
+/** Watches how late the timers of this process come. */
+export class LoopLagWatch {
+  #histogram: IntervalHistogram | undefined;
+  #seen: { atMs: number; lag: LoopLag } | undefined;
+
+  start(): void {
+    this.#histogram ??= monitorEventLoopDelay({ resolution: resolutionMs });
+    this.#histogram.enable();
+  }
+
+  stop(): void {
+    this.#histogram?.disable();
+  }
+
+  /**
+   * What was seen in the last ten seconds at least, the same for all who ask; none of them hides from another what it has seen.
+   */
+  look(): LoopLag {
+    const nowMs = monotonicMs();
+    if (this.#seen === undefined || nowMs - this.#seen.atMs >= windowMs) this.#seen = { atMs: nowMs, lag: this.take() };
+    else if (this.#histogram !== undefined) return worst(this.#seen.lag, summary(this.#histogram));
+    return this.#seen.lag;
+  }
+
+  /** What was seen since it was last asked. */
+  take(): LoopLag {
+    if (this.#histogram === undefined) return noLag;
+    const lag = summary(this.#histogram);
+    this.#histogram.reset();
+    return lag;
+  }
+}
+
+function summary(histogram: IntervalHistogram): LoopLag {
+  if (histogram.count === 0) return noLag;
+  // It counts from when a timer was set, so a timely one shows its own length.
+  const ms = (ns: number): number => Math.max(0, ns / 1e6 - resolutionMs);
+  return { p50Ms: ms(histogram.percentile(50)), p99Ms: ms(histogram.percentile(99)), maxMs: ms(histogram.max) };
+}
+
+function worst(one: LoopLag, other: LoopLag): LoopLag {
+  return {
+    p50Ms: Math.max(one.p50Ms, other.p50Ms),
+    p99Ms: Math.max(one.p99Ms, other.p99Ms),
+    maxMs: Math.max(one.maxMs, other.maxMs),
+  };
+}
