@@ -35,7 +35,9 @@ export interface ActorFrame {
   dead: number;
   /** How long the oldest message that waits has been stored; undefined where none waits. */
   oldestMs?: number;
-  /** ISO time until which nothing is delivered to it. */
+  /** Nothing is delivered to it. */
+  paused: boolean;
+  /** ISO time at which a pause ends; absent where it lasts until somebody resumes it. */
   pausedUntil?: string;
   /** Workers that serve it and answered. */
   workers: number;

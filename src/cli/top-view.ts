@@ -91,7 +91,7 @@ function totals({ at, namespace, totals: all, workers }: Frame): string[] {
 
 /** How many of how many run, or what keeps them from it. */
 function running(actor: ActorFrame, { breakers, limits }: Frame): string {
-  if (actor.pausedUntil !== undefined) return "paused";
+  if (actor.paused) return "paused";
   if (actor.workers === 0) return "none";
   const breaker = breakers.find(({ name }) => name === actor.breaker);
   if (breaker !== undefined && breaker.state !== "closed") return breaker.state;

@@ -151,7 +151,7 @@ describe("answers", () => {
     await system.tell("guarded", 1, { id: "waits" });
     expect(await get(`${url}/api/explain?id=waits`)).toMatchObject({ found: [{ actor: "guarded" }] });
     expect((await post(`${url}/api/actors/guarded/resume`)).status).toBe(200);
-    await expect.poll(async () => (await actor())?.pausedUntil, patient).toBeUndefined();
+    await expect.poll(async () => (await actor())?.paused, patient).toBe(false);
     expect((await post(`${url}/api/breakers/api/open`)).status).toBe(200);
     const breaker = async () => (await get<Frame>(`${url}/api/frame`)).breakers[0];
     await expect.poll(breaker, patient).toMatchObject({ name: "api", state: "open", byHand: true });

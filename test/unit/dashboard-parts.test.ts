@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { ActorFrame, Frame } from "../../src/admin/api.ts";
 import { filtered, sorted } from "../../src/dashboard/actors/columns.ts";
+import { holdsOf, untilText } from "../../src/dashboard/actors/guarded.ts";
 import { all, nothing, range, toggle } from "../../src/dashboard/dead/selection.ts";
 import { ago, bytes, count, rate, share, span } from "../../src/dashboard/format.ts";
 import { emptyHistory, withFrame, withGaps } from "../../src/dashboard/live/history.ts";
@@ -16,6 +17,7 @@ function actorOf(actor: string, figures: Partial<ActorFrame> = {}): ActorFrame {
     scheduled: 0,
     inFlight: 0,
     dead: 0,
+    paused: false,
     workers: 1,
     running: 0,
     concurrency: 10,
@@ -146,5 +148,24 @@ describe("the actors", () => {
     const list = [actorOf("mail.send"), actorOf("mail.read"), actorOf("pay")];
     expect(names(filtered(list, "SEND mail"))).toBe("mail.send");
     expect(filtered(list, " ")).toHaveLength(3);
+  });
+});
+
+describe("a pause", () => {
+  const holdOf = (figures: Partial<ActorFrame>): string => {
+    const one = actorOf("a", figures);
+    const { paused, pausedUntil } = holdsOf(one, frameAt(0, one), start);
+    return paused ? untilText(pausedUntil, start) : "delivering";
+  };
+
+  test("without an end lasts until it is resumed, and one with an end until then, however far off", () => {
+    expect(holdOf({ paused: true })).toBe("until it is resumed");
+    const far = new Date(start + 301 * 86_400_000).toISOString();
+    expect(holdOf({ paused: true, pausedUntil: far })).toMatch(/^until .*, for another /);
+  });
+
+  test("that has ended since the frame was made is none", () => {
+    expect(holdOf({ paused: true, pausedUntil: new Date(start - 1).toISOString() })).toBe("delivering");
+    expect(holdOf({ paused: false })).toBe("delivering");
   });
 });

@@ -5,7 +5,16 @@ import { renderTop, short } from "../../src/cli/top-view.ts";
 
 function actor(name: string, more: Partial<ActorFrame> = {}): ActorFrame {
   const lanes = { critical: 0, high: 0, normal: 0, low: 0 };
-  const figures = { depth: 0, scheduled: 0, inFlight: 0, dead: 0, workers: 1, running: 0, concurrency: 10 };
+  const figures = {
+    depth: 0,
+    scheduled: 0,
+    inFlight: 0,
+    dead: 0,
+    workers: 1,
+    running: 0,
+    concurrency: 10,
+    paused: false,
+  };
   return { actor: name, lanes, ...figures, rate: 0, errorShare: 0, deferrals: {}, ...more };
 }
 
@@ -60,15 +69,9 @@ describe("renderTop", () => {
   test("tells totals, who works, and why nothing runs", () => {
     const breakers: BreakerFrame[] = [{ name: "api", state: "open", byHand: false, actors: ["c"] }];
     const text = renderTop(
-      frame(
-        [
-          actor("a", { pausedUntil: "2200-01-01T00:00:00.000Z" }),
-          actor("b", { workers: 0 }),
-          actor("c", { breaker: "api" }),
-          actor("d"),
-        ],
-        { breakers },
-      ),
+      frame([actor("a", { paused: true }), actor("b", { workers: 0 }), actor("c", { breaker: "api" }), actor("d")], {
+        breakers,
+      }),
       { order: "name", width: 120 },
     );
     expect(text).toContain("1.23k/s, 5.1% errors, depth 7, in flight 3, dead 1M\n");

@@ -2,9 +2,8 @@
 import type { WorkerStatus } from "../workers.ts";
 import type { ActorFrame, BreakerFrame, Frame, LimitFrame, WorkerFrame } from "../api.ts";
 import { activityOf, rateOf, type Activity } from "./activity.ts";
-import type { ServerReading } from "./server-figures.ts";
+import { noFigures, type ServerReading } from "./server-figures.ts";
 import type { Span } from "./span.ts";
-import { noLanes } from "./waiting.ts";
 
 /** What has been said. */
 export interface Reading {
@@ -49,18 +48,12 @@ export function frameOf(reading: Reading): Frame {
 }
 
 function actorFrame(actor: string, { server, workers }: Reading, activity: Activity): ActorFrame {
-  const figures = server.actors.get(actor);
   const own = workers.flatMap(({ snapshot }) => snapshot?.perActor[actor] ?? []);
   const { failedRate: _unused, rate, errorShare, deferrals, ...quantiles } = activity;
   const guards = own.findLast((one) => one.breaker ?? one.rateLimit ?? one.concurrencyLimit);
   return {
     actor,
-    depth: 0,
-    lanes: noLanes(),
-    scheduled: 0,
-    inFlight: 0,
-    dead: 0,
-    ...figures,
+    ...(server.actors.get(actor) ?? noFigures()),
     workers: own.length,
     running: sum(own.map(({ running }) => running)),
     concurrency: sum(own.map(({ concurrency }) => concurrency)),

@@ -4,8 +4,9 @@
  */
 import type { StreamReader, StreamState } from "../../broker/stream-reader.ts";
 import { wallMs } from "../../kernel/clock.ts";
-import type { Lane } from "../../message/names.ts";
+import { isoEnd } from "../../kernel/until.ts";
 import type { Names } from "../../message/subjects.ts";
+import type { ActorFrame } from "../api.ts";
 import { listDurables, type ActorDurable } from "../durables.ts";
 import { pausedUntilMs } from "../pause.ts";
 import { inBatches } from "./in-batches.ts";
@@ -13,14 +14,14 @@ import { Paced } from "./paced.ts";
 import { noLanes, WaitingReader, type Waiting } from "./waiting.ts";
 
 /** Of one actor. */
-export interface ActorFigures {
-  depth: number;
-  lanes: Record<Lane, number>;
-  scheduled: number;
-  inFlight: number;
-  dead: number;
-  oldestMs?: number;
-  pausedUntil?: string;
+export type ActorFigures = Pick<
+  ActorFrame,
+  "depth" | "lanes" | "scheduled" | "inFlight" | "dead" | "oldestMs" | "paused" | "pausedUntil"
+>;
+
+/** Of one that has no durables, or before any are read. */
+export function noFigures(): ActorFigures {
+  return { depth: 0, lanes: noLanes(), scheduled: 0, inFlight: 0, dead: 0, paused: false };
 }
 
 export interface ServerReading {
@@ -84,10 +85,9 @@ export class ServerFigures {
     const figures = new Map<string, ActorFigures>();
     for (const actor of actors) {
       figures.set(actor, {
-        depth: 0,
+        ...noFigures(),
         lanes: waiting.get(actor)?.lanes ?? noLanes(),
         scheduled: scheduledOf.get(actor) ?? 0,
-        inFlight: 0,
         dead: deadOf.get(actor) ?? 0,
       });
     }
@@ -100,7 +100,9 @@ export class ServerFigures {
       const oldestAtMs = waiting.get(actor)?.oldestAtMs;
       if (of.depth > 0 && oldestAtMs !== undefined) of.oldestMs = Math.max(0, nowMs - oldestAtMs);
       const untilMs = pausedUntilMs(durables.filter((durable) => durable.actor === actor));
-      if (untilMs !== undefined) of.pausedUntil = new Date(untilMs).toISOString();
+      of.paused = untilMs !== undefined;
+      const until = isoEnd(untilMs);
+      if (until !== undefined) of.pausedUntil = until;
     }
     return { actors: figures, dead: dead?.messages ?? 0 };
   }

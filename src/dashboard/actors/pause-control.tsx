@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import type { ActorFrame } from "../../admin/api.ts";
 import { useScene } from "../live/use-live.ts";
 import { useAct } from "../parts/use-act.ts";
-import { untilText } from "./hold-badges.tsx";
+import { isPaused, untilText } from "./guarded.ts";
 import { ForSelect } from "../parts/for-select.tsx";
 
 export function PauseControl({ actor }: { actor: ActorFrame }) {
@@ -11,7 +11,7 @@ export function PauseControl({ actor }: { actor: ActorFrame }) {
   const [forTime, setForTime] = useState("");
   const { act, busy } = useAct();
   const { actor: name, pausedUntil } = actor;
-  const paused = pausedUntil !== undefined && Date.parse(pausedUntil) > nowMs;
+  const paused = isPaused(actor, nowMs);
   const state = paused ? `Paused ${untilText(pausedUntil, nowMs)}.` : "Delivering.";
   if (session?.readOnly !== false) return <p class="switch">{state}</p>;
   return (

@@ -1,8 +1,7 @@
 /** A breaker and a limit, each with its switch. */
 import { useState } from "preact/hooks";
 import type { BreakerFrame, LimitFrame } from "../../admin/api.ts";
-import { isHeld } from "../actors/guarded.ts";
-import { untilText } from "../actors/hold-badges.tsx";
+import { isHeld, untilText } from "../actors/guarded.ts";
 import { plural, span, time, whole } from "../format.ts";
 import { useScene } from "../live/use-live.ts";
 import { ForSelect } from "../parts/for-select.tsx";
