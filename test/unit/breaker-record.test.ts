@@ -77,6 +77,11 @@ describe("a message that cannot run", () => {
     expect(putBackMs(handOpenRecord(2_000, "p"), 1_000, 30_000, () => 0)).toBe(1_000);
   });
 
+  test("is put back for no longer than a minute, however long the circuit stays open: a person may close it", () => {
+    expect(putBackMs(openRecord(1_000, 3_600_000, "a"), 1_000, 3_600_000, () => 0)).toBe(60_000);
+    expect(putBackMs(handOpenRecord(9e12, "p"), 1_000, 3_600_000, () => 0)).toBe(60_000);
+  });
+
   test("is put back for a moment where the time of the probe has come", () => {
     expect(putBackMs(open, 90_000, 30_000, () => 0)).toBe(50);
   });

@@ -75,7 +75,7 @@ export function LimitCard({ limit }: { limit: LimitFrame }) {
         {limit.keyed && <Badge>by key</Badge>}
       </h3>
       <p>{limit.kind === "rate" ? rateWords(limit) : concurrencyWords(limit)}</p>
-      {held && limit.kind === "rate" && <p>Nobody starts {untilText(limit.heldUntil ?? "", nowMs)}.</p>}
+      {held && limit.kind === "rate" && <p>Nobody starts {untilText(limit.heldUntil, nowMs)}.</p>}
       <UsedBy actors={limit.actors} />
       {limit.kind === "rate" && <HoldSwitch name={limit.name} held={held} />}
     </article>

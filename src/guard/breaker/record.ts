@@ -26,6 +26,8 @@ export type Verdict = "failed" | "answered" | "nothing";
 const maxSpreadMs = 500;
 const spreadShare = 0.1;
 const minPutBackMs = 50;
+/** A person may close the circuit at any time. */
+const longestPutBackMs = 60_000;
 /** How soon another may take a probe that was given back: not at once, or a limit behind the breaker would make it go round in circles. */
 const handBackMs = 250;
 /** So that a dead fleet's record does not stay for ever. */
@@ -91,11 +93,11 @@ export function clamped(record: BreakerRecord, nowMs: number, resetAfterMs: numb
   return { ...record, probeAtMs: Math.min(record.probeAtMs, nowMs + resetAfterMs + patienceMs(resetAfterMs)) };
 }
 
-/** How long a message is put back for: until about the next probe; a person may close the circuit at any time. */
+/** How long a message is put back for: until about the next probe, and no longer than a delay that nobody can take back should be. */
 export function putBackMs(record: BreakerRecord, nowMs: number, resetAfterMs: number, random: () => number): number {
   const spreadMs = Math.min(maxSpreadMs, resetAfterMs * spreadShare) * random();
   const probeMs = record.probeAtMs - nowMs;
-  const waitMs = record.byHand === true ? Math.min(probeMs, resetAfterMs) : probeMs;
+  const waitMs = Math.min(probeMs, longestPutBackMs, record.byHand === true ? resetAfterMs : Infinity);
   return Math.ceil(Math.max(minPutBackMs, waitMs) + spreadMs);
 }
 
