@@ -2,6 +2,8 @@
  * What the admin HTTP API says, as JSON: plain types, shared with the dashboard's own program, which runs in a browser and imports nothing
  * else of Godwit. `top` and the API give the same frames.
  */
+import type { DeadInfo } from "../lifecycle/dead-letter.ts";
+import type { RunError } from "../lifecycle/runs.ts";
 import type { Lane } from "../message/names.ts";
 import type { DeadReason } from "../message/failure.ts";
 
@@ -204,6 +206,103 @@ export interface BulkResult {
   /** There are more to look through than one call takes: call again, with `next` as `before`. */
   more: boolean;
   next?: number;
+}
+
+export type WorkerRef = Pick<WorkerFrame, "id" | "host" | "pid">;
+
+/** Why nobody takes an actor's messages now. */
+export type HoldUp =
+  /** Until it is resumed, where there is no time. */
+  | { why: "paused"; until?: string }
+  /** Nobody who serves it answers; `silent`: those that should. */
+  | { why: "no-worker"; silent: WorkerRef[] }
+  /** Its handlers all run. */
+  | { why: "busy"; workers: number; running: number; concurrency: number }
+  | { why: "breaker-open"; name: string; byHand: boolean; probeAt?: string }
+  /** Held, or with no slot before `until`. */
+  | { why: "rate-limited"; name: string; until: string; held: boolean }
+  | { why: "concurrency-limited"; name: string; limit: number; inUse: number; waiting: number };
+
+/** What earlier runs left. */
+export interface Past {
+  /** The attempt that is running or comes next, 1 for the first. */
+  attempt: number;
+  /** Runs whose worker died. */
+  stalls: number;
+  /** The errors of earlier runs, oldest first. */
+  errors: readonly RunError[];
+}
+
+/** Times are ISO. `holdUps`: why nobody takes it. */
+export type DeliveryState =
+  /** No worker has been handed it yet; `ahead` messages of its durable come first, which streams made by others do not tell. */
+  | { state: "waiting"; ahead?: number; holdUps: HoldUp[] }
+  /** Its handler runs, or its outcome is being carried out. */
+  | ({ state: "running"; worker: WorkerRef; since: string } & Past)
+  /** A worker has it, and its handler has not begun. `by`: the guard that it waits for; without one, for a free handler. */
+  | ({ state: "held"; worker: WorkerRef; since: string; by?: string } & Past)
+  /** Put back without an attempt. `reason`: one of those of `deferred`; absent where whoever put it back has forgotten. A time in the past: as below. */
+  | ({ state: "put-back"; reason?: string; until: string; holdUps: HoldUp[] } & Past)
+  /** It failed, and comes back no earlier than at `until`. A time in the past: it waits for a worker with room. */
+  | ({ state: "backing-off"; until: string; holdUps: HoldUp[] } & Past)
+  /**
+   * Handed over and not settled, and nobody who answers has it: one of `suspects`, or a worker that died. It comes again after its visibility
+   * timeout, unless it was put back by a worker that has ended since.
+   */
+  | ({ state: "in-flight"; suspects: WorkerRef[]; ackWaitMs: number } & Past)
+  /** Of an event: settled, or older than the subscription. */
+  | { state: "settled" }
+  /** Of an event: handed over; whether it is done or its worker died leaves no trace. */
+  | { state: "delivered"; suspects: WorkerRef[] };
+
+/** Where a message is stored. */
+export interface Place {
+  stream: string;
+  sequence: number;
+  subject: string;
+  /** ISO time. */
+  storedAt: string;
+  /** Of a task. */
+  lane?: Lane;
+  /** ISO time after which it is not worth running. */
+  expiresAt?: string;
+}
+
+/** What has become of a message, for one actor. */
+export type Answer = { id: string } & (
+  | ({
+      actor: string;
+      place: Place;
+      /** Open pulls of its durable: workers with room. */ listening: number;
+    } & DeliveryState)
+  | { actor: string; state: "scheduled"; until: string; place: Place }
+  /** Stored where no durable will hand it out. */
+  | { actor: string | undefined; state: "unserved"; place: Place }
+  /** `sequence` is that of the dead letter. */
+  | { actor: string; state: "dead"; sequence: number; dead: DeadInfo }
+  /** Stored results. */
+  | { actor: string; state: "completed"; value: unknown; lost: string | undefined }
+  | { actor: string; state: "failed"; reason: string; error: string }
+  /** Accepted, its result still to come; the message itself is not among those that were looked at. */
+  | { actor: string; state: "pending" }
+  /** The place held a message and no longer does: it was settled, removed, or grew too old. */
+  | { actor: undefined; state: "gone" }
+);
+
+export interface Explanation {
+  query: string;
+  found: Answer[];
+  /** Empty where nothing had to be searched. */
+  searched: Searched[];
+}
+
+/** How much of a stream was looked at. */
+export interface Searched {
+  stream: string;
+  /** Messages looked at, the newest ones. */
+  looked: number;
+  /** Messages there were. More than `looked` means that older ones were left out. */
+  of: number;
 }
 
 /** Who is asked, and what it lets the asker do. */

@@ -3,17 +3,18 @@
  * One id may have several answers: each actor that it was sent to has its own, and so does each actor that hears an event.
  */
 import type { StoredMessage, StreamReader } from "../broker/stream-reader.ts";
-import { infoOf, type DeadInfo } from "../lifecycle/dead-letter.ts";
+import { infoOf } from "../lifecycle/dead-letter.ts";
 import type { RunsStore } from "../lifecycle/runs.ts";
 import { header, messageId } from "../message/headers.ts";
-import { checkId, type Lane } from "../message/names.ts";
+import { checkId } from "../message/names.ts";
 import type { Results } from "../result/results.ts";
 import { askWorkers } from "../worker/presence.ts";
+import type { Answer, DeliveryState, Explanation, Place } from "./api.ts";
 import { servesSubject, type ActorDurable } from "./durables.ts";
-import { findDeadOf, findMessages, findResultActors, type Searched } from "./find-message.ts";
+import { findDeadOf, findMessages, findResultActors } from "./find-message.ts";
 import { viewFleet, type FleetParts } from "./fleet-view.ts";
 import { holdUpsOf, silentOf, type FleetView } from "./hold-ups.ts";
-import { deliveryState, type DeliveryState } from "./message-state.ts";
+import { deliveryState } from "./message-state.ts";
 import { answerMs } from "./workers.ts";
 
 export interface ExplainOptions {
@@ -23,46 +24,6 @@ export interface ExplainOptions {
   actor?: string;
 }
 
-/** Where a message is stored. */
-export interface Place {
-  stream: string;
-  sequence: number;
-  subject: string;
-  /** ISO time. */
-  storedAt: string;
-  /** Of a task. */
-  lane?: Lane;
-  /** ISO time after which it is not worth running. */
-  expiresAt?: string;
-}
-
-export type Finding = { id: string } & (
-  | ({
-      actor: string;
-      place: Place;
-      /** Open pulls of its durable: workers with room. */ listening: number;
-    } & DeliveryState)
-  | { actor: string; state: "scheduled"; until: string; place: Place }
-  /** Stored where no durable will hand it out. */
-  | { actor: string | undefined; state: "unserved"; place: Place }
-  /** `sequence` is that of the dead letter. */
-  | { actor: string; state: "dead"; sequence: number; dead: DeadInfo }
-  /** Stored results. */
-  | { actor: string; state: "completed"; value: unknown; lost: string | undefined }
-  | { actor: string; state: "failed"; reason: string; error: string }
-  /** Accepted, its result still to come; the message itself is not among those that were looked at. */
-  | { actor: string; state: "pending" }
-  /** The place held a message and no longer does: it was settled, removed, or grew too old. */
-  | { actor: undefined; state: "gone" }
-);
-
-export interface Explanation {
-  query: string;
-  found: Finding[];
-  /** Empty where nothing had to be searched. */
-  searched: Searched[];
-}
-
 export interface ExplainParts extends FleetParts {
   runs: RunsStore;
   results: Results;
@@ -70,7 +31,7 @@ export interface ExplainParts extends FleetParts {
 
 const defaultScan = 10_000;
 
-const lives = new Set<Finding["state"]>(["scheduled", "waiting", "running", "held", "put-back", "backing-off"]);
+const lives = new Set<Answer["state"]>(["scheduled", "waiting", "running", "held", "put-back", "backing-off"]);
 
 /** @throws InvalidNameError for what is neither an id nor a place. */
 export async function explain(parts: ExplainParts, query: string, options: ExplainOptions = {}): Promise<Explanation> {
@@ -105,20 +66,20 @@ class Explainer {
     const { names, reader } = this.#parts;
     const { actor, scan = defaultScan } = this.#options;
     const { messages, scheduled, dead, searched } = await findMessages(names, reader, { id, actor, limit: scan });
-    const found: Finding[] = [];
+    const found: Answer[] = [];
     for (const message of messages) found.push(...(await this.#stored(message)));
-    found.push(...scheduled.map((message) => this.#scheduled(message)), ...dead.flatMap(deadFindings));
+    found.push(...scheduled.map((message) => this.#scheduled(message)), ...dead.flatMap(deadAnswers));
     return { found: telling([...found, ...(await this.#results(id, found))]), searched };
   }
 
-  async at(stream: string, sequence: number): Promise<Finding[]> {
+  async at(stream: string, sequence: number): Promise<Answer[]> {
     const { names, reader } = this.#parts;
     const message = await reader.get(stream, sequence);
-    if (message && stream === names.dead) return deadFindings(message);
+    if (message && stream === names.dead) return deadAnswers(message);
     if (message && message.subject.startsWith(`${names.namespace}.schedule.`)) return [this.#scheduled(message)];
     const id = message ? messageId(message) : `${stream}-${sequence}`;
     const found = message ? await this.#stored(message) : [];
-    found.push(...(await findDeadOf(names, reader, stream, sequence)).flatMap(deadFindings));
+    found.push(...(await findDeadOf(names, reader, stream, sequence)).flatMap(deadAnswers));
     found.push(...(await this.#results(found[0]?.id ?? id, found)));
     if (found.length > 0) return telling(found);
     const { lastSequence = 0 } = (await reader.state(stream)) ?? {};
@@ -126,7 +87,7 @@ class Explainer {
   }
 
   /** A message of a queue or of events, for each actor whose durable serves it. */
-  async #stored(message: StoredMessage): Promise<Finding[]> {
+  async #stored(message: StoredMessage): Promise<Answer[]> {
     const { names, reader } = this.#parts;
     const id = messageId(message);
     const place = this.#placeOf(message);
@@ -141,11 +102,11 @@ class Explainer {
       return [{ id, actor: "actor" in origin ? origin.actor : undefined, state: "unserved", place }];
     }
     return Promise.all(
-      serving.map(async (durable): Promise<Finding> => {
+      serving.map(async (durable): Promise<Answer> => {
         const { actor, waitingPulls: listening } = durable;
         // An event stays in its stream when an actor gave up on it.
         const dead = await reader.last(names.dead, names.deadSubject(actor, message.stream, message.sequence));
-        const [letter] = dead ? deadFindings(dead) : [];
+        const [letter] = dead ? deadAnswers(dead) : [];
         if (letter) return letter;
         // The search took its time, and the view is as old.
         const now = await reader.consumer(message.stream, durable.durable);
@@ -157,10 +118,10 @@ class Explainer {
     );
   }
 
-  async #settledMeanwhile(id: string, actor: string, { stream, sequence }: StoredMessage): Promise<Finding> {
+  async #settledMeanwhile(id: string, actor: string, { stream, sequence }: StoredMessage): Promise<Answer> {
     const { names, reader } = this.#parts;
     const dead = await reader.last(names.dead, names.deadSubject(actor, stream, sequence));
-    return (dead && deadFindings(dead)[0]) ?? { id, actor: undefined, state: "gone" };
+    return (dead && deadAnswers(dead)[0]) ?? { id, actor: undefined, state: "gone" };
   }
 
   #deliveryState(durable: ActorDurable, message: StoredMessage): Promise<DeliveryState> {
@@ -182,7 +143,7 @@ class Explainer {
     );
   }
 
-  #scheduled(message: StoredMessage): Finding {
+  #scheduled(message: StoredMessage): Answer {
     const { names } = this.#parts;
     const prefix = `${names.namespace}.schedule.`;
     const actor = message.subject.slice(prefix.length, message.subject.lastIndexOf("."));
@@ -191,12 +152,12 @@ class Explainer {
   }
 
   /** What is stored of results, but for what another finding of the same actor says better. */
-  async #results(id: string, found: readonly Finding[]): Promise<Finding[]> {
+  async #results(id: string, found: readonly Answer[]): Promise<Answer[]> {
     const { names, reader, results } = this.#parts;
     const { actor: only } = this.#options;
     const actors = (await findResultActors(names, reader, id)).filter((actor) => only === undefined || actor === only);
     const outcomes = await Promise.all(
-      actors.map(async (actor): Promise<Finding | undefined> => {
+      actors.map(async (actor): Promise<Answer | undefined> => {
         const outcome = await results.get(actor, id);
         const states = found.filter((one) => one.actor === actor && one.id === id).map(({ state }) => state);
         switch (outcome?.state) {
@@ -236,7 +197,7 @@ class Explainer {
 }
 
 /** None for what Godwit did not write: anyone may publish into the stream. */
-function deadFindings(message: StoredMessage): Finding[] {
+function deadAnswers(message: StoredMessage): Answer[] {
   const dead = infoOf(message);
   return dead === undefined
     ? []
@@ -244,7 +205,7 @@ function deadFindings(message: StoredMessage): Finding[] {
 }
 
 /** One message, letter or result may have been found by its id and by its place; that a place is empty tells little beside them. */
-function telling(found: readonly Finding[]): Finding[] {
+function telling(found: readonly Answer[]): Answer[] {
   const seen = new Set<string>();
   const only = found.every(({ state }) => state === "gone");
   return found.filter((one) => {

@@ -8,15 +8,7 @@ import { readInfo } from "../lifecycle/dead-letter.ts";
 import { messageId } from "../message/headers.ts";
 import { key } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
-
-/** How much of a stream was looked at. */
-export interface Searched {
-  stream: string;
-  /** Messages looked at, the newest ones. */
-  looked: number;
-  /** Messages there were. More than `looked` means that older ones were left out. */
-  of: number;
-}
+import type { Searched } from "./api.ts";
 
 export interface Search {
   id: string;

@@ -1,24 +1,9 @@
 /** Hold-ups: why nobody takes an actor's messages now. Pure: read off what the fleet says of itself. */
 import { isoEnd } from "../kernel/until.ts";
-import type { WorkerIdentity } from "../worker/snapshot.ts";
-import type { BreakerFrame, LimitFrame } from "./api.ts";
+import type { BreakerFrame, HoldUp, LimitFrame, WorkerRef } from "./api.ts";
 import type { ActorDurable } from "./durables.ts";
 import { pausedUntilMs } from "./pause.ts";
 import type { WorkerStatus } from "./workers.ts";
-
-export type WorkerRef = Pick<WorkerIdentity, "id" | "host" | "pid">;
-
-export type HoldUp =
-  /** Until it is resumed, where there is no time. */
-  | { why: "paused"; until?: string }
-  /** Nobody who serves it answers; `silent`: those that should. */
-  | { why: "no-worker"; silent: WorkerRef[] }
-  /** Its handlers all run. */
-  | { why: "busy"; workers: number; running: number; concurrency: number }
-  | { why: "breaker-open"; name: string; byHand: boolean; probeAt?: string }
-  /** Held, or with no slot before `until`. */
-  | { why: "rate-limited"; name: string; until: string; held: boolean }
-  | { why: "concurrency-limited"; name: string; limit: number; inUse: number; waiting: number };
 
 /** What the fleet says of itself at one moment. */
 export interface FleetView {

@@ -2,14 +2,23 @@
 import type { Duration } from "../kernel/duration.ts";
 import type { Redrive } from "../lifecycle/redrive.ts";
 import type { SystemParts } from "../system/actor-system.ts";
-import type { BreakerFrame, BulkResult, DeadDetail, DeadGroups, DeadPage, DeadQuery, LimitFrame } from "./api.ts";
+import type {
+  BreakerFrame,
+  BulkResult,
+  DeadDetail,
+  DeadGroups,
+  DeadPage,
+  DeadQuery,
+  Explanation,
+  LimitFrame,
+} from "./api.ts";
 import { closeBreaker, listBreakers, openBreaker, type BreakerChange } from "./breakers.ts";
 import { deadDetail } from "./dead/detail.ts";
 import { deadGroups, deadPage } from "./dead/letters.ts";
 import { deleteMany, requeueMany, type ManyHooks, type Selection } from "./dead/many.ts";
 import { listDurables, type ActorDurable } from "./durables.ts";
 import { diagnose, type Diagnosis, type DoctorOptions } from "./doctor.ts";
-import { explain, type ExplainOptions, type Explanation } from "./explain.ts";
+import { explain, type ExplainOptions } from "./explain.ts";
 import { holdLimit, listLimits, releaseLimit, type LimitHold } from "./limits.ts";
 import { pauseActor, resumeActor, type Paused, type Resumed } from "./pause.ts";
 import { retire, type Retired } from "./retire.ts";

@@ -1,42 +1,10 @@
 /** Message state: how one stored message stands with one durable: waits, runs, backs off, or is done with. */
 import type { StoredMessage, StreamReader } from "../broker/stream-reader.ts";
-import { historyOf, type RunError, type RunsRecord, type RunsStore } from "../lifecycle/runs.ts";
+import { historyOf, type RunsRecord, type RunsStore } from "../lifecycle/runs.ts";
 import type { Names } from "../message/subjects.ts";
 import type { MessageAnswer } from "../worker/answers.ts";
+import type { DeliveryState, HoldUp, Past, WorkerRef } from "./api.ts";
 import { filtersOf, isQueue, type ActorDurable } from "./durables.ts";
-import type { HoldUp, WorkerRef } from "./hold-ups.ts";
-
-/** What earlier runs left. */
-export interface Past {
-  /** The attempt that is running or comes next, 1 for the first. */
-  attempt: number;
-  /** Runs whose worker died. */
-  stalls: number;
-  /** The errors of earlier runs, oldest first. */
-  errors: readonly RunError[];
-}
-
-/** Times are ISO. `holdUps`: why nobody takes it. */
-export type DeliveryState =
-  /** No worker has been handed it yet; `ahead` messages of its durable come first, which streams made by others do not tell. */
-  | { state: "waiting"; ahead?: number; holdUps: HoldUp[] }
-  /** Its handler runs, or its outcome is being carried out. */
-  | ({ state: "running"; worker: WorkerRef; since: string } & Past)
-  /** A worker has it, and its handler has not begun. `by`: the guard that it waits for; without one, for a free handler. */
-  | ({ state: "held"; worker: WorkerRef; since: string; by?: string } & Past)
-  /** Put back without an attempt. `reason`: one of those of `deferred`; absent where whoever put it back has forgotten. A time in the past: as below. */
-  | ({ state: "put-back"; reason?: string; until: string; holdUps: HoldUp[] } & Past)
-  /** It failed, and comes back no earlier than at `until`. A time in the past: it waits for a worker with room. */
-  | ({ state: "backing-off"; until: string; holdUps: HoldUp[] } & Past)
-  /**
-   * Handed over and not settled, and nobody who answers has it: one of `suspects`, or a worker that died. It comes again after its visibility
-   * timeout, unless it was put back by a worker that has ended since.
-   */
-  | ({ state: "in-flight"; suspects: WorkerRef[]; ackWaitMs: number } & Past)
-  /** Of an event: settled, or older than the subscription. */
-  | { state: "settled" }
-  /** Of an event: handed over; whether it is done or its worker died leaves no trace. */
-  | { state: "delivered"; suspects: WorkerRef[] };
 
 export interface StateParts {
   names: Names;

@@ -5,7 +5,8 @@ import { lanes, type Lane } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
 import { viewFleet, type FleetParts } from "./fleet-view.ts";
 import { isServed, servesSubject, type ActorDurable, type Source } from "./durables.ts";
-import { holdUpsOf, type FleetView, type HoldUp } from "./hold-ups.ts";
+import type { HoldUp } from "./api.ts";
+import { holdUpsOf, type FleetView } from "./hold-ups.ts";
 import { pausedUntilMs } from "./pause.ts";
 import type { WorkerStatus } from "./workers.ts";
 

@@ -1,7 +1,6 @@
 /** `godwit explain`: what has become of a message. */
 import type { Command } from "commander";
-import type { Explanation, Finding } from "../admin/explain.ts";
-import type { HoldUp, WorkerRef } from "../admin/hold-ups.ts";
+import type { Answer, Explanation, HoldUp, WorkerRef } from "../admin/api.ts";
 import { formatMs } from "../kernel/duration.ts";
 import { NotFoundError } from "../kernel/errors.ts";
 import type { RunError } from "../lifecycle/runs.ts";
@@ -90,17 +89,17 @@ function cutsOf(searched: Explanation["searched"]): string | undefined {
   return `Looked through only ${list.join(", ")}; --scan looks further.`;
 }
 
-function factsOf(finding: Finding): Fact[] {
+function factsOf(answer: Answer): Fact[] {
   const place: Fact[] =
-    "place" in finding
+    "place" in answer
       ? [
-          ["at", `${finding.place.stream}:${finding.place.sequence}`],
-          ["subject", finding.place.subject],
-          ["stored", `${time(finding.place.storedAt)} (${ago(finding.place.storedAt)})`],
-          finding.place.expiresAt === undefined ? undefined : ["expires", time(finding.place.expiresAt)],
+          ["at", `${answer.place.stream}:${answer.place.sequence}`],
+          ["subject", answer.place.subject],
+          ["stored", `${time(answer.place.storedAt)} (${ago(answer.place.storedAt)})`],
+          answer.place.expiresAt === undefined ? undefined : ["expires", time(answer.place.expiresAt)],
         ]
       : [];
-  return [["state", stateOf(finding)], ...place, ...detailsOf(finding)];
+  return [["state", stateOf(answer)], ...place, ...detailsOf(answer)];
 }
 
 function mendOf(reason: DeadReason, sequence: number): string {
@@ -110,26 +109,26 @@ function mendOf(reason: DeadReason, sequence: number): string {
   return `${first}, then godwit dead requeue ${sequence}`;
 }
 
-function stateOf(finding: Finding): string {
-  switch (finding.state) {
+function stateOf(answer: Answer): string {
+  switch (answer.state) {
     case "waiting":
-      return `waiting${finding.ahead === undefined ? "" : `, with ${plural(finding.ahead, "message")} ahead of it`}`;
+      return `waiting${answer.ahead === undefined ? "" : `, with ${plural(answer.ahead, "message")} ahead of it`}`;
     case "scheduled":
-      return `scheduled for ${timeAhead(finding.until)}`;
+      return `scheduled for ${timeAhead(answer.until)}`;
     case "running":
-      return `running since ${time(finding.since)} (${ago(finding.since)}), attempt ${finding.attempt}`;
+      return `running since ${time(answer.since)} (${ago(answer.since)}), attempt ${answer.attempt}`;
     case "held":
-      return `in the hands of a worker since ${time(finding.since)}, waiting for ${finding.by ?? "a free handler"}; then attempt ${finding.attempt}`;
+      return `in the hands of a worker since ${time(answer.since)}, waiting for ${answer.by ?? "a free handler"}; then attempt ${answer.attempt}`;
     case "put-back":
-      return isAhead(finding.until)
-        ? `put back until ${timeAhead(finding.until)}, ${putBackReason(finding.reason)}; then attempt ${finding.attempt}`
-        : `due again since ${time(finding.until)}, after it was put back, ${putBackReason(finding.reason)}; next is attempt ${finding.attempt}`;
+      return isAhead(answer.until)
+        ? `put back until ${timeAhead(answer.until)}, ${putBackReason(answer.reason)}; then attempt ${answer.attempt}`
+        : `due again since ${time(answer.until)}, after it was put back, ${putBackReason(answer.reason)}; next is attempt ${answer.attempt}`;
     case "backing-off":
-      return isAhead(finding.until)
-        ? `backing off until ${timeAhead(finding.until)}, then attempt ${finding.attempt}`
-        : `due for attempt ${finding.attempt} since ${time(finding.until)}`;
+      return isAhead(answer.until)
+        ? `backing off until ${timeAhead(answer.until)}, then attempt ${answer.attempt}`
+        : `due for attempt ${answer.attempt} since ${time(answer.until)}`;
     case "in-flight":
-      return `handed to a worker and not settled, and no worker that answers has it: it comes again when its visibility timeout of ${formatMs(finding.ackWaitMs)} has passed, or when what it was put back for is over; then attempt ${finding.attempt}`;
+      return `handed to a worker and not settled, and no worker that answers has it: it comes again when its visibility timeout of ${formatMs(answer.ackWaitMs)} has passed, or when what it was put back for is over; then attempt ${answer.attempt}`;
     case "delivered":
       return "handed to a worker, and no worker that answers has it; of whether it is done an event leaves no trace";
     case "settled":
@@ -137,11 +136,11 @@ function stateOf(finding: Finding): string {
     case "unserved":
       return "stored, and no actor that has ever run is there to take it; is the name right?";
     case "dead":
-      return `dead letter ${finding.sequence}: ${finding.dead.reason}`;
+      return `dead letter ${answer.sequence}: ${answer.dead.reason}`;
     case "completed":
       return "completed";
     case "failed":
-      return `failed (${finding.reason}); its dead letter is not among those looked at`;
+      return `failed (${answer.reason}); its dead letter is not among those looked at`;
     case "pending":
       return "accepted, with its result still to come; the message is not among those looked at";
     case "gone":
@@ -149,37 +148,37 @@ function stateOf(finding: Finding): string {
   }
 }
 
-function detailsOf(finding: Finding): Fact[] {
-  switch (finding.state) {
+function detailsOf(answer: Answer): Fact[] {
+  switch (answer.state) {
     case "waiting":
-      return holdUps(finding.holdUps);
+      return holdUps(answer.holdUps);
     case "running":
     case "held":
-      return [["worker", workerText(finding.worker)], stalls(finding.stalls), ...errors(finding.errors)];
+      return [["worker", workerText(answer.worker)], stalls(answer.stalls), ...errors(answer.errors)];
     case "put-back":
     case "backing-off":
-      return [...holdUps(finding.holdUps), stalls(finding.stalls), ...errors(finding.errors)];
+      return [...holdUps(answer.holdUps), stalls(answer.stalls), ...errors(answer.errors)];
     case "in-flight":
-      return [...suspects(finding.suspects), stalls(finding.stalls), ...errors(finding.errors)];
+      return [...suspects(answer.suspects), stalls(answer.stalls), ...errors(answer.errors)];
     case "delivered":
-      return suspects(finding.suspects);
+      return suspects(answer.suspects);
     case "dead": {
-      const { origin, error, attempts, deliveries, diedAt, history } = finding.dead;
+      const { origin, error, attempts, deliveries, diedAt, history } = answer.dead;
       return [
         ["error", `${error.name}: ${error.message}`],
         ["died", `${time(diedAt)} (${ago(diedAt)})`],
         ["was", `${origin.stream}:${origin.sequence}`],
         ["subject", origin.subject],
         ["runs", `${plural(attempts, "attempt")}, handed over ${plural(deliveries, "time")}`],
-        stalls(finding.dead.stalls),
+        stalls(answer.dead.stalls),
         ...errors(history),
-        ["mend", mendOf(finding.dead.reason, finding.sequence)],
+        ["mend", mendOf(answer.dead.reason, answer.sequence)],
       ];
     }
     case "completed":
-      return [finding.lost === undefined ? ["result", toJson(finding.value)] : ["result", `not kept: ${finding.lost}`]];
+      return [answer.lost === undefined ? ["result", toJson(answer.value)] : ["result", `not kept: ${answer.lost}`]];
     case "failed":
-      return [["error", finding.error]];
+      return [["error", answer.error]];
     case "scheduled":
     case "settled":
     case "unserved":

@@ -1,5 +1,5 @@
 /** Hold-ups in words: why nobody takes an actor's messages, for `explain` and `status`. */
-import type { HoldUp, WorkerRef } from "../admin/hold-ups.ts";
+import type { HoldUp, WorkerRef } from "../admin/api.ts";
 import { formatMs } from "../kernel/duration.ts";
 import { count, plural, time } from "./table.ts";
 

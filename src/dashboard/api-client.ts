@@ -6,6 +6,7 @@ import type {
   DeadGroups,
   DeadPage,
   DeadQuery,
+  Explanation,
   History,
   Session,
 } from "../admin/api.ts";
@@ -25,7 +26,7 @@ export const api = {
   deadPage: (query: DeadQuery & { before?: number; limit?: number }) => get<DeadPage>("dead", query),
   deadGroups: (query: DeadQuery) => get<DeadGroups>("dead/groups", query),
   deadLetter: (sequence: number) => get<DeadDetail>(`dead/${sequence}`),
-  explain: (query: { id: string; actor?: string }) => get<unknown>("explain", query),
+  explain: (query: { id: string; actor?: string }) => get<Explanation>("explain", query),
   bulk: (action: "requeue" | "delete", sequences: readonly number[]) =>
     post<BulkResult>(`dead/${action}`, { sequences }),
   /** `forTime`: a duration such as `5m`; without one until it is undone. */

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { afterEach, describe, expect, test } from "vitest";
 import { Actor } from "../../src/actor/actor.ts";
 import { Terminal } from "../../src/actor/signals.ts";
-import type { Explanation } from "../../src/admin/explain.ts";
+import type { Explanation } from "../../src/admin/api.ts";
 import { benchOf } from "../support/cli/look.ts";
 import { until } from "../support/embedded/until.ts";
 

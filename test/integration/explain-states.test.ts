@@ -2,7 +2,7 @@
 import { hostname } from "node:os";
 import { afterEach, describe, expect, test } from "vitest";
 import { Inspector } from "../../src/admin/inspector.ts";
-import type { Finding } from "../../src/admin/explain.ts";
+import type { Answer } from "../../src/admin/api.ts";
 import { Snooze, type ActorConfig, type ActorSystem } from "../../src/index.ts";
 import { actorOf, gate, type Gate } from "../support/actors.ts";
 import { callerOf, Dependency } from "../support/guard/dependency.ts";
@@ -25,14 +25,14 @@ function held(): Gate {
 }
 
 /** What is known of the one message that has this id. */
-async function explain(system: ActorSystem, id: string): Promise<Finding> {
+async function explain(system: ActorSystem, id: string): Promise<Answer> {
   const { found } = await new Inspector(system).explain(id);
   expect(found).toHaveLength(1);
-  return found[0] as Finding;
+  return found[0] as Answer;
 }
 
 /** Polls until that is the answer, and gives it. */
-async function becomes(system: ActorSystem, id: string, expected: object): Promise<Finding> {
+async function becomes(system: ActorSystem, id: string, expected: object): Promise<Answer> {
   await expect.poll(() => explain(system, id), patient).toMatchObject(expected);
   return explain(system, id);
 }

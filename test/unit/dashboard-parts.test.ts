@@ -1,8 +1,9 @@
 /** The dashboard's pure parts: how figures read, what is selected, what is remembered of the last minutes. */
 import { describe, expect, test } from "vitest";
-import type { ActorFrame, Frame } from "../../src/admin/api.ts";
+import type { ActorFrame, Answer, Frame, HoldUp } from "../../src/admin/api.ts";
 import { filtered, sorted } from "../../src/dashboard/actors/columns.ts";
 import { holdsOf, untilText } from "../../src/dashboard/actors/guarded.ts";
+import { hindrances, inWords } from "../../src/dashboard/explain/words.ts";
 import { all, nothing, range, toggle } from "../../src/dashboard/dead/selection.ts";
 import { ago, bytes, count, rate, share, span } from "../../src/dashboard/format.ts";
 import { emptyHistory, withFrame, withGaps } from "../../src/dashboard/live/history.ts";
@@ -167,5 +168,38 @@ describe("a pause", () => {
   test("that has ended since the frame was made is none", () => {
     expect(holdOf({ paused: true, pausedUntil: new Date(start - 1).toISOString() })).toBe("delivering");
     expect(holdOf({ paused: false })).toBe("delivering");
+  });
+});
+
+describe("what explain answers, in words", () => {
+  const nowMs = start;
+  const worker = { id: "w", host: "h1", pid: 7 };
+  const past = { attempt: 2, stalls: 0, errors: [] };
+  const iso = (ms: number): string => new Date(ms).toISOString();
+  const place = { stream: "S", sequence: 1, subject: "s", storedAt: iso(start) };
+  const of = { id: "m", actor: "a", place, listening: 0 };
+
+  test.each<[Answer, RegExp]>([
+    [
+      { ...of, state: "running", worker, since: iso(start - 5_000), ...past },
+      /^Attempt 2 runs on h1, process 7, since/,
+    ],
+    [{ ...of, state: "held", worker, since: iso(start), by: "rate limit x", ...past }, /waits for rate limit x; then/],
+    [
+      { ...of, state: "put-back", reason: "snooze", until: iso(start + 9_000), holdUps: [], ...past },
+      /\(snooze\), until/,
+    ],
+    [{ ...of, state: "backing-off", until: iso(start - 1), holdUps: [], ...past }, /^It has been due for attempt 2/],
+    [{ ...of, state: "in-flight", suspects: [worker], ackWaitMs: 30_000, ...past }, /within 30 s, its visibility/],
+  ])("%#: %j", (answer, words) => expect(inWords(answer, nowMs)).toMatch(words));
+
+  test("each reason that holds it up is a sentence, and so is each worker that may have it", () => {
+    const waiting = (...holdUps: HoldUp[]): Answer => ({ ...of, state: "waiting", ahead: 1, holdUps });
+    expect(hindrances(waiting({ why: "paused" }, { why: "no-worker", silent: [worker] }), nowMs)).toEqual([
+      "Its actor is paused until it is resumed.",
+      "No worker that answers serves its actor; 1 worker should and is silent.",
+    ]);
+    const lost: Answer = { ...of, state: "in-flight", suspects: [worker], ackWaitMs: 30_000, ...past };
+    expect(hindrances(lost, nowMs)).toEqual(["h1, process 7, may have it: it should answer and does not."]);
   });
 });

@@ -3,7 +3,7 @@ import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { NotFoundError } from "../../kernel/errors.ts";
 import type { Session } from "../api.ts";
-import type { Explanation } from "../explain.ts";
+import type { Explanation } from "../api.ts";
 import type { Inspector } from "../inspector.ts";
 import type { Live } from "../live/live.ts";
 import { checkHost, checkOrigin, checkReadOnly, checkToken, loginRoutes, type AccessOptions } from "./access.ts";

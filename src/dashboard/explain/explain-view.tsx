@@ -1,5 +1,6 @@
 /** Look-up: what has become of a message, by its id. */
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { Answer, Explanation } from "../../admin/api.ts";
 import { api } from "../api-client.ts";
 import { ago, time, whole } from "../format.ts";
 import { useScene } from "../live/use-live.ts";
@@ -7,13 +8,13 @@ import { useKeys } from "../parts/keys.ts";
 import { Badge, Empty, Problem } from "../parts/small.tsx";
 import { useQuery } from "../parts/use-query.ts";
 import { refine, writeRoute, type Route } from "../route.ts";
-import { hindrances, inWords, type Explanation, type Finding } from "./words.ts";
+import { hindrances, inWords } from "./words.ts";
 
 export function ExplainView({ route }: { route: Route }) {
   const { id } = route.params;
   const [typed, setTyped] = useState(id ?? "");
   const input = useRef<HTMLInputElement>(null);
-  const ask = (): Promise<Explanation> => api.explain({ id: id ?? "" }) as Promise<Explanation>;
+  const ask = (): Promise<Explanation> => api.explain({ id: id ?? "" });
   const { data, error, loading, reload } = useQuery(id, ask);
   useKeys({ "/": () => input.current?.focus() });
   useEffect(() => input.current?.focus(), []);
@@ -50,7 +51,7 @@ export function ExplainView({ route }: { route: Route }) {
       </div>
       <Problem error={error} retry={reload} />
       {loading && data === undefined && <p class="muted">Looking…</p>}
-      {data !== undefined && <Answer explanation={data} />}
+      {data !== undefined && <Answers explanation={data} />}
       {id === undefined && (
         <p class="muted">What has become of a message: paste its id, as the sender got it or a log shows it.</p>
       )}
@@ -58,7 +59,7 @@ export function ExplainView({ route }: { route: Route }) {
   );
 }
 
-function Answer({ explanation: { query, found, searched } }: { explanation: Explanation }) {
+function Answers({ explanation: { query, found, searched } }: { explanation: Explanation }) {
   const cuts = searched.filter(({ looked, of }) => looked < of);
   return (
     <div aria-live="polite">
@@ -67,8 +68,8 @@ function Answer({ explanation: { query, found, searched } }: { explanation: Expl
           <p>It was never sent, or it is done and its actor keeps no results, or what was kept has expired.</p>
         </Empty>
       )}
-      {found.map((finding, place) => (
-        <FindingCard key={place} finding={finding} />
+      {found.map((answer, place) => (
+        <AnswerCard key={place} answer={answer} />
       ))}
       {cuts.map(({ stream, looked, of }) => (
         <p key={stream} class="muted">
@@ -80,9 +81,11 @@ function Answer({ explanation: { query, found, searched } }: { explanation: Expl
   );
 }
 
-function FindingCard({ finding }: { finding: Finding }) {
+function AnswerCard({ answer }: { answer: Answer }) {
   const { nowMs } = useScene();
-  const { id, actor, state, place, sequence, errors = [], value } = finding;
+  const { id, actor, state } = answer;
+  const place = "place" in answer ? answer.place : undefined;
+  const errors = "errors" in answer ? answer.errors : [];
   return (
     <article class="card finding">
       <h2>
@@ -90,15 +93,15 @@ function FindingCard({ finding }: { finding: Finding }) {
         <span class="mono">{id}</span>{" "}
         <Badge tone={state === "dead" || state === "failed" ? "bad" : "plain"}>{state}</Badge>
       </h2>
-      <p class="answer">{inWords(finding, nowMs)}</p>
-      {hindrances(finding, nowMs).map((sentence) => (
+      <p class="answer">{inWords(answer, nowMs)}</p>
+      {hindrances(answer, nowMs).map((sentence) => (
         <p key={sentence} class="hindrance">
           {sentence}
         </p>
       ))}
-      {state === "dead" && sequence !== undefined && (
+      {answer.state === "dead" && (
         <p>
-          <a href={writeRoute({ view: "dead", name: String(sequence) })}>Open the dead letter</a>
+          <a href={writeRoute({ view: "dead", name: String(answer.sequence) })}>Open the dead letter</a>
         </p>
       )}
       {errors.length > 0 && (
@@ -117,7 +120,9 @@ function FindingCard({ finding }: { finding: Finding }) {
           {place.expiresAt !== undefined && `, expires ${time(place.expiresAt, nowMs)}`}
         </p>
       )}
-      {value !== undefined && value !== null && <pre>{JSON.stringify(value, null, 2)}</pre>}
+      {answer.state === "completed" && answer.value !== undefined && answer.value !== null && (
+        <pre>{JSON.stringify(answer.value, null, 2)}</pre>
+      )}
     </article>
   );
 }
