@@ -99,14 +99,7 @@ export function streamSpecs(names: Names, profile: DurabilityProfile, limits: To
       retention: "limits",
       max_age: ns(limits.deadMaxAgeMs),
     },
-    ...[
-      names.resultsBucket,
-      names.runsBucket,
-      names.limitsBucket,
-      names.breakersBucket,
-      names.onceBucket,
-      names.workersBucket,
-    ].map((bucket) => bucketSpec(bucket, kept)),
+    ...names.buckets.map((bucket) => bucketSpec(bucket, kept)),
   ];
 }
 

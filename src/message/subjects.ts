@@ -40,6 +40,18 @@ export class Names {
     this.workersSubject = `${namespace}.workers`;
   }
 
+  /** Every key-value bucket. */
+  get buckets(): string[] {
+    return [
+      this.resultsBucket,
+      this.runsBucket,
+      this.limitsBucket,
+      this.breakersBucket,
+      this.onceBucket,
+      this.workersBucket,
+    ];
+  }
+
   /** Where a task is published; `*` for every lane. */
   taskSubject(actor: string, lane: Lane | "*" = "normal"): string {
     return `${this.namespace}.task.${lane}.${actor}`;

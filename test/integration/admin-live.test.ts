@@ -1,26 +1,16 @@
 /** Live frames over real workers: what they say agrees with what was sent, and nothing is asked while nobody watches. */
 import { once } from "node:events";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { ActorFrame, Frame } from "../../src/admin/api.ts";
 import { Inspector } from "../../src/admin/inspector.ts";
 import { Live } from "../../src/admin/live/live.ts";
-import { on, Terminal, type ActorSystem } from "../../src/index.ts";
+import { on, Terminal } from "../../src/index.ts";
 import { actorOf, gate } from "../support/actors.ts";
+import { useLive } from "../support/live.ts";
 import { patient, useStage } from "../support/stage.ts";
 
 const stage = useStage();
-let open: Live[] = [];
-
-afterEach(async () => {
-  for (const live of open) await live.close();
-  open = [];
-});
-
-function liveOf(system: ActorSystem): Live {
-  const live = new Live(system);
-  open.push(live);
-  return live;
-}
+const liveOf = useLive();
 
 /** The first frame that fits. */
 function frameWhere(live: Live, fits: (frame: Frame) => boolean): Promise<Frame> {

@@ -1,24 +1,12 @@
 /** What looks at a fleet, where actors have the names of what every object has, and where answers come that no worker gives. */
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Inspector } from "../../src/admin/inspector.ts";
-import { Live } from "../../src/admin/live/live.ts";
-import type { ActorSystem } from "../../src/index.ts";
 import { actorOf, gate } from "../support/actors.ts";
+import { useLive } from "../support/live.ts";
 import { useStage, type PlainClient } from "../support/stage.ts";
 
 const stage = useStage();
-let open: Live[] = [];
-
-afterEach(async () => {
-  for (const live of open) await live.close();
-  open = [];
-});
-
-function liveOf(system: ActorSystem): Live {
-  const live = new Live(system);
-  open.push(live);
-  return live;
-}
+const liveOf = useLive();
 
 /** Answers each question to the workers with each of these. */
 function answerAll({ nc }: PlainClient, answers: readonly string[]): void {

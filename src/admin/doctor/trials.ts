@@ -15,14 +15,7 @@ const nobody = "godwit-doctor";
 export function trialsOf(names: Names): RightsTrial[] {
   const { namespace } = names;
   const work = [names.tasks, names.schedule, names.events];
-  const buckets = [
-    names.resultsBucket,
-    names.runsBucket,
-    names.limitsBucket,
-    names.breakersBucket,
-    names.onceBucket,
-    names.workersBucket,
-  ];
+  const { buckets } = names;
   const streams = [...work, names.dead, ...buckets.map((bucket) => `KV_${bucket}`)];
   const api = (role: Role, request: string, ...of: string[]): RightsTrial[] =>
     of.map((one) => ({ role, operation: "publish", subject: `$JS.API.${request}.${one}` }));
