@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { describe, expect, test, vi } from "vitest";
 import type { ActorFrame, Frame } from "../../src/admin/api.ts";
 import { Inspector } from "../../src/admin/inspector.ts";
-import { Live } from "../../src/admin/live/live.ts";
+import type { Live } from "../../src/admin/live/live.ts";
 import { on, Terminal } from "../../src/index.ts";
 import { actorOf, gate } from "../support/actors.ts";
 import { useLive } from "../support/live.ts";
