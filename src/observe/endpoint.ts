@@ -54,8 +54,8 @@ export class Endpoint {
   /** Resolves once it listens. @throws ConfigError, ListenError where the port cannot be had. */
   async serve(options: EndpointOptions): Promise<HttpServer> {
     const { port, host, healthWindow } = resolveOptions(endpointOptions, options, "options of serveMetrics()");
-    const { workers, reader, connection } = this.#sources;
-    const health = new HealthWatch({ windowMs: healthWindow, workers, reader, connection });
+    const { roster, reader, connection } = this.#sources;
+    const health = new HealthWatch({ windowMs: healthWindow, workers: () => roster.workers, reader, connection });
     const server = await startHttpServer(this.#app(health), { port, host, what: "metrics" });
     health.start();
     const stop = async (): Promise<void> => {
@@ -73,7 +73,7 @@ export class Endpoint {
   }
 
   #app(health: HealthWatch): Hono {
-    const { workers, connection, closing } = this.#sources;
+    const { roster, connection, closing } = this.#sources;
     const app = new Hono();
     app.get("/metrics", async (c) => c.body(await this.metrics.page(), ok, { "content-type": metricsContentType }));
     app.get("/healthz", (c) => {
@@ -81,7 +81,7 @@ export class Endpoint {
       return c.json(report, report.healthy ? ok : unavailable);
     });
     app.get("/readyz", (c) => {
-      const states = [...workers()].map(({ state }) => state).filter((state) => state !== "stopped");
+      const states = [...roster.workers].map(({ state }) => state);
       const report = readiness(states, connection.up, closing());
       return c.json(report, report.ready ? ok : unavailable);
     });

@@ -10,14 +10,14 @@ import { LoopLagWatch, memoryUse } from "../worker/snapshot.ts";
 import type { Worker } from "../worker/worker.ts";
 import { BacklogCache, type BacklogSources } from "./backlog-cache.ts";
 import { metricTable, type MetricName, type MetricSpec } from "./metric-table.ts";
+import type { Roster } from "./roster.ts";
 import { samplesOf, type Sample, type Samples } from "./samples.ts";
 
 /** How the page is to be announced: `text/plain; version=0.0.4; charset=utf-8`. */
 export const metricsContentType: string = Registry.PROMETHEUS_CONTENT_TYPE;
 
 export interface MetricsSources extends Omit<BacklogSources, "durables"> {
-  /** All that there are and were. */
-  workers: () => Iterable<Worker>;
+  roster: Roster;
   guards: Pick<GuardRegistry, "snapshot">;
   /** Undefined where no histograms are kept. */
   publishing: PublishTally | undefined;
@@ -50,7 +50,7 @@ export class Metrics {
 
   constructor(sources: MetricsSources) {
     this.#sources = sources;
-    this.#backlogs = new BacklogCache({ ...sources, durables: () => durablesOf(sources.workers()) });
+    this.#backlogs = new BacklogCache({ ...sources, durables: () => durablesOf(sources.roster.workers) });
     for (const name of Object.keys(metricTable) as MetricName[]) {
       this.#registry.registerMetric(new Family(name, () => this.#samples?.[name] ?? []));
     }
@@ -59,16 +59,10 @@ export class Metrics {
 
   /** In the Prometheus text format. Never rejects because the server is away. */
   async page(): Promise<string> {
-    const { workers, guards, publishing, connection } = this.#sources;
+    const { roster, guards, publishing, connection } = this.#sources;
     const backlogs = await this.#backlogs.get();
     this.#samples = samplesOf({
-      workers: [...workers()].map((worker) => ({
-        ...worker.identity,
-        state: worker.state,
-        healthy: worker.stats.healthy,
-        blocked: worker.stats.blocked,
-        perActor: worker.perActor(),
-      })),
+      workers: roster.facts(),
       backlogs,
       guards: guards.snapshot(),
       published: publishing?.snapshot(),
@@ -86,6 +80,7 @@ export class Metrics {
 }
 
 function durablesOf(workers: Iterable<Worker>): ReturnType<BacklogSources["durables"]> {
-  const running = [...workers].filter(({ state }) => state !== "stopped");
-  return new Map(running.flatMap((worker) => [...worker.looks()].map(([actor, { durables }]) => [actor, durables])));
+  return new Map(
+    [...workers].flatMap((worker) => [...worker.looks()].map(([actor, { durables }]) => [actor, durables])),
+  );
 }

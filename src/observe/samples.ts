@@ -4,7 +4,7 @@ import type { GuardSnapshot } from "../guard/registry.ts";
 import type { HistogramSnapshot } from "../kernel/histogram.ts";
 import { deadReasons } from "../message/failure.ts";
 import type { DeferReason, LostReason } from "../worker/events.ts";
-import type { ActorSnapshot, LoopLag, MemoryUse } from "../worker/snapshot.ts";
+import type { LoopLag, MemoryUse } from "../worker/snapshot.ts";
 import type { OutcomeCounts } from "../worker/tally.ts";
 import type { WorkerState } from "../worker/worker.ts";
 import { places, type Backlog } from "./backlog.ts";
@@ -19,11 +19,11 @@ export interface WorkerFacts {
   healthy: boolean;
   blocked: number;
   /** By name. */
-  perActor: Readonly<Record<string, ActorSnapshot>>;
+  perActor: Readonly<Record<string, ActorTotals>>;
 }
 
 export interface Facts {
-  /** Those of this process, the stopped ones too: what they did stays counted. */
+  /** Those of this process, and what the stopped ones did. */
   workers: readonly WorkerFacts[];
   /** By actor; what could not be read is not there. */
   backlogs: ReadonlyMap<string, Backlog>;

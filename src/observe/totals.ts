@@ -20,7 +20,7 @@ export type ActorTotals = Pick<
   (typeof numbers)[number] | (typeof histograms)[number] | "outcomes" | "deferred" | "dead" | "lost"
 >;
 
-export function totalsOf(workers: readonly Readonly<Record<string, ActorSnapshot>>[]): Map<string, ActorTotals> {
+export function totalsOf(workers: readonly Readonly<Record<string, ActorTotals>>[]): Map<string, ActorTotals> {
   const totals = new Map<string, ActorTotals>();
   for (const perActor of workers) {
     for (const [actor, one] of Object.entries(perActor)) {

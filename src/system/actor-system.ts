@@ -26,6 +26,7 @@ import { Endpoint, type EndpointOptions } from "../observe/endpoint.ts";
 import type { HttpServer } from "../observe/http-server.ts";
 import { createLogger, logWorker } from "../observe/log.ts";
 import { metricsContentType } from "../observe/metrics.ts";
+import { Roster } from "../observe/roster.ts";
 import type { SendingParts } from "../observe/traced-sender.ts";
 import { isTracerRegistered, startTracing, type Tracing } from "../observe/tracing.ts";
 import { Asker, type AskOptions } from "../producer/asker.ts";
@@ -75,7 +76,7 @@ export class ActorSystem implements Sender {
   readonly #tracing: Tracing | undefined;
   readonly #payloads: Payloads;
   readonly #deadLetters: DeadLetters;
-  readonly #workers = new Set<Worker>();
+  readonly #roster = new Roster();
   readonly #suspects = new Suspects();
   readonly #guards: GuardRegistry;
   readonly #endpoint: Endpoint;
@@ -152,7 +153,7 @@ export class ActorSystem implements Sender {
       connection,
       publishing,
       guards: this.#guards,
-      workers: () => this.#workers,
+      roster: this.#roster,
       closing: () => this.#closed !== undefined,
     });
     this.#tracing = (options.tracing ?? isTracerRegistered()) ? startTracing(names) : undefined;
@@ -276,7 +277,7 @@ export class ActorSystem implements Sender {
     options: WorkOptions = {},
   ): Promise<Worker> {
     return this.#open(async () => {
-      const worker = new Worker(sources, options, {
+      const worker: Worker = new Worker(sources, options, {
         names: this.parts.names,
         connection: this.#connection,
         acknowledger: this.#acknowledger,
@@ -295,9 +296,10 @@ export class ActorSystem implements Sender {
         provision: this.#options.provision,
         log: this.log,
         timed: this.#options.metrics,
+        onStopped: () => this.#roster.retire(worker),
       });
       logWorker(worker, this.log);
-      this.#workers.add(worker);
+      this.#roster.add(worker);
       await worker.start();
       return worker;
     });
@@ -328,7 +330,7 @@ export class ActorSystem implements Sender {
   }
 
   async #closeOnce(): Promise<void> {
-    await Promise.all([...this.#workers].map((worker) => worker.stop()));
+    await Promise.all([...this.#roster.workers].map((worker) => worker.stop()));
     await this.#endpoint.close();
     await this.#guards.close();
     this.#asker.close();

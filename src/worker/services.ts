@@ -57,6 +57,8 @@ export interface WorkerServices {
   /** One for the process: a death takes all its workers. */
   suspects: Suspects;
   guards: GuardRegistry;
+  /** The worker has stopped, or could not start. */
+  onStopped: () => void;
   /** Undefined where nobody traces. */
   tracer?: RunTracer | undefined;
 }

@@ -246,7 +246,10 @@ export class Worker extends EventEmitter<WorkerEvents> {
     if (this.#stopped === undefined) {
       const graceMs = options.grace === undefined ? defaultGraceMs : toMs(options.grace, "grace");
       this.#state = "draining";
-      this.#stopped = this.#stopOnce(graceMs).finally(() => (this.#state = "stopped"));
+      this.#stopped = this.#stopOnce(graceMs).finally(() => {
+        this.#state = "stopped";
+        this.#services.onStopped();
+      });
     }
     return this.#stopped;
   }
