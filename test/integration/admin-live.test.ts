@@ -6,6 +6,7 @@ import { Inspector } from "../../src/admin/inspector.ts";
 import type { Live } from "../../src/admin/live/live.ts";
 import { on, Terminal } from "../../src/index.ts";
 import { actorOf, gate } from "../support/actors.ts";
+import { freeze } from "../support/freeze.ts";
 import { useLive } from "../support/live.ts";
 import { patient, useStage } from "../support/stage.ts";
 
@@ -136,7 +137,7 @@ describe("a frame", () => {
     await frameWhere(live, () => true);
     const { connection } = system.parts;
     // The client gives its connection up and makes another.
-    process.kill(stage.pid, "SIGSTOP");
+    await freeze(stage.pid);
     try {
       const cut = await frameWhere(live, ({ problems }) => problems.length > 0);
       expect(cut.problems[0]).toMatch(/could not be read|There is no connection to the NATS server/);

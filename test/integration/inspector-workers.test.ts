@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { Inspector } from "../../src/admin/inspector.ts";
 import { Live } from "../../src/admin/live/live.ts";
 import { actorOf, gate } from "../support/actors.ts";
+import { freeze } from "../support/freeze.ts";
 import { patient, useStage } from "../support/stage.ts";
 import { startWorkerProcess } from "../support/start-worker.ts";
 
@@ -38,7 +39,7 @@ test("names a worker that has a lease and does not answer, until it does", async
   const worker = await startWorkerProcess(stage.url, stage.namespace);
   try {
     await expect.poll(async () => (await inspector.workers()).map(({ state }) => state), patient).toEqual(["running"]);
-    process.kill(worker.pid, "SIGSTOP");
+    await freeze(worker.pid);
     const silent = await inspector.workers({ waitMs: 100 });
     expect(silent).toMatchObject([{ identity: { pid: worker.pid, actors: ["shared"] }, state: "silent" }]);
     expect(silent[0]).not.toHaveProperty("snapshot");

@@ -4,6 +4,7 @@ import { EmbeddedServer } from "../../src/broker/embedded/server.ts";
 import { ActorSystem, on, Terminal } from "../../src/index.ts";
 import { actorOf, gate } from "../support/actors.ts";
 import { readPage } from "../support/observe/scrape.ts";
+import { freeze } from "../support/freeze.ts";
 import { patient, useStage } from "../support/stage.ts";
 
 const stage = useStage();
@@ -141,7 +142,7 @@ test("a server that does not answer is not waited for, and what it says after th
   const held = gate();
   await system.work([actorOf({ name: "pay", concurrency: 1 }, () => held.opened)]);
   const depth = 'godwit_queue_depth{actor="pay",lane="normal"}';
-  process.kill(server.pid, "SIGSTOP");
+  await freeze(server.pid);
   try {
     const sinceMs = performance.now();
     const found = await page(system);

@@ -1,9 +1,8 @@
 /** Starts gated-worker.ts, to be stopped by a signal as a host that hangs would be, and killed. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { until } from "./embedded/until.ts";
+import { freeze } from "./freeze.ts";
 
 const script = fileURLToPath(new URL("./gated-worker.ts", import.meta.url));
 
@@ -29,10 +28,7 @@ export async function startGatedWorker(servers: string, namespace: string): Prom
   const pid = Number(child.pid);
   return {
     pid,
-    freeze: async () => {
-      process.kill(pid, "SIGSTOP");
-      await until("it stands still", async () => /\) T /.test(await readFile(`/proc/${pid}/stat`, "utf8")));
-    },
+    freeze: () => freeze(pid),
     end: async () => {
       child.kill("SIGKILL");
       await ended;
