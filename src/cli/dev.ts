@@ -2,6 +2,7 @@
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Command } from "commander";
+import { WorkerProcess } from "../fleet/worker-process.ts";
 import { namespaceOption, defaultStoreDir } from "./connect.ts";
 import { DevDashboard } from "./dev-dashboard.ts";
 import { startOrJoin, type DevServer } from "./dev-server.ts";
@@ -10,7 +11,7 @@ import { note, print } from "./io.ts";
 import { graceOption, whole } from "./parse.ts";
 import { onAsked } from "./signals.ts";
 import { changes } from "./watch.ts";
-import { WorkerProcess } from "./worker-process.ts";
+import { ownProgram } from "./own-program.ts";
 
 interface DevFlags {
   watch?: boolean;
@@ -154,7 +155,7 @@ class Dev {
       "--log",
       "text",
     ];
-    const worker = new WorkerProcess([...options, "--", ...this.#paths]);
+    const worker = new WorkerProcess({ args: [ownProgram, "worker", "--owned", ...options, "--", ...this.#paths] });
     this.#workers.add(worker);
     void worker.ended.then((end) => {
       this.#workers.delete(worker);

@@ -6,10 +6,15 @@ export type AskingSignal = (typeof asking)[number];
 /**
  * Listens for as long as the process lives.
  * @param again is called with every signal after the first.
+ * @param signals default: SIGINT, SIGTERM and SIGHUP.
  */
-export function onAsked(once: (signal: AskingSignal) => void, again: (signal: AskingSignal) => void): void {
+export function onAsked(
+  once: (signal: AskingSignal) => void,
+  again: (signal: AskingSignal) => void,
+  signals: readonly AskingSignal[] = asking,
+): void {
   let asked = false;
-  for (const signal of asking) {
+  for (const signal of signals) {
     process.on(signal, () => {
       if (asked) return again(signal);
       asked = true;

@@ -113,8 +113,8 @@ export function count(value: number): string {
 }
 
 /** `12 messages`, `1 message`. */
-export function plural(value: number, noun: string): string {
-  return `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
+export function plural(value: number, noun: string, nouns = `${noun}s`): string {
+  return `${count(value)} ${value === 1 ? noun : nouns}`;
 }
 
 const units = ["kB", "MB", "GB", "TB"] as const;

@@ -210,6 +210,18 @@ export class ActorStartError extends GodwitError {
   }
 }
 
+/** The first worker process of a group ended before it was ready. `WORKER_START_FAILED`. */
+export class WorkerStartError extends GodwitError {
+  /** @param how exit code, or signal. */
+  constructor(how: number | string) {
+    const ended = typeof how === "number" ? `exit code ${how}` : how;
+    super(
+      "WORKER_START_FAILED",
+      `The first worker process ended with ${ended} before it was ready, so no other was started; mend what it says above.`,
+    );
+  }
+}
+
 /** The handler ran past its actor's hard time limit: the attempt has failed. */
 export class TimeLimitError extends GodwitError {
   readonly actor: string;

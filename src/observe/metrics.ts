@@ -10,6 +10,7 @@ import { LoopLagWatch, memoryUse } from "../worker/snapshot.ts";
 import type { Worker } from "../worker/worker.ts";
 import { BacklogCache, type BacklogSources } from "./backlog-cache.ts";
 import { metricTable, type MetricName, type MetricSpec } from "./metric-table.ts";
+import { snapshotOf, type MetricsSnapshot } from "./metrics-snapshot.ts";
 import type { Roster } from "./roster.ts";
 import { samplesOf, type Sample, type Samples } from "./samples.ts";
 
@@ -59,8 +60,20 @@ export class Metrics {
 
   /** In the Prometheus text format. Never rejects because the server is away. */
   async page(): Promise<string> {
+    await this.#look();
+    return this.#registry.metrics();
+  }
+
+  /** The same as data, for one who puts those of several processes together. */
+  async snapshot(): Promise<MetricsSnapshot> {
+    await this.#look();
+    return snapshotOf(this.#samples ?? {});
+  }
+
+  async #look(): Promise<void> {
     const { roster, guards, publishing, connection } = this.#sources;
     const backlogs = await this.#backlogs.get();
+    // Every family reads them before the first of them waits for anything.
     this.#samples = samplesOf({
       workers: roster.facts(),
       backlogs,
@@ -70,8 +83,6 @@ export class Metrics {
       memory: memoryUse(),
       loop: this.#loop.take(),
     });
-    // Every family reads its samples before the first of them waits for anything.
-    return this.#registry.metrics();
   }
 
   close(): void {

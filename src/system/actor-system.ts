@@ -26,6 +26,7 @@ import { Endpoint, type EndpointOptions } from "../observe/endpoint.ts";
 import type { HttpServer } from "../observe/http-server.ts";
 import { createLogger, logWorker } from "../observe/log.ts";
 import { metricsContentType } from "../observe/metrics.ts";
+import type { MetricsSnapshot } from "../observe/metrics-snapshot.ts";
 import { Roster } from "../observe/roster.ts";
 import type { SendingParts } from "../observe/traced-sender.ts";
 import { isTracerRegistered, startTracing, type Tracing } from "../observe/tracing.ts";
@@ -308,6 +309,11 @@ export class ActorSystem implements Sender {
   /** What Prometheus scrapes, in its text format: for services that have an HTTP server of their own. It is of type `metricsContentType`. */
   metrics(): Promise<string> {
     return this.#open(() => this.#endpoint.metrics.page());
+  }
+
+  /** The same as data, for a supervisor. @internal */
+  metricsSnapshot(): Promise<MetricsSnapshot> {
+    return this.#open(() => this.#endpoint.metrics.snapshot());
   }
 
   get metricsContentType(): string {

@@ -1,0 +1,57 @@
+/** Options of `godwit worker` for a group of processes: how many, and when each is replaced. */
+import { Option, type Command } from "commander";
+import { UsageError } from "./exit.ts";
+import { duration, size, whole } from "./parse.ts";
+
+/** From `4`, or `2..16`. */
+export interface Processes {
+  min: number;
+  max: number;
+}
+
+export interface GroupFlags {
+  processes?: Processes;
+  maxMessages?: number;
+  maxMemory?: number;
+  maxAge?: number;
+}
+
+const mostProcesses = 256;
+
+export function groupOptions(command: Command): void {
+  const options = [
+    new Option("--processes <n|min..max>", "run in so many processes of their own; a range scales by load").argParser(
+      processes,
+    ),
+    new Option("--max-messages <n>", "replace a process that has run so many").argParser(whole("--max-messages")),
+    new Option("--max-memory <size>", "replace a process that takes so much, such as 300MB").argParser(
+      size("--max-memory"),
+    ),
+    new Option("--max-age <duration>", "replace a process that is so old").argParser(duration("--max-age")),
+  ];
+  for (const option of options) command.addOption(option.helpGroup("Processes:"));
+}
+
+/** True where the actors are to run in processes of their own. */
+export function wantsGroup({ processes: some, maxMessages, maxMemory, maxAge }: GroupFlags): boolean {
+  return [some, maxMessages, maxMemory, maxAge].some((flag) => flag !== undefined);
+}
+
+function processes(value: string): Processes {
+  const [, least, most = least] = /^(\d+)(?:\.\.(\d+))?$/.exec(value) ?? [];
+  const [min, max] = [Number(least), Number(most)];
+  if (min >= 1 && max >= min && max <= mostProcesses) return { min, max };
+  throw new UsageError(
+    `--processes is '${value}'; it must be a number from 1 to ${mostProcesses}, or a range such as 2..16.`,
+  );
+}
+
+/** The options that were given on the command line, but for some, as arguments of another `godwit worker`. */
+export function givenOptions(command: Command, except: readonly string[]): string[] {
+  return command.options.flatMap((option) => {
+    const name = option.attributeName();
+    if (command.getOptionValueSource(name) !== "cli" || except.includes(name) || option.long == null) return [];
+    const value: unknown = command.getOptionValue(name);
+    return value === true ? [option.long] : [`${option.long}=${String(value)}`];
+  });
+}

@@ -1,0 +1,60 @@
+/** Owner: the channel to the process that started this one, from the worker's side: why it is asked to end, and how it does. */
+import type { ActorSystem } from "../system/actor-system.ts";
+import type { Worker } from "../worker/worker.ts";
+import { readToWorker, type FromWorker } from "./protocol.ts";
+
+const reportEveryMs = 250;
+
+export class Owner {
+  /** What it said before it sent the signal. */
+  #why: string | undefined;
+  #system: ActorSystem | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param onGone its owner has ended, or let go of it: nobody would ever end it. */
+  constructor(onGone: () => void) {
+    process.on("message", (said) => {
+      const message = readToWorker(said);
+      if (message?.say === "stop") this.#why = message.why;
+      if (message?.say === "look") void this.#tellMetrics(message.id);
+    });
+    process.once("disconnect", onGone);
+  }
+
+  /** The signal asks, in its owner's words, which may be heard after it: what lies in the channel by now is read in the next turn of the loop. */
+  inItsWords(ask: (why: string) => void): (signal: string) => void {
+    return (signal) => void setImmediate(() => setImmediate(() => ask(this.#why ?? signal)));
+  }
+
+  /** The worker is at work: from now on its owner is told how it does. */
+  follow(system: ActorSystem, worker: Worker): void {
+    this.#system = system;
+    const report = (): void => {
+      const { actors, unhealthyReasons } = worker.stats;
+      const handled = Object.values(actors).reduce(
+        (sum, { completed, retry, dead, lost }) => sum + completed + retry + dead + lost,
+        0,
+      );
+      tell({ say: "report", rssBytes: process.memoryUsage.rss(), handled, unhealthyReasons });
+    };
+    tell({ say: "ready", actors: worker.actors, servers: system.servers });
+    report();
+    this.#timer = setInterval(report, reportEveryMs).unref();
+  }
+
+  /** Its last word: what it has done stays counted. */
+  async leave(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#tellMetrics();
+    this.#system = undefined;
+  }
+
+  async #tellMetrics(id?: number): Promise<void> {
+    const metrics = await this.#system?.metricsSnapshot();
+    if (metrics !== undefined) tell({ say: "metrics", metrics, ...(id !== undefined && { id }) });
+  }
+}
+
+function tell(message: FromWorker): void {
+  if (process.connected) process.send?.(message);
+}

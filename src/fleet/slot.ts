@@ -1,0 +1,139 @@
+/**
+ * Slot: one place in a group, and the processes that hold it one after the other.
+ * 1. Who holds it stays at work until its replacement is ready; only then it drains.
+ * 2. One that ends by itself is started again, after a wait that grows while it keeps ending.
+ */
+import { CrashStreak } from "./crash-streak.ts";
+import type { Member } from "./member.ts";
+import type { WorkerEnd } from "./worker-process.ts";
+
+type State =
+  | { kind: "empty" }
+  | { kind: "waiting"; timer: NodeJS.Timeout }
+  | { kind: "starting"; next: Member }
+  | { kind: "serving"; now: Member }
+  | { kind: "replacing"; now: Member; next: Member }
+  | { kind: "closed" };
+
+export interface Crash {
+  member: Member;
+  how: WorkerEnd;
+  /** Ends in a row, each soon after its start. */
+  streak: number;
+  isLoop: boolean;
+  /** When another is started. */
+  againMs: number;
+}
+
+export interface SlotOptions {
+  start: () => Member;
+  random: () => number;
+  /** It is served by another process than before. */
+  onServed: (now: Member, before: Member | undefined) => void;
+  onCrash: (crash: Crash) => void;
+  /** The replacement ended before it was ready; who holds the slot stays. */
+  onFailedReplacement: (crash: Crash) => void;
+}
+
+export class Slot {
+  readonly #options: SlotOptions;
+  readonly #streak = new CrashStreak();
+  #state: State = { kind: "empty" };
+  /** Not before this may a replacement be tried again. */
+  #replaceAfter: NodeJS.Timeout | undefined;
+
+  constructor(options: SlotOptions) {
+    this.#options = options;
+  }
+
+  get kind(): State["kind"] {
+    return this.#state.kind;
+  }
+
+  /** Who works in it; undefined while nobody does. */
+  get serving(): Member | undefined {
+    return this.#state.kind === "serving" || this.#state.kind === "replacing" ? this.#state.now : undefined;
+  }
+
+  /** Who is being started for it. */
+  get starting(): Member | undefined {
+    return this.#state.kind === "starting" || this.#state.kind === "replacing" ? this.#state.next : undefined;
+  }
+
+  get replaceable(): boolean {
+    return this.#state.kind === "serving" && this.#replaceAfter === undefined;
+  }
+
+  get loops(): boolean {
+    return this.#streak.isLoop && this.serving === undefined;
+  }
+
+  /** Fills an empty slot. */
+  fill(): void {
+    if (this.#state.kind !== "empty") return;
+    const next = this.#options.start();
+    this.#state = { kind: "starting", next };
+    this.#follow(next);
+  }
+
+  /** Starts a process that takes over once it is ready. */
+  replace(): void {
+    if (this.#state.kind !== "serving") return;
+    const next = this.#options.start();
+    this.#state = { kind: "replacing", now: this.#state.now, next };
+    this.#follow(next);
+  }
+
+  /** Takes who holds it out, ready or not, and closes it or, where another is to follow, leaves it to who is being started. */
+  vacate(close: boolean): Member[] {
+    const out = [this.serving, ...(close ? [this.starting] : [])].filter((one) => one !== undefined);
+    if (this.#state.kind === "waiting") clearTimeout(this.#state.timer);
+    clearTimeout(this.#replaceAfter);
+    this.#replaceAfter = undefined;
+    const { starting } = this;
+    if (close) this.#state = { kind: "closed" };
+    else this.#state = starting === undefined ? { kind: "empty" } : { kind: "starting", next: starting };
+    return out;
+  }
+
+  #follow(member: Member): void {
+    void member.ready.then((ready) => {
+      if (ready) this.#served(member);
+    });
+    void member.ended.then((how) => this.#ended(member, how));
+  }
+
+  #served(member: Member): void {
+    if (this.starting !== member) return;
+    const before = this.serving;
+    this.#state = { kind: "serving", now: member };
+    this.#options.onServed(member, before);
+  }
+
+  /** Nothing where it was taken out before. */
+  #ended(member: Member, how: WorkerEnd): void {
+    const state = this.#state;
+    if (state.kind === "replacing" && state.next === member) {
+      this.#state = { kind: "serving", now: state.now };
+      const crash = this.#count(member, how);
+      this.#replaceAfter = setTimeout(() => (this.#replaceAfter = undefined), crash.againMs).unref();
+      this.#options.onFailedReplacement(crash);
+    } else if (state.kind === "replacing" && state.now === member) {
+      this.#state = { kind: "starting", next: state.next };
+      this.#options.onCrash({ ...this.#count(member, how), againMs: 0 });
+    } else if (this.serving === member || this.starting === member) {
+      const crash = this.#count(member, how);
+      const timer = setTimeout(() => {
+        this.#state = { kind: "empty" };
+        this.fill();
+      }, crash.againMs);
+      this.#state = { kind: "waiting", timer };
+      this.#options.onCrash(crash);
+    }
+  }
+
+  #count(member: Member, how: WorkerEnd): Crash {
+    const againMs = this.#streak.crashed(member.readyForMs, this.#options.random);
+    return { member, how, streak: this.#streak.count, isLoop: this.#streak.isLoop, againMs };
+  }
+}

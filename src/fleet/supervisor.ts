@@ -1,0 +1,354 @@
+/**
+ * Supervisor: keeps a group of worker processes at work: as many as are wanted, each replaced before it has grown too large or too old.
+ * 1. A replacement is ready before the one that it replaces drains, and no more than a quarter of the group are replaced at a time, one at
+ *    least. The one exception: who is a quarter above its memory limit drains at once.
+ * 2. The first process is started alone: what is wrong with actors or server is said once, and ends the start.
+ * 3. A restart whose first replacement does not start ends there: what runs goes on.
+ */
+import { availableParallelism } from "node:os";
+import { formatMs } from "../kernel/duration.ts";
+import { WorkerStartError } from "../kernel/errors.ts";
+import type { Logger } from "../kernel/logger.ts";
+import type { MetricsSnapshot } from "../observe/metrics-snapshot.ts";
+import { Member } from "./member.ts";
+import type { FromWorker } from "./protocol.ts";
+import { drawLimits, type RecycleLimits } from "./recycling.ts";
+import { Slot, type Crash } from "./slot.ts";
+import type { WorkerProcess } from "./worker-process.ts";
+
+export interface SupervisorOptions {
+  /** Starts a worker process that speaks the protocol. */
+  spawn: (onMessage: (message: FromWorker) => void) => WorkerProcess;
+  processes: number;
+  limits: RecycleLimits;
+  /** How long one may drain; 10 s later it is killed. */
+  graceMs: number;
+  log: Logger;
+  /** From 0 to 1. Default: Math.random. */
+  random?: () => number;
+  /** A process has ended; what its metrics last were. */
+  onEnded?: (metrics: MetricsSnapshot) => void;
+}
+
+/** Why a process was replaced, or ended by itself. */
+export type ReplaceReason = "messages" | "memory" | "age" | "unhealthy" | "restart" | "crash";
+
+export interface GroupSnapshot {
+  target: number;
+  starting: number;
+  serving: number;
+  draining: number;
+  /** Since the beginning. */
+  replaced: Record<ReplaceReason, number>;
+  /** Places whose processes keep ending soon after their start. */
+  loops: number;
+}
+
+export interface Restarted {
+  /** Processes that were replaced. */
+  replaced: number;
+  /** Why the rest was not; undefined where there is none. */
+  failure?: string;
+}
+
+interface Roll {
+  generation: number;
+  replaced: number;
+  end: (how: Restarted) => void;
+}
+
+const drainPatienceMs = 10_000;
+/** Until one has been seen to start. */
+const usualStartMs = 1_500;
+
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #random: () => number;
+  readonly #slots: Slot[] = [];
+  readonly #draining = new Set<Member>();
+  readonly #replaced: GroupSnapshot["replaced"] = {
+    messages: 0,
+    memory: 0,
+    age: 0,
+    unhealthy: 0,
+    restart: 0,
+    crash: 0,
+  };
+  /** Why a slot's process is being replaced. */
+  readonly #reasons = new Map<Slot, ReplaceReason>();
+  #target = 0;
+  #generations = 0;
+  #roll: Roll | undefined;
+  #restarts: Promise<Restarted> = Promise.resolve({ replaced: 0 });
+  /** The first process was at work. */
+  #begun = false;
+  #onFull: () => void = () => undefined;
+  #startMs = usualStartMs;
+  #stopped: Promise<void> | undefined;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#random = options.random ?? Math.random;
+  }
+
+  /** Resolves when all are at work. @throws WorkerStartError where the first one ends before it is. */
+  async start(): Promise<void> {
+    const { processes } = this.#options;
+    const scout = this.#addSlot();
+    this.#target = 1;
+    scout.fill();
+    const first = scout.starting as Member;
+    if (!(await first.ready)) {
+      const how = await first.ended;
+      await this.stop("its first process did not start");
+      throw new WorkerStartError(how);
+    }
+    this.#begun = true;
+    this.resize(processes);
+    await new Promise<void>((resolve) => {
+      this.#onFull = resolve;
+      this.#tellFull();
+    });
+  }
+
+  get target(): number {
+    return this.#target;
+  }
+
+  /** Those that are at work or about to be, draining ones excepted. */
+  get members(): Member[] {
+    return this.#slots.flatMap(({ serving }) => serving ?? []);
+  }
+
+  /** All there are. */
+  get everyone(): Member[] {
+    return [...this.#slots.flatMap(({ serving, starting }) => [serving, starting]), ...this.#draining].filter(
+      (one) => one !== undefined,
+    );
+  }
+
+  snapshot(): GroupSnapshot {
+    return {
+      target: this.#target,
+      starting: this.#slots.filter(({ starting }) => starting !== undefined).length,
+      serving: this.members.length,
+      draining: this.#draining.size,
+      replaced: { ...this.#replaced },
+      loops: this.#slots.filter(({ loops }) => loops).length,
+    };
+  }
+
+  /** Starts or drains as many as it takes. */
+  resize(processes: number): void {
+    if (this.#stopped !== undefined) return;
+    this.#target = processes;
+    while (this.#slots.length < processes) this.#addSlot();
+    while (this.#slots.length > processes) this.#drain(this.#leastNeeded(), "the group shrinks");
+    this.#advance();
+  }
+
+  /** Replaces every process by one that loads all code anew. A second call while one goes on gets a restart of its own, after it. */
+  restart(): Promise<Restarted> {
+    this.#restarts = this.#restarts.then(() => this.#restartOnce());
+    return this.#restarts;
+  }
+
+  #restartOnce(): Promise<Restarted> {
+    return new Promise((resolve) => {
+      this.#generations += 1;
+      const end = (how: Restarted): void => {
+        this.#roll = undefined;
+        resolve(how);
+      };
+      this.#roll = { generation: this.#generations, replaced: 0, end };
+      if (this.#stopped !== undefined) return end({ replaced: 0, failure: "the group is being stopped" });
+      this.#advance();
+    });
+  }
+
+  /** Lets all drain. Resolves when all have ended. A second call returns the first one's promise. */
+  stop(why: string): Promise<void> {
+    this.#stopped ??= this.#stopOnce(why);
+    return this.#stopped;
+  }
+
+  /** Ends all at once. */
+  async kill(): Promise<void> {
+    this.#stopped ??= Promise.resolve();
+    const all = this.everyone;
+    for (const slot of this.#slots) slot.vacate(true);
+    await Promise.all(all.map((member) => member.kill()));
+  }
+
+  async #stopOnce(why: string): Promise<void> {
+    this.#roll?.end({ replaced: this.#roll.replaced, failure: "the group is being stopped" });
+    for (const slot of this.#slots.toReversed()) this.#drain(slot, why);
+    await Promise.all([...this.#draining].map(({ ended }) => ended));
+  }
+
+  #addSlot(): Slot {
+    const slot: Slot = new Slot({
+      start: () => this.#startMember(slot),
+      random: this.#random,
+      onServed: (now, before) => this.#served(slot, now, before),
+      onCrash: (crash) => this.#crashed(crash),
+      onFailedReplacement: (crash) => this.#failedToReplace(slot, crash),
+    });
+    this.#slots.push(slot);
+    return slot;
+  }
+
+  #startMember(slot: Slot): Member {
+    const { spawn, limits, onEnded } = this.#options;
+    const member = new Member({
+      start: spawn,
+      limits: drawLimits(limits, this.#random),
+      setLimits: limits,
+      generation: this.#generations,
+      onReport: () => this.#reported(slot, member),
+    });
+    void member.ended.then(() => onEnded?.(member.lastMetrics));
+    return member;
+  }
+
+  /** Who is starting or waiting to, else who has been there longest: it would be replaced soonest. */
+  #leastNeeded(): Slot {
+    const oldest = this.#slots.toSorted(
+      (one, other) => (other.serving?.readyForMs ?? Infinity) - (one.serving?.readyForMs ?? Infinity),
+    );
+    return oldest[0] as Slot;
+  }
+
+  #drain(slot: Slot, why: string): void {
+    this.#slots.splice(this.#slots.indexOf(slot), 1);
+    this.#reasons.delete(slot);
+    for (const member of slot.vacate(true)) this.#letGo(member, why);
+  }
+
+  #letGo(member: Member, why: string): void {
+    this.#draining.add(member);
+    void member.stop(why, this.#options.graceMs + drainPatienceMs).then(() => this.#draining.delete(member));
+  }
+
+  #reported(slot: Slot, member: Member): void {
+    if (slot.serving !== member || this.#stopped !== undefined) return;
+    if (member.overweight) {
+      this.#reasons.delete(slot);
+      this.#replaced.memory += 1;
+      this.#options.log.warn(
+        { process: member.pid, ...sizeOf(member) },
+        "far above its memory limit, so it drains at once",
+      );
+      for (const one of slot.vacate(false)) this.#letGo(one, "its memory limit");
+    }
+    this.#advance();
+  }
+
+  /** Starts what is to be started, as much as may be at a time. */
+  #advance(): void {
+    if (this.#stopped !== undefined) return;
+    const starting = (): number => this.#slots.filter((slot) => slot.starting !== undefined).length;
+    for (const slot of this.#slots) {
+      if (slot.kind === "empty" && starting() < availableParallelism()) slot.fill();
+    }
+    const atOnce = Math.max(1, Math.floor(this.#slots.length / 4));
+    for (const slot of this.#slots) {
+      if (this.#slots.filter(({ kind }) => kind === "replacing").length >= atOnce) break;
+      const reason = slot.replaceable ? this.#dueReason(slot.serving as Member) : undefined;
+      if (reason === undefined) continue;
+      this.#reasons.set(slot, reason);
+      slot.replace();
+    }
+    this.#endRoll();
+  }
+
+  #dueReason(member: Member): ReplaceReason | undefined {
+    if (this.#roll !== undefined && member.generation < this.#roll.generation) return "restart";
+    return member.due(this.#startMs);
+  }
+
+  #served(slot: Slot, now: Member, before: Member | undefined): void {
+    // The slowest of late: what is due is judged by it.
+    this.#startMs = Math.max(now.startTookMs ?? 0, 0.8 * this.#startMs);
+    if (before !== undefined) {
+      const reason = this.#reasons.get(slot) ?? "restart";
+      this.#reasons.delete(slot);
+      this.#replaced[reason] += 1;
+      if (this.#roll !== undefined && before.generation < this.#roll.generation) this.#roll.replaced += 1;
+      const { log } = this.#options;
+      log.info(
+        { process: before.pid, by: now.pid, ...(reason === "memory" && sizeOf(before)) },
+        `replaced: ${why[reason]}`,
+      );
+      this.#letGo(before, why[reason]);
+    }
+    this.#tellFull();
+    this.#advance();
+  }
+
+  #crashed({ member, how, streak, isLoop, againMs }: Crash): void {
+    if (!this.#begun) return;
+    this.#replaced.crash += 1;
+    const { log } = this.#options;
+    const process = member.pid;
+    const ran =
+      member.readyForMs > 0 ? `after ${formatMs(Math.round(member.readyForMs / 100) * 100)}` : "before it was ready";
+    const said = `ended by itself with ${endText(how)} ${ran}`;
+    const again =
+      againMs > 0 ? `another starts in ${formatMs(Math.round(againMs / 100) * 100)}` : "another starts already";
+    if (isLoop)
+      log.error({ process }, `${said}, ${streak} in a row soon after their start: a crash loop, slowed; ${again}`);
+    else log.warn({ process }, `${said}; ${again}`);
+    this.#advance();
+  }
+
+  #failedToReplace(slot: Slot, { member, how, againMs }: Crash): void {
+    const reason = this.#reasons.get(slot) ?? "restart";
+    this.#reasons.delete(slot);
+    const said = `a replacement ended with ${endText(how)} before it was ready`;
+    const { log } = this.#options;
+    if (this.#roll !== undefined) {
+      const left = this.members.filter(({ generation }) => generation < (this.#roll?.generation ?? 0)).length;
+      const failure = `${said}; ${left} of ${this.#slots.length} processes go on with the code that they have`;
+      log.error({ process: member.pid }, `the restart was given up: ${failure}`);
+      this.#roll.end({ replaced: this.#roll.replaced, failure });
+    } else {
+      const again = formatMs(Math.round(againMs / 100) * 100);
+      log.error(
+        { process: member.pid, reason: why[reason] },
+        `${said}; the old one works on, and another is tried in ${again}`,
+      );
+    }
+    this.#advance();
+  }
+
+  #tellFull(): void {
+    if (this.members.length >= this.#target) this.#onFull();
+  }
+
+  #endRoll(): void {
+    const roll = this.#roll;
+    if (roll === undefined) return;
+    const settled = this.#slots.every(
+      ({ kind, serving }) => kind === "serving" && (serving?.generation ?? 0) >= roll.generation,
+    );
+    if (settled) roll.end({ replaced: roll.replaced });
+  }
+}
+
+const why: Record<ReplaceReason, string> = {
+  messages: "it has run its share of messages",
+  memory: "its memory limit",
+  age: "its age limit",
+  unhealthy: "it is unhealthy",
+  restart: "a restart",
+  crash: "it ended by itself",
+};
+
+function endText(how: string | number): string {
+  return typeof how === "number" ? `exit code ${how}` : how;
+}
+
+function sizeOf({ report }: Member): object {
+  return report === undefined ? {} : { memoryMB: Math.round(report.rssBytes / 1e6) };
+}

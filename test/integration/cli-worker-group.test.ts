@@ -1,0 +1,271 @@
+/** `godwit worker --processes`: a group of processes, and how each of them comes and goes. */
+import { appendFileSync } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { EmbeddedServer } from "../../src/broker/embedded/server.ts";
+import { ActorSystem } from "../../src/system/actor-system.ts";
+import { Running } from "../support/cli/run.ts";
+import { until } from "../support/embedded/until.ts";
+import { patient } from "../support/stage.ts";
+
+let server: EmbeddedServer;
+let folder: string;
+let namespace: string;
+let system: ActorSystem;
+let groups: Running[] = [];
+let count = 0;
+
+beforeAll(async () => {
+  server = await EmbeddedServer.start();
+});
+afterAll(() => server.stop());
+
+beforeEach(async () => {
+  count += 1;
+  namespace = `group${count}`;
+  folder = await mkdtemp(join(tmpdir(), "godwit-group-"));
+  system = await ActorSystem.connect({ servers: server.url, namespace, log: "silent" });
+});
+
+afterEach(async () => {
+  const all = groups.flatMap((group) => [...pidsOf(group)]);
+  for (const group of groups) group.signal("SIGKILL");
+  await Promise.all(groups.map((group) => group.ended));
+  groups = [];
+  // Those whose supervisor is gone drain by themselves.
+  await until("no process is left", () => all.every((pid) => !isAlive(pid)));
+  await system.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function start(...args: string[]): Running {
+  const group = new Running(["worker", "echo.mjs", ...args, "--servers", server.url, "--namespace", namespace], {
+    cwd: folder,
+  });
+  groups.push(group);
+  return group;
+}
+
+/** An actor that writes down who ran what. @param body of `receive`. @param start as a method. */
+async function writeActor(version: string, body = "", start = ""): Promise<void> {
+  await writeFile(
+    join(folder, "echo.mjs"),
+    `import { Actor } from "godwit";
+import { appendFileSync, existsSync } from "node:fs";
+export class Echo extends Actor {
+  static config = { name: "echo", concurrency: 2, ackWait: "2s", retry: { base: 50, max: 50 } };
+  ${start}
+  async receive(input, ctx) {
+    const note = (what) => appendFileSync("runs", JSON.stringify({ what, id: ctx.id, attempt: ctx.attempt, pid: process.pid, version: "${version}" }) + "\\n");
+    note("began");
+    ${body}
+    note("done");
+  }
+}`,
+  );
+}
+
+interface Note {
+  what: "began" | "done";
+  id: string;
+  attempt: number;
+  pid: number;
+  version: string;
+}
+
+async function notes(what: Note["what"]): Promise<Note[]> {
+  const text = await readFile(join(folder, "runs"), "utf8").catch(() => "");
+  return text
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Note)
+    .filter((note) => note.what === what);
+}
+
+/** The worker processes that it has said to be ready, the first one first. */
+function pidsOf(group: Running): number[] {
+  return [...group.stderr.matchAll(/ready: echo on .*\(process (\d+)\)/g)].map(([, pid]) => Number(pid));
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const alive = (group: Running): number[] => pidsOf(group).filter(isAlive);
+
+describe("a group", () => {
+  test("runs in as many processes as asked, and SIGTERM drains all of them", async () => {
+    await writeActor("1", 'while (!existsSync("release")) await new Promise((r) => setTimeout(r, 10));');
+    const group = start("--processes", "3", "--log", "text");
+    await group.says("ready: 3 processes on");
+    await system.tellMany(
+      "echo",
+      Array.from({ length: 6 }, (_, n) => n),
+    );
+    await expect.poll(async () => (await notes("began")).length, patient).toBe(6);
+    expect(new Set((await notes("began")).map(({ pid }) => pid))).toEqual(new Set(pidsOf(group)));
+    group.signal("SIGTERM");
+    await group.says("draining on SIGTERM", 3);
+    appendFileSync(join(folder, "release"), "");
+    const { code, stderr } = await group.ended;
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/done: every process has ended\n$/);
+    expect(await notes("done")).toHaveLength(6);
+    expect(alive(group)).toEqual([]);
+  });
+
+  test("a second signal ends all of it at once", async () => {
+    await writeActor("1", "await new Promise(() => {});");
+    const group = start("--processes", "2", "--log", "text");
+    await group.says("ready: 2 processes");
+    await system.tell("echo", 1);
+    await expect.poll(async () => (await notes("began")).length, patient).toBe(1);
+    group.signal("SIGINT");
+    await group.says("draining on SIGINT", 2);
+    group.signal("SIGINT");
+    expect((await group.ended).code).toBe(130);
+    expect(alive(group)).toEqual([]);
+  });
+
+  test("whose supervisor is killed drains by itself", async () => {
+    await writeActor("1", "await new Promise((r) => setTimeout(r, 500));");
+    const group = start("--processes", "2", "--log", "text");
+    await group.says("ready: 2 processes");
+    await system.tellMany("echo", [1, 2, 3, 4]);
+    await expect.poll(async () => (await notes("began")).length, patient).toBe(4);
+    group.signal("SIGKILL");
+    await until("they have ended", () => alive(group).length === 0);
+    expect(await notes("done")).toHaveLength(4);
+  });
+
+  test("that cannot start says why once, and ends", async () => {
+    await writeActor("1", "", 'async start() { throw new Error("no database"); }');
+    const group = start("--processes", "3", "--log", "text");
+    const { code, stderr } = await group.ended;
+    expect(code).toBe(1);
+    expect(stderr.match(/no database/g)).toHaveLength(1);
+    expect(stderr).toMatch(
+      /ended with exit code 1 before it was ready, so no other was started; .* \(WORKER_START_FAILED\)\n$/,
+    );
+  });
+});
+
+describe("a process", () => {
+  test("that has run its share is replaced by one that is ready before it drains; no message is run twice or fails", async () => {
+    await writeActor("1");
+    const group = start("--processes", "2", "--max-messages", "50", "--log", "text");
+    await group.says("ready: 2 processes");
+    const sent = await system.tellMany(
+      "echo",
+      Array.from({ length: 600 }, (_, n) => n),
+    );
+    expect(sent.accepted).toBe(600);
+    await expect.poll(async () => (await notes("done")).length, patient).toBe(600);
+    await group.says(/draining on it has run its share of messages/, 2);
+    expect(new Set((await notes("done")).map(({ id }) => id)).size).toBe(600);
+    expect((await notes("began")).every(({ attempt }) => attempt === 1)).toBe(true);
+    // A process begins to drain after its replacement was ready.
+    const drained = [...group.stderr.matchAll(/draining on it has run .*\(process (\d+)\)/g)];
+    expect(drained.length).toBeGreaterThanOrEqual(2);
+    for (const { index, 1: pid } of drained) {
+      const by = new RegExp(`replaced: .*\\(process ${pid}, by (\\d+)\\)`).exec(group.stderr)?.[1];
+      const ready = group.stderr.search(new RegExp(`ready: echo .*\\(process ${by}\\)`));
+      expect(ready, `${by} was ready`).toBeGreaterThan(-1);
+      expect(ready).toBeLessThan(index);
+    }
+  });
+
+  test("that is old enough is replaced, while nothing is sent too", async () => {
+    await writeActor("1");
+    const group = start("--max-age", "1s", "--log", "text");
+    await group.says("ready: 1 process on");
+    await group.says("replaced: its age limit", 2);
+    expect(pidsOf(group).length).toBeGreaterThan(2);
+  });
+
+  test("that is killed is followed by another, and what it ran is run again", async () => {
+    await writeActor("1", 'while (!existsSync("release")) await new Promise((r) => setTimeout(r, 10));');
+    const group = start("--processes", "1", "--log", "text");
+    await group.says("ready: 1 process");
+    await system.tell("echo", 1, { id: "held" });
+    await expect.poll(async () => (await notes("began")).length, patient).toBe(1);
+    process.kill(pidsOf(group)[0] as number, "SIGKILL");
+    await group.says(/ended by itself with SIGKILL after .*; another starts in/);
+    appendFileSync(join(folder, "release"), "");
+    await expect
+      .poll(async () => (await notes("done")).map(({ id, attempt }) => [id, attempt]), patient)
+      .toEqual([["held", 1]]);
+    expect(pidsOf(group)).toHaveLength(2);
+  });
+
+  test("that keeps ending is started again ever more slowly, and that is said", async () => {
+    await writeActor("1", "process.exit(7);");
+    const group = start("--processes", "1", "--log", "text");
+    await group.says("ready: 1 process");
+    await system.tell("echo", 1, { expiresIn: "1h" });
+    await group.says(
+      /error .*ended by itself with exit code 7 .*3 in a row soon after their start: a crash loop, slowed/,
+    );
+    const waits = [...group.stderr.matchAll(/another starts in ([\d.]+) (m?s)/g)].map(
+      ([, number, unit]) => Number(number) * (unit === "s" ? 1_000 : 1),
+    );
+    expect(waits[2]).toBeGreaterThanOrEqual(2 * (waits[0] as number));
+  });
+});
+
+describe("SIGHUP", () => {
+  test("replaces all of them, one after the other, by processes that load the code anew", async () => {
+    await writeActor("old", "await new Promise((r) => setTimeout(r, 20));");
+    const group = start("--processes", "3", "--log", "text");
+    await group.says("ready: 3 processes");
+    const old = pidsOf(group);
+    await writeActor("new", "await new Promise((r) => setTimeout(r, 20));");
+    let fewest = Infinity;
+    const watch = setInterval(() => (fewest = Math.min(fewest, alive(group).length)), 5);
+    const sending = system.tellMany(
+      "echo",
+      Array.from({ length: 500 }, (_, n) => n),
+    );
+    group.signal("SIGHUP");
+    await group.says("restarted: 3 processes replaced");
+    clearInterval(watch);
+    expect(fewest).toBeGreaterThanOrEqual(3);
+    await until("the old ones have ended", () => old.every((pid) => !isAlive(pid)));
+    await sending;
+    await expect.poll(async () => new Set((await notes("done")).map(({ id }) => id)).size, patient).toBe(500);
+    expect((await notes("began")).every(({ attempt }) => attempt === 1)).toBe(true);
+    await rm(join(folder, "runs"));
+    await system.tellMany(
+      "echo",
+      Array.from({ length: 30 }, (_, n) => n),
+    );
+    await expect.poll(async () => (await notes("done")).length, patient).toBe(30);
+    expect(new Set((await notes("done")).map(({ version }) => version))).toEqual(new Set(["new"]));
+  });
+
+  test("is given up where the new code does not start, and the old one goes on", async () => {
+    await writeActor("old");
+    const group = start("--processes", "2", "--log", "text");
+    await group.says("ready: 2 processes");
+    const old = pidsOf(group);
+    await writeActor("new", "", 'async start() { throw new Error("forgotten setting"); }');
+    group.signal("SIGHUP");
+    await group.says(
+      /the restart was given up: a replacement ended with exit code 1 before it was ready; 2 of 2 processes go on with the code/,
+    );
+    await system.tell("echo", 1);
+    await expect.poll(async () => (await notes("done")).map(({ version }) => version), patient).toEqual(["old"]);
+    expect(alive(group)).toEqual(old);
+    // Mended, it goes through.
+    await writeActor("new");
+    group.signal("SIGHUP");
+    await group.says("restarted: 2 processes replaced");
+  });
+});
