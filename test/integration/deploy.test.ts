@@ -1,6 +1,9 @@
 /** deploy/: what Prometheus's own tool says of the rules, and that the files agree with each other and with what they name. */
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -12,6 +15,7 @@ import {
   ruleExpressions,
   ruleNames,
 } from "../support/deploy/files.ts";
+import { documentsOf } from "../support/deploy/kubernetes.ts";
 import { missingTool, run } from "../support/tools.ts";
 
 const withoutPromtool = missingTool("promtool", "prometheus");
@@ -112,6 +116,41 @@ describe("compose.yaml", () => {
     expect(compose).toContain(`http://127.0.0.1:${port}/healthz`);
     expect(deployFile("Dockerfile")).toContain(`"--metrics-port", "${port}"`);
     expect(deployFile("Dockerfile")).toContain(`EXPOSE ${port}`);
+  });
+
+  const { services } = documentsOf(compose)[0] as {
+    services: Record<string, { command?: unknown[]; healthcheck?: { test: unknown[] } }>;
+  };
+
+  test("has commands that are lists of text, also where a colon is in one", () => {
+    const words = Object.values(services).flatMap(({ command = [], healthcheck }) => [
+      ...command,
+      ...(healthcheck?.test ?? []),
+    ]);
+    expect(words.length).toBeGreaterThan(10);
+    expect(words.filter((word) => typeof word !== "string")).toEqual([]);
+  });
+
+  test("finds a worker healthy by what /healthz answers", async () => {
+    let status = 200;
+    const answers = createServer((_, response) => response.writeHead(status).end()).listen(0, "127.0.0.1");
+    await once(answers, "listening");
+    const { port } = answers.address() as AddressInfo;
+    const [, , ...args] = (services["worker"]?.healthcheck?.test ?? []) as string[];
+    const check = (): Promise<unknown> =>
+      run(
+        process.execPath,
+        args.map((arg) => arg.replace("9464", String(port))),
+      );
+    try {
+      await expect(check()).resolves.toBeDefined();
+      status = 503;
+      await expect(check()).rejects.toMatchObject({ code: 1 });
+    } finally {
+      answers.close();
+      await once(answers, "close");
+    }
+    await expect(check()).rejects.toMatchObject({ code: 1 });
   });
 
   test("publishes nothing beyond this host's loopback", () => {
