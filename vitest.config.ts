@@ -5,7 +5,11 @@ import { defineConfig } from "vitest/config";
 const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, import.meta.url));
 
 /** What these show is a matter of milliseconds, over several processes: they run after the others, one at a time. */
-const boundInTime = ["test/integration/guard-herd.test.ts", "test/integration/guard-*-fleet.test.ts"];
+const boundInTime = [
+  "test/integration/guard-herd.test.ts",
+  "test/integration/guard-*-fleet.test.ts",
+  "test/integration/group-memory.test.ts",
+];
 
 export default defineConfig({
   resolve: {

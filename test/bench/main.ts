@@ -10,8 +10,9 @@
  * - round trips: bare-ask.ts against `ask`.
  */
 import { EmbeddedServer } from "../../src/broker/embedded/server.ts";
+import { formatGroupGain, measureGroup } from "./group.ts";
 import { formatMetricsCost, measureMetrics, metricsGoal } from "./metrics.ts";
-import { readOptions, usage, type BenchOptions } from "./options.ts";
+import { readOptions, usage, type BenchOptions, type Part } from "./options.ts";
 import { formatReport, makeReport, type Report } from "./report.ts";
 import { runAll } from "./rounds.ts";
 import { RemoteSide } from "./side.ts";
@@ -40,14 +41,20 @@ async function measure(options: BenchOptions): Promise<Report> {
   }
 }
 
-/** @returns whether the goal is met. */
-async function measureMetricsAlone(options: BenchOptions): Promise<boolean> {
+/** @returns whether the goals are met. */
+async function measureOnly(part: Part, options: BenchOptions): Promise<boolean> {
   const server = await EmbeddedServer.start();
+  const say = (what: string): void => void process.stderr.write(options.json ? "" : `${what}\n`);
+  const print = (data: object, text: string): void =>
+    void process.stdout.write(`${options.json ? JSON.stringify(data, undefined, 2) : text}\n`);
   try {
-    const cost = await measureMetrics(server.url, options, (what) =>
-      process.stderr.write(options.json ? "" : `${what}\n`),
-    );
-    process.stdout.write(`${options.json ? JSON.stringify(cost, undefined, 2) : formatMetricsCost(cost)}\n`);
+    if (part === "group") {
+      const gain = await measureGroup(server.url, options, say);
+      print(gain, formatGroupGain(gain));
+      return gain.every(({ met }) => met);
+    }
+    const cost = await measureMetrics(server.url, options, say);
+    print(cost, formatMetricsCost(cost));
     return cost.consume.ratio <= metricsGoal;
   } finally {
     await server.stop();
@@ -70,7 +77,7 @@ async function main(): Promise<number> {
     process.stderr.write(`the benchmark took longer than ${longestMs / 60_000} minutes and was ended\n`);
     process.exit(1);
   }, longestMs).unref();
-  if (options.metricsOnly) return (await measureMetricsAlone(options)) || !options.check ? 0 : 1;
+  if (options.only !== undefined) return (await measureOnly(options.only, options)) || !options.check ? 0 : 1;
   const report = await measure(options);
   process.stdout.write(`${options.json ? JSON.stringify(report, undefined, 2) : formatReport(report)}\n`);
   return options.check && report.goals.some((goal) => !goal.met) ? 1 : 0;

@@ -1,10 +1,13 @@
 /** The command line of the benchmark. */
 import { parseArgs } from "node:util";
 
+const parts = ["metrics", "group"] as const;
+export type Part = (typeof parts)[number];
+
 export interface BenchOptions {
   help: boolean;
-  /** What metrics cost, and nothing else. */
-  metricsOnly: boolean;
+  /** One of the parts that are not of the whole run: what metrics cost, what a group of processes gives. */
+  only: Part | undefined;
   messages: number;
   rounds: number;
   /** Messages of each unmeasured phase before. */
@@ -19,10 +22,11 @@ export interface BenchOptions {
   profileDir: string | undefined;
 }
 
-export const usage = `npm run bench -- [metrics] [options]
+export const usage = `npm run bench -- [metrics | group] [options]
   metrics        only what metrics cost: on, scraped once a second, against off
-  --messages N   messages of each phase (50000)
-  --rounds N     rounds; each has one pair of phases for each variant (5; 10 of metrics)
+  group          only what a group of processes gives: two against one, replaced against not
+  --messages N   messages of each phase (50000; 5000 of group)
+  --rounds N     rounds; each has one pair of phases for each variant (5; 10 of metrics, 3 of group)
   --quick        a smoke test: 2,000 messages, 1 round
   --json         print JSON and nothing else
   --check        exit with 1 when a goal is missed
@@ -44,18 +48,20 @@ export function readOptions(args: string[]): BenchOptions {
     },
   });
   const [what, ...others] = positionals;
-  if (others.length > 0 || (what !== undefined && what !== "metrics")) {
-    throw new Error(`unknown argument ${others[0] ?? what}`);
-  }
-  const metricsOnly = what === "metrics";
+  const only = parts.find((part) => part === what);
+  if (others.length > 0 || what !== only) throw new Error(`unknown argument ${others[0] ?? what}`);
   const { quick, json, check, profile, help } = values;
-  const messages = whole("messages", values.messages, quick ? 2_000 : 50_000);
+  const usual = {
+    messages: only === "group" ? 5_000 : 50_000,
+    rounds: only === "metrics" ? 10 : only === "group" ? 3 : 5,
+  };
+  const messages = whole("messages", values.messages, quick ? (only === "group" ? 100 : 2_000) : usual.messages);
   return {
     help,
-    metricsOnly,
+    only,
     messages,
     guardMessages: Math.ceil(messages / 5),
-    rounds: whole("rounds", values.rounds, quick ? 1 : metricsOnly ? 10 : 5),
+    rounds: whole("rounds", values.rounds, quick ? 1 : usual.rounds),
     warmUp: quick ? 500 : Math.min(messages, 20_000),
     asks: quick ? 50 : 500,
     askTurns: quick ? 1 : 3,

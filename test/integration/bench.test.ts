@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
+import type { GroupGain } from "../bench/group.ts";
 import type { MetricsCost } from "../bench/metrics.ts";
 import type { Comparison, Report } from "../bench/report.ts";
 
@@ -71,3 +72,14 @@ test("an unknown option is refused with the usage", async () => {
 function figuresOf({ bare, godwit, ratio, bareCpuUs, godwitCpuUs }: Comparison): number[] {
   return [bare, godwit, ratio].flatMap(({ median, min, max }) => [median, min, max]).concat(bareCpuUs, godwitCpuUs);
 }
+
+test("a quick run of what a group gives prints it as JSON", { timeout: 120_000 }, async () => {
+  const { stdout } = await run(process.execPath, [main, "group", "--quick", "--json"]);
+  const gain = JSON.parse(stdout) as GroupGain;
+  expect(gain.map(({ what }) => what)).toEqual(["two processes to one", "replaced at 200 MB to never"]);
+  for (const { base, other, ratio } of gain) {
+    expect(base).toBeGreaterThan(0);
+    expect(other).toBeGreaterThan(0);
+    expect(ratio.median).toBeCloseTo(other / base, 5);
+  }
+});
