@@ -69,10 +69,17 @@ export interface WorkerFrame {
   pid: number;
   version: string;
   startedAt: string;
-  /** `silent`: its lease is good, and it does not answer: stopped, blocked, cut off, or just killed; or it is of a version that this one does not understand. */
-  state: "running" | "draining" | "silent";
+  /**
+   * `starting`: its actors start, and it answers once they have. `silent`: its lease is good, and it does not answer: stopped, blocked, cut off,
+   * or just killed; or it is of a version that this one does not understand.
+   */
+  state: "starting" | "running" | "draining" | "silent";
   actors: string[];
-  /** Absent while it is silent. */
+  /** The supervisor that runs its process, where there is one. */
+  group?: string;
+  /** What it last wrote of itself; only while it starts or is silent. */
+  last?: LastFrame;
+  /** Absent while it starts or is silent. */
   live?: {
     running: number;
     concurrency: number;
@@ -86,6 +93,17 @@ export interface WorkerFrame {
     healthy: boolean;
     unhealthyReasons: string[];
   };
+}
+
+/** What a worker wrote when it last renewed its lease, which it does every ten seconds and when its state changes. */
+export interface LastFrame {
+  /** ISO time, by the server's clock. */
+  at: string;
+  state: "starting" | "running" | "draining";
+  running: number;
+  inHand: number;
+  rssBytes: number;
+  loopP99Ms: number;
 }
 
 export interface BreakerFrame {

@@ -127,7 +127,7 @@ class Explainer {
   #deliveryState(durable: ActorDurable, message: StoredMessage): Promise<DeliveryState> {
     const { names, reader, runs } = this.#parts;
     const { workers } = this.#fleet;
-    const enough = workers.filter(({ state }) => state !== "silent").length;
+    const enough = workers.filter(({ snapshot }) => snapshot !== undefined).length;
     return deliveryState(
       {
         names,

@@ -5,16 +5,21 @@
 import type { Bus } from "../broker/bus.ts";
 import type { StreamReader } from "../broker/stream-reader.ts";
 import type { Names } from "../message/subjects.ts";
-import { identityShape } from "../worker/answers.ts";
+import { leaseShape } from "../worker/answers.ts";
 import { askWorkers } from "../worker/presence.ts";
-import type { WorkerIdentity, WorkerSnapshot } from "../worker/snapshot.ts";
+import type { WorkerFigures, WorkerIdentity, WorkerLease, WorkerSnapshot } from "../worker/snapshot.ts";
 
 export interface WorkerStatus {
   identity: WorkerIdentity;
-  /** `silent`: its lease is good, and it does not answer, or not in a way that this version understands. */
-  state: "running" | "draining" | "silent";
-  /** Absent while it is silent. */
+  /**
+   * `starting`: its actors start, and it answers once they have. `silent`: its lease is good, and it does not answer, or not in a way that
+   * this version understands.
+   */
+  state: "starting" | "running" | "draining" | "silent";
+  /** Absent while it starts or is silent. */
   snapshot?: WorkerSnapshot;
+  /** What it last wrote of itself; `at` by the server's clock. Absent where it could not write, or is of a version that writes none. */
+  last?: WorkerFigures;
 }
 
 export interface PresenceParts {
@@ -37,35 +42,42 @@ export async function listWorkers(parts: PresenceParts, waitMs = answerMs): Prom
   // Where nobody has a lease one that could not write it may answer all the same.
   const answers = await askWorkers(parts, { ask: "snapshot" }, { waitMs, enough: Math.max(1, leases.length) });
   const found = new Map<string, WorkerStatus>();
-  for (const identity of leases) found.set(identity.id, { identity, state: "silent" });
+  for (const { figures: last, ...identity } of leases) {
+    const state = last?.state === "starting" ? "starting" : "silent";
+    found.set(identity.id, { identity, state, ...(last !== undefined && { last }) });
+  }
   for (const snapshot of answers) {
-    const { v, id, host, pid, version, node, startedAt, actors } = snapshot;
-    const identity = { v, id, host, pid, version, node, startedAt, actors };
-    found.set(id, { identity, state: snapshot.state, snapshot });
+    const { v, id, host, pid, version, node, startedAt, actors, group } = snapshot;
+    const identity = { v, id, host, pid, version, node, startedAt, actors, ...(group !== undefined && { group }) };
+    found.set(id, { ...found.get(id), identity, state: snapshot.state, snapshot });
   }
   return [...found.values()].toSorted((one, other) => one.identity.startedAt.localeCompare(other.identity.startedAt));
 }
 
 /** Who has left word of himself and has not taken it back. */
-export async function readLeases({ names, reader }: PresenceParts): Promise<WorkerIdentity[]> {
+export async function readLeases({ names, reader }: PresenceParts): Promise<WorkerLease[]> {
   const stream = `KV_${names.workersBucket}`;
   const subjects = Object.keys(await reader.subjects(stream, `$KV.${names.workersBucket}.>`));
-  const found: WorkerIdentity[] = [];
+  const found: WorkerLease[] = [];
   for (let at = 0; at < subjects.length; at += readsAtOnce) {
     const batch = subjects.slice(at, at + readsAtOnce);
     const entries = await Promise.all(batch.map((subject) => reader.last(stream, subject)));
     for (const entry of entries) {
-      const identity = entry && readIdentity(entry.body);
-      if (identity !== undefined) found.push(identity);
+      const lease = entry && readLease(entry.body);
+      if (lease === undefined) continue;
+      const { figures } = lease;
+      // The worker's own clock may be anywhere.
+      const at = new Date(entry?.storedAtMs ?? 0).toISOString();
+      found.push(figures === undefined ? lease : { ...lease, figures: { ...figures, at } });
     }
   }
   return found;
 }
 
 /** Undefined for what a worker leaves when it stops, the server when a lease expires, and for what is none of ours. */
-function readIdentity(body: Uint8Array): WorkerIdentity | undefined {
+function readLease(body: Uint8Array): WorkerLease | undefined {
   try {
-    return identityShape.safeParse(JSON.parse(Buffer.from(body).toString())).data;
+    return leaseShape.safeParse(JSON.parse(Buffer.from(body).toString())).data;
   } catch {
     return undefined;
   }

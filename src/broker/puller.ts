@@ -94,6 +94,23 @@ export class Puller {
     );
   }
 
+  /**
+   * Begins anew with another inbox, for whoever sees that nothing comes although messages wait. What was asked is void; what the server had
+   * sent by then still goes to `onMessage`. While the connection is down there is nothing to do: its return does the same.
+   */
+  rebuild(): void {
+    if (this.#stopped || !this.#options.connection.up) return;
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.#reset();
+    // One that the client has closed is what this is for, and cannot be drained.
+    void this.#subscription.drain().catch(() => undefined);
+    this.#subscription = this.#listen();
+    clearInterval(this.#watch);
+    this.#watch = setInterval(() => this.#checkHeartbeats(), watchMs).unref();
+    this.#ready();
+  }
+
   /** Asks for nothing more. What open pulls still bring goes to `onMessage` until close(). */
   stop(): void {
     this.#stopped = true;

@@ -4,8 +4,7 @@ import * as z from "zod";
 import type { Duration } from "../kernel/duration.ts";
 import { durationMs, resolveOptions } from "../kernel/options.ts";
 import { loopback, startHttpServer, type HttpServer } from "./http-server.ts";
-import { HealthWatch } from "./health-watch.ts";
-import { readiness } from "./health.ts";
+import { healthOf, readiness } from "./health.ts";
 import { Metrics, metricsContentType, type MetricsSources } from "./metrics.ts";
 
 export interface EndpointOptions {
@@ -38,7 +37,8 @@ const unavailable = 503;
 /** Serves what a system tells of itself, on as many ports as are asked for. */
 export class Endpoint {
   readonly #sources: EndpointSources;
-  readonly #open = new Set<HttpServer>();
+  /** With the health window of each, ms. */
+  readonly #open = new Map<HttpServer, number>();
   /** Made when first asked for: it watches the event loop from then on. */
   #metrics: Metrics | undefined;
 
@@ -54,30 +54,32 @@ export class Endpoint {
   /** Resolves once it listens. @throws ConfigError, ListenError where the port cannot be had. */
   async serve(options: EndpointOptions): Promise<HttpServer> {
     const { port, host, healthWindow } = resolveOptions(endpointOptions, options, "options of serveMetrics()");
-    const { roster, reader, connection } = this.#sources;
-    const health = new HealthWatch({ windowMs: healthWindow, workers: () => roster.workers, reader, connection });
-    const server = await startHttpServer(this.#app(health), { port, host, what: "metrics" });
-    health.start();
+    const server = await startHttpServer(this.#app(healthWindow), { port, host, what: "metrics" });
     const stop = async (): Promise<void> => {
       this.#open.delete(endpoint);
-      await Promise.all([server.stop(), health.stop()]);
+      await server.stop();
     };
     const endpoint = { ...server, stop };
-    this.#open.add(endpoint);
+    this.#open.set(endpoint, healthWindow);
     return endpoint;
   }
 
+  /** The shortest of those that are served, ms; undefined where none is. */
+  get healthWindowMs(): number | undefined {
+    return this.#open.size === 0 ? undefined : Math.min(...this.#open.values());
+  }
+
   async close(): Promise<void> {
-    await Promise.all([...this.#open].map((endpoint) => endpoint.stop()));
+    await Promise.all([...this.#open.keys()].map((endpoint) => endpoint.stop()));
     this.#metrics?.close();
   }
 
-  #app(health: HealthWatch): Hono {
+  #app(windowMs: number): Hono {
     const { roster, connection, closing } = this.#sources;
     const app = new Hono();
     app.get("/metrics", async (c) => c.body(await this.metrics.page(), ok, { "content-type": metricsContentType }));
     app.get("/healthz", (c) => {
-      const report = health.report();
+      const report = healthOf(roster.workers, windowMs, connection.up);
       return c.json(report, report.healthy ? ok : unavailable);
     });
     app.get("/readyz", (c) => {

@@ -1,39 +1,26 @@
 /**
- * Health: whether this process should be replaced, and whether it is ready, decided from what was seen of it. Pure.
+ * Health: whether this process should be replaced, and whether it is ready, decided from what the watchdogs of its workers have seen. Pure.
  * 1. Unhealthy is what a restart would mend: a worker that does not consume although messages wait and handlers are free, a durable that
  *    is gone, handlers that nothing else can end.
  * 2. What cannot be told is healthy: while the server is away every worker would be restarted in vain.
  */
 import { isoEnd } from "../kernel/until.ts";
-import type { WorkerState } from "../worker/worker.ts";
+import type { Watched } from "../worker/sighting.ts";
+import type { Worker, WorkerState } from "../worker/worker.ts";
 
-/** What was seen of one durable at one time. */
-export type Sighting =
-  /** Something came since the last look; every handler is taken; a guard holds the actor back; nothing waits. */
-  | { kind: "arrived" | "busy" | "guard" | "empty" }
-  | { kind: "paused"; untilMs: number }
-  /** Messages wait, handlers are free, and nothing came since the last look. */
-  | { kind: "pending"; messages: number }
-  /** There is no such durable any more. */
-  | { kind: "gone" }
-  /** `why`: as the end of a sentence. */
-  | { kind: "unknown"; why: string };
-
-/** What is known of one durable. */
-export interface Watched {
-  stream: string;
-  durable: string;
-  sighting: Sighting;
-  /** When it was seen. */
-  atMs: number;
-  /** Since when every look has seen trouble; undefined where the last one did not. */
-  troubleSinceMs: number | undefined;
+/** What it needs of a worker. */
+export interface WatchedWorker {
+  readonly state: WorkerState;
+  readonly stats: Pick<Worker["stats"], "unhealthyReasons">;
+  watched(): ReadonlyMap<string, readonly Watched[]>;
 }
 
 export interface Verdict {
   healthy: boolean;
   /** One sentence. */
   says: string;
+  /** How often one of its pullers was begun anew; absent where none was. */
+  rebuilt?: number;
 }
 
 /** The body of `/healthz`. */
@@ -52,33 +39,21 @@ export interface ReadyReport {
   reasons: string[];
 }
 
-/**
- * Trouble counts from the first of the looks that saw it.
- * @param maxGapMs a longer time between two looks says nothing of what was in between: the process stood still.
- */
-export function look(
-  before: Watched | undefined,
-  { stream, durable }: Pick<Watched, "stream" | "durable">,
-  sighting: Sighting,
-  nowMs: number,
-  maxGapMs: number,
-): Watched {
-  const trouble = sighting.kind === "pending" || sighting.kind === "gone";
-  const goesOn = before?.troubleSinceMs !== undefined && nowMs - before.atMs <= maxGapMs;
-  const troubleSinceMs = trouble ? (goesOn ? before.troubleSinceMs : nowMs) : undefined;
-  return { stream, durable, sighting, atMs: nowMs, troubleSinceMs };
-}
-
 /** @param watched its durables; none where nobody has looked yet. */
 export function judge(watched: readonly Watched[], windowMs: number): Verdict {
   const first = (test: (one: Watched) => boolean): Watched | undefined => watched.find(test);
   const inTrouble = (one: Watched): number => (one.troubleSinceMs === undefined ? -1 : one.atMs - one.troubleSinceMs);
+  const rebuilt = watched.reduce((sum, { rebuilds }) => sum + (rebuilds?.total ?? 0), 0);
+  const verdict = (healthy: boolean, says: string): Verdict => {
+    if (rebuilt === 0) return { healthy, says };
+    return { healthy, says: `${says}; what pulls for it had fallen silent and was begun anew: ${rebuilt} ×`, rebuilt };
+  };
   const red = first((one) => inTrouble(one) >= windowMs);
-  if (red !== undefined) return { healthy: false, says: describe(red) };
+  if (red !== undefined) return verdict(false, describe(red));
   const suspect = first((one) => one.troubleSinceMs !== undefined);
   const unknown = first(({ sighting }) => sighting.kind === "unknown");
   const says = suspect ?? unknown ?? first(({ sighting }) => sighting.kind !== "empty") ?? watched[0];
-  return { healthy: true, says: says === undefined ? "it has not been looked at yet" : describe(says) };
+  return verdict(true, says === undefined ? "it has not been looked at yet" : describe(says));
 }
 
 function describe({ stream, durable, sighting, atMs, troubleSinceMs = atMs }: Watched): string {
@@ -102,6 +77,26 @@ function describe({ stream, durable, sighting, atMs, troubleSinceMs = atMs }: Wa
     case "unknown":
       return `whether it consumes cannot be told: ${sighting.why}`;
   }
+}
+
+/**
+ * What `/healthz` says of the workers of this process; those that start or drain are passed over.
+ * @param windowMs for so long nothing may arrive of what waits.
+ */
+export function healthOf(workers: Iterable<WatchedWorker>, windowMs: number, connected: boolean): HealthReport {
+  const running = [...workers].filter(({ state }) => state === "running");
+  const verdicts = new Map<string, Verdict>();
+  for (const worker of running) {
+    for (const [actor, watched] of worker.watched()) {
+      // Of several workers with the actor in one process the worst is told.
+      if (verdicts.get(actor)?.healthy !== false) verdicts.set(actor, judge(watched, windowMs));
+    }
+  }
+  return health(
+    verdicts,
+    running.flatMap(({ stats }) => stats.unhealthyReasons),
+    connected,
+  );
 }
 
 /** @param unhealthyReasons what the workers say themselves. */

@@ -114,6 +114,14 @@ export function logWorker(worker: EventEmitter<WorkerEvents>, log: Logger): void
       'the event loop stood still, and every other handler with it; give the actor isolate: "thread", or shorter steps',
     ),
   );
+  worker.on("rebuilt", ({ actor, stream, durable, messages, silentMs, times }) =>
+    log.warn(
+      { actor, stream, durable, messages, silentMs: Math.round(silentMs), times },
+      times === 1
+        ? "messages waited, handlers were free, and nothing came; its puller was begun anew"
+        : "its puller was begun anew again, and nothing came in between; does the server refuse its pulls?",
+    ),
+  );
   worker.on("problem", (e) => log.error({ actor: e.actor, error: brief(e.error) }, "problem"));
 }
 

@@ -32,6 +32,10 @@ export const metricTable = {
   godwit_overdue_total: counter(["actor"], "Handlers that passed the hard time limit."),
   godwit_abandoned_total: counter(["actor"], "Overdue handlers that were given up."),
   godwit_results_lost_total: counter(["actor"], "Results that could not be stored; their messages were completed."),
+  godwit_pullers_rebuilt_total: counter(
+    ["actor"],
+    "Pullers that brought nothing although messages waited and handlers were free, and were begun anew.",
+  ),
   godwit_handler_duration_seconds: histogram(["actor"], "How long handlers ran, however they ended."),
   godwit_queue_duration_seconds: histogram(["actor"], "How long messages had been stored when their first run began."),
   godwit_received_body_bytes: histogram(["actor"], "Bodies of what was run, as they came."),

@@ -114,6 +114,7 @@ function actorSamples(totals: ReadonlyMap<string, ActorTotals>, timed: boolean) 
     godwit_overdue_total: each((its) => its.overdue),
     godwit_abandoned_total: each((its) => its.abandoned),
     godwit_results_lost_total: each((its) => its.resultsLost),
+    godwit_pullers_rebuilt_total: each((its) => its.rebuilt),
     godwit_handler_duration_seconds: eachHistogram(
       "godwit_handler_duration_seconds",
       fineTimes,

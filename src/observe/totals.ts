@@ -8,6 +8,7 @@ const numbers = [
   "overdue",
   "abandoned",
   "resultsLost",
+  "rebuilt",
   "concurrency",
   "running",
   "inHand",

@@ -284,6 +284,9 @@ export class ActorSystem implements Sender {
         acknowledger: this.#acknowledger,
         bus: this.#bus,
         workers: this.parts.workers,
+        group: this.#options.group,
+        reader: this.parts.reader,
+        healthWindowMs: () => this.#endpoint.healthWindowMs,
         // Not the system itself: its workers send until the last handler has ended, after close() was called.
         sender: this.#producer,
         suspects: this.#suspects,

@@ -104,6 +104,8 @@ export interface ResolvedSystemOptions {
   /** Undefined: as it turns out. */
   readonly tracing: boolean | undefined;
   readonly auth: Credentials;
+  /** Who runs this process among others of its kind: its supervisor, which says so by `GODWIT_GROUP`. */
+  readonly group: string | undefined;
 }
 
 const count = z.int({ message: "must be a whole number" }).min(1, "must be at least 1");
@@ -184,5 +186,6 @@ export function resolveSystemOptions(options: SystemOptions, env: NodeJS.Process
     metrics: given.metrics,
     tracing: given.tracing,
     auth: addresses.auth,
+    group: filled(env["GODWIT_GROUP"]),
   });
 }

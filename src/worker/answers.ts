@@ -1,7 +1,7 @@
 /** Answers: what workers say of themselves, checked by those who asked: anyone may publish. */
 import * as z from "zod";
 import { timeBoundsMs, type HistogramSnapshot } from "../kernel/histogram.ts";
-import type { ActorSnapshot, WorkerIdentity, WorkerSnapshot } from "./snapshot.ts";
+import type { ActorSnapshot, WorkerFigures, WorkerIdentity, WorkerLease, WorkerSnapshot } from "./snapshot.ts";
 
 /** What a worker knows of a message. */
 export type InHand =
@@ -26,10 +26,36 @@ const time = text.refine((value) => !Number.isNaN(Date.parse(value)));
 const byName = <T>(value: z.ZodType<T>) =>
   z.record(text, value).transform((found): Record<string, T> => Object.assign(Object.create(null) as object, found));
 
-const identity = { v: z.literal(1), id: text, host: text, pid: number, version: text, node: text, startedAt: time };
+const identity = {
+  v: z.literal(1),
+  id: text,
+  host: text,
+  pid: number,
+  version: text,
+  node: text,
+  startedAt: time,
+  group: text.exactOptional(),
+};
 
-/** Who a worker says he is. */
-export const identityShape: z.ZodType<WorkerIdentity> = z.object({ ...identity, actors: z.array(text) });
+const figures: z.ZodType<WorkerFigures> = z.object({
+  state: z.enum(["starting", "running", "draining"]),
+  at: time,
+  running: number,
+  inHand: number,
+  rssBytes: number,
+  loopP99Ms: number,
+});
+
+/**
+ * What a worker leaves in the workers bucket. A version adds to it and takes nothing away: what this one does not know is left out, and where it
+ * finds no figures, or none that it understands, it still knows who is there.
+ */
+export const leaseShape: z.ZodType<WorkerLease> = z
+  .object({ ...identity, actors: z.array(text), figures: z.unknown().optional() })
+  .transform(({ figures: said, ...rest }): WorkerLease => {
+    const known = figures.safeParse(said).data;
+    return known === undefined ? rest : { ...rest, figures: known };
+  });
 
 const histogram: z.ZodType<HistogramSnapshot> = z.object({
   buckets: z.array(z.tuple([z.int().min(0).max(timeBoundsMs.length), number])),
@@ -54,6 +80,8 @@ const actor: z.ZodType<ActorSnapshot> = z.object({
   overdue: number,
   abandoned: number,
   resultsLost: number,
+  // Those of an older version do not tell it.
+  rebuilt: number.default(0),
   handlerMs: histogram,
   queuedMs: histogram,
   bodyBytes: histogram,

@@ -3,6 +3,7 @@ import type { BreakerEvent } from "../guard/breaker/breaker.ts";
 import type { GuardReason } from "../guard/guard.ts";
 import type { DeadReason } from "../message/failure.ts";
 import type { Blocked } from "./loop-watch.ts";
+import type { Rebuilt } from "./sighting.ts";
 
 /** Which message an event is about. */
 export interface MessageRef {
@@ -63,6 +64,8 @@ export interface WorkerEvents {
    * this worker whose config names it; while it is open they pull nothing, or run their fallback.
    */
   breaker: [BreakerEvent & { actors: string[] }];
+  /** Messages waited, handlers were free, and nothing came: what pulls from the durable was begun anew. */
+  rebuilt: [Rebuilt & { actor: string }];
   /** The event loop of the process stood still for longer than `blockedAfter`; meanwhile nothing else ran. */
   blocked: [Blocked];
   /** Something that no message can be blamed for, such as a durable that is gone. */

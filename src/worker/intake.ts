@@ -16,7 +16,7 @@ import type { Connection } from "../broker/connection.ts";
 import { Delivery, DeliverySource, type AnyDelivery } from "../broker/delivery.ts";
 import type { Acknowledger } from "../broker/acknowledger.ts";
 import { Puller } from "../broker/puller.ts";
-import { monotonicMs, wallMs } from "../kernel/clock.ts";
+import { monotonicMs } from "../kernel/clock.ts";
 import type { Guards } from "../guard/guards.ts";
 import type { ActorDurable } from "./durables.ts";
 import type { LostReason } from "./events.ts";
@@ -24,14 +24,13 @@ import type { Executor } from "./executor.ts";
 import type { ArrivalClock } from "./arrival-clock.ts";
 import type { Outcome } from "./outcome.ts";
 import type { InHand } from "./answers.ts";
+import { PutBacks } from "./put-backs.ts";
 import type { Reporter } from "./reporter.ts";
 import { Run, type RunServices } from "./run.ts";
 import type { Slots } from "./slots.ts";
 
 const patienceMs = 1_000;
 const maxUnconfirmed = 1_000;
-/** So many are remembered that were put back, to tell those who ask why. */
-const maxPutBacks = 1_000;
 
 export interface IntakeOptions {
   connection: Connection;
@@ -51,12 +50,14 @@ export interface IntakeOptions {
   onFree: () => void;
 }
 
+/** `arrived`: messages that have come through it, ever. */
+export type DurableLook = ActorDurable & { arrived: number };
+
 /** How an actor stands with its durables, for those who watch whether it really consumes. */
 export interface IntakeLook {
   /** Why it asks for nothing more: its handlers are taken, or a guard holds it back. */
   restraint: "busy" | "guard" | undefined;
-  /** `arrived`: messages that have come through it, ever. */
-  durables: (ActorDurable & { arrived: number })[];
+  durables: DurableLook[];
 }
 
 export class Intake {
@@ -65,8 +66,7 @@ export class Intake {
   readonly #runs = new Set<Run>();
   /** Of these, the ones that were in hand when the connection last came back. */
   readonly #elders = new Map<string, Run>();
-  /** By place, the newest last. */
-  readonly #putBacks = new Map<string, Extract<InHand, { phase: "put-back" }>>();
+  readonly #putBacks = new PutBacks();
   #held: Run[] = [];
   /** It would ask for more, were fewer settlements unconfirmed. */
   #behind = false;
@@ -138,6 +138,11 @@ export class Intake {
     };
   }
 
+  /** Begins the puller of one of its durables anew, by the place of that in `look()`. */
+  rebuild(at: number): void {
+    this.#pullers[at]?.rebuild();
+  }
+
   /** What it knows of a message; undefined where that is nothing. */
   find(stream: string, sequence: number): InHand | undefined {
     for (const { delivery, phase, beganMs, heldSinceMs, attempt, waitsFor } of this.#runs) {
@@ -146,7 +151,7 @@ export class Intake {
       if (phase === "held") return { phase, sinceMs: nowMs - heldSinceMs, ...(waitsFor && { by: waitsFor }) };
       return { phase, sinceMs: nowMs - (beganMs || heldSinceMs), attempt };
     }
-    return this.#putBacks.get(`${stream}:${sequence}`);
+    return this.#putBacks.find(stream, sequence);
   }
 
   /** Whether a handler was in progress at some time since then, monotonic ms. */
@@ -292,7 +297,7 @@ export class Intake {
   /** A run's settlement is confirmed, or it is lost: it is no longer in hand. */
   ended(run: Run, outcome: Outcome): void {
     this.#runs.delete(run);
-    if (outcome.kind === "deferred") this.#remember(run, outcome.reason, outcome.delayMs);
+    if (outcome.kind === "deferred") this.#putBacks.add(run.delivery, outcome.reason, outcome.delayMs);
     if (this.#elders.size > 0) {
       const place = identity(run.delivery);
       if (this.#elders.get(place) === run) this.#elders.delete(place);
@@ -305,18 +310,6 @@ export class Intake {
     if (this.#runs.size > 0) return;
     for (const wake of this.#idleWaiters) wake();
     this.#idleWaiters = [];
-  }
-
-  #remember({ delivery }: Run, reason: string, delayMs: number): void {
-    const place = identity(delivery);
-    const nowMs = wallMs();
-    const [at, until] = [nowMs, nowMs + delayMs].map((ms) => new Date(ms).toISOString()) as [string, string];
-    this.#putBacks.delete(place);
-    this.#putBacks.set(place, { phase: "put-back", reason, at, until });
-    for (const oldest of this.#putBacks.keys()) {
-      if (this.#putBacks.size <= maxPutBacks) return;
-      this.#putBacks.delete(oldest);
-    }
   }
 
   /** Keeps what is in hand ours, drops what is not, and puts back what waits too long. */

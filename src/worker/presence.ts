@@ -1,6 +1,7 @@
 /**
  * Presence: who works, and what he says of himself.
- * 1. Each worker leaves who it is in the workers bucket, under a lease: one that dies without a word is known by that for a while.
+ * 1. Each worker leaves who it is and how it does in the workers bucket, under a lease: one that dies without a word is known by that for a
+ *    while. What it turns to is written at once.
  * 2. It answers questions over core NATS, so that being watched costs nothing while nobody watches. Open pulls would not tell who is
  *    there: a worker that is full, or that a guard holds back, has none.
  * 3. Answers go below `<ns>.reply.`, as those to asks: no question can aim one elsewhere.
@@ -14,7 +15,7 @@ import { toError } from "../kernel/errors.ts";
 import { header, parseReplyAddress } from "../message/headers.ts";
 import type { Names } from "../message/subjects.ts";
 import { messageShape, snapshotShape, type InHand, type MessageAnswer } from "./answers.ts";
-import type { WorkerIdentity, WorkerSnapshot } from "./snapshot.ts";
+import type { WorkerFigures, WorkerIdentity, WorkerLease, WorkerSnapshot } from "./snapshot.ts";
 
 export interface PresenceServices {
   names: Names;
@@ -31,6 +32,7 @@ export type Question = z.output<typeof question>;
 export interface PresenceOptions extends PresenceServices {
   workers: Pick<Bucket, "put">;
   identity: WorkerIdentity;
+  figures: () => WorkerFigures;
   snapshot: () => WorkerSnapshot;
   /** What it knows of a message, one for each of its actors that does. */
   find: (stream: string, sequence: number) => { actor: string; inHand: InHand }[];
@@ -41,21 +43,35 @@ export interface PresenceOptions extends PresenceServices {
 const leaseMs = 30_000;
 const renewMs = 10_000;
 const goneMs = 1_000;
-/** How long the bucket may take to answer: a worker that stops does not wait for longer. */
+/** How long the bucket may take to answer, and while it drains: a worker that stops waits for the last answer. */
 const writeTimeoutMs = 5_000;
+const drainTimeoutMs = 1_000;
 const nothing = new Uint8Array();
 
 export class Presence {
   readonly #options: PresenceOptions;
   readonly #ended = new AbortController();
   #endings: (() => void)[] = [];
-  #lease: Promise<void> = Promise.resolve();
+  #lease: Promise<void> | undefined;
+  /** Aborted when what the lease says no longer holds. */
+  #outdated = new AbortController();
   #told = false;
 
   constructor(options: PresenceOptions) {
     this.#options = options;
   }
 
+  /** Leaves word. It answers nobody yet. */
+  announce(): void {
+    this.#lease ??= this.#keepLease();
+  }
+
+  /** Its state is another one: the lease is to say so. */
+  tell(): void {
+    this.#outdated.abort();
+  }
+
+  /** Answers from now on. */
   start(): void {
     const { names, bus, identity } = this.#options;
     const answer = (question: { headers: Parameters<typeof replyAddress>[0]; body: Uint8Array }): void => {
@@ -72,7 +88,7 @@ export class Presence {
       bus.subscribe(names.workersSubject, answer),
       ...identity.actors.map((actor) => bus.subscribe(names.workerSubject(actor), present)),
     ];
-    this.#lease = this.#keepLease();
+    this.announce();
   }
 
   /** No longer there. Resolves once the bucket knows, or could not be told. */
@@ -80,6 +96,7 @@ export class Presence {
     for (const end of this.#endings) end();
     this.#endings = [];
     this.#ended.abort();
+    this.tell();
     await this.#lease;
   }
 
@@ -96,15 +113,15 @@ export class Presence {
   async #keepLease(): Promise<void> {
     const { signal } = this.#ended;
     while (!signal.aborted) {
-      await this.#write(this.#identity, leaseMs, writeTimeoutMs);
-      await pause(renewMs, signal);
+      this.#outdated = new AbortController();
+      const figures = this.#options.figures();
+      const record: WorkerLease = { ...this.#options.identity, figures };
+      const timeoutMs = figures.state === "draining" ? drainTimeoutMs : writeTimeoutMs;
+      await this.#write(Buffer.from(JSON.stringify(record)), leaseMs, timeoutMs);
+      await pause(renewMs, this.#outdated.signal);
     }
     // Keys with a time to live are overwritten, never purged: the server would leak their timers.
-    await this.#write(nothing, goneMs, goneMs);
-  }
-
-  get #identity(): Uint8Array {
-    return Buffer.from(JSON.stringify(this.#options.identity));
+    await this.#write(nothing, goneMs, drainTimeoutMs);
   }
 
   async #write(value: Uint8Array, ttlMs: number, timeoutMs: number): Promise<void> {

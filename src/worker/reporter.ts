@@ -6,6 +6,7 @@ import type { Logger } from "../kernel/logger.ts";
 import type { WorkerEvents } from "./events.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Run } from "./run.ts";
+import type { Rebuilt } from "./sighting.ts";
 import { Tally } from "./tally.ts";
 
 export class Reporter {
@@ -65,6 +66,11 @@ export class Reporter {
 
   problem(error: Error): void {
     if (this.#heard("problem")) this.#emit("problem", { actor: this.#actor, error });
+  }
+
+  rebuilt(rebuilt: Rebuilt): void {
+    this.tally.rebuilt += 1;
+    if (this.#heard("rebuilt")) this.#emit("rebuilt", { ...rebuilt, actor: this.#actor });
   }
 
   breaker(event: BreakerEvent & { actors: string[] }): void {

@@ -6,6 +6,7 @@ import type { Bucket } from "../broker/bucket.ts";
 import type { Bus } from "../broker/bus.ts";
 import type { Connection } from "../broker/connection.ts";
 import type { Payloads } from "../broker/payloads.ts";
+import type { StreamReader } from "../broker/stream-reader.ts";
 import type { Provision } from "../broker/topology.ts";
 import type { GuardRegistry } from "../guard/registry.ts";
 import type { Duration } from "../kernel/duration.ts";
@@ -25,6 +26,11 @@ export interface WorkOptions {
   concurrency?: number;
   /** A standstill of the event loop that is reported as `blocked`. At least 50 ms. Default 500 ms. */
   blockedAfter?: Duration;
+  /**
+   * What pulls for an actor is begun anew once messages have waited for so long, handlers were free, and nothing came. Well above what a
+   * delivery ordinarily takes; at least 100 ms. Default 10 s.
+   */
+  rebuildAfter?: Duration;
   /** Wraps every run, the first outermost: `(input, ctx, next) => next(input)`. */
   use?: readonly Middleware[];
 }
@@ -32,6 +38,7 @@ export interface WorkOptions {
 export const workOptions = z.strictObject({
   concurrency: z.int({ message: "must be a whole number" }).min(1, "must be at least 1").optional(),
   blockedAfter: durationMs(50).default(500),
+  rebuildAfter: durationMs(100).default(10_000),
   use: z.array(callable<Middleware>()).default([]),
 });
 
@@ -43,6 +50,11 @@ export interface WorkerServices {
   bus: Bus;
   /** Where workers make themselves known. */
   workers: Bucket;
+  /** Of the supervisor that runs this process, where there is one. */
+  group: string | undefined;
+  reader: Pick<StreamReader, "consumer">;
+  /** The shortest time within which `/healthz` is to tell of trouble; undefined while nobody is told. */
+  healthWindowMs: () => number | undefined;
   sender: Sender;
   payloads: Payloads;
   /** Limits of bodies, unless an actor has its own. */

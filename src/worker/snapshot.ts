@@ -9,7 +9,7 @@ import { packageVersion } from "../kernel/version.ts";
 import { newId } from "../message/names.ts";
 import type { Tally, TallySnapshot } from "./tally.ts";
 
-/** Who a worker is; also what it leaves in the workers bucket for as long as it lives. */
+/** Who a worker is. */
 export interface WorkerIdentity {
   v: 1;
   id: string;
@@ -22,6 +22,28 @@ export interface WorkerIdentity {
   /** ISO time. */
   startedAt: string;
   actors: string[];
+  /** The same for all workers that one supervisor runs: its own id. */
+  group?: string;
+}
+
+/** How a worker does, in a few figures. */
+export interface WorkerFigures {
+  state: "starting" | "running" | "draining";
+  /** ISO time at which they were taken, by the worker's clock. */
+  at: string;
+  /** Handlers that run, and messages in hand, over all its actors. */
+  running: number;
+  inHand: number;
+  /** Resident memory of its process. */
+  rssBytes: number;
+  /** How late timers came. */
+  loopP99Ms: number;
+}
+
+/** What a worker leaves in the workers bucket for as long as it lives; for whoever finds that it does not answer. */
+export interface WorkerLease extends WorkerIdentity {
+  /** Absent in those of an older version. */
+  figures?: WorkerFigures;
 }
 
 export interface ActorSnapshot extends TallySnapshot {
@@ -74,7 +96,7 @@ export interface WorkerSnapshot extends WorkerIdentity {
   perActor: Record<string, ActorSnapshot>;
 }
 
-export function newIdentity(actors: string[]): WorkerIdentity {
+export function newIdentity(actors: string[], group?: string): WorkerIdentity {
   return {
     v: 1,
     id: newId(),
@@ -84,6 +106,7 @@ export function newIdentity(actors: string[]): WorkerIdentity {
     node: process.versions.node,
     startedAt: new Date().toISOString(),
     actors,
+    ...(group !== undefined && { group }),
   };
 }
 

@@ -27,6 +27,8 @@ export interface TallySnapshot {
   overdue: number;
   abandoned: number;
   resultsLost: number;
+  /** Pullers that had fallen silent and were begun anew. */
+  rebuilt: number;
   /** How long handlers ran, over `timeBoundsMs`. */
   handlerMs: HistogramSnapshot;
   /** How long messages had been stored when their first run began, over `timeBoundsMs`. By the host's clock and the server's. */
@@ -43,6 +45,7 @@ export class Tally {
   /** Abandoned handlers that still run, as far as anyone knows. */
   adrift = 0;
   resultsLost = 0;
+  rebuilt = 0;
   readonly #deferred: CountsOf<DeferReason> = {};
   readonly #dead: CountsOf<DeadReason> = {};
   readonly #lost: CountsOf<LostReason> = {};
@@ -83,7 +86,7 @@ export class Tally {
   }
 
   snapshot(): TallySnapshot {
-    const { stalls, overdue, abandoned, resultsLost } = this;
+    const { stalls, overdue, abandoned, resultsLost, rebuilt } = this;
     return {
       outcomes: { ...this.outcomes },
       deferred: { ...this.#deferred },
@@ -93,6 +96,7 @@ export class Tally {
       overdue,
       abandoned,
       resultsLost,
+      rebuilt,
       handlerMs: this.#histograms?.handlerMs.snapshot() ?? emptyHistogram,
       queuedMs: this.#histograms?.queuedMs.snapshot() ?? emptyHistogram,
       bodyBytes: this.#histograms?.bodyBytes.snapshot() ?? emptyHistogram,

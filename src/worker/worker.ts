@@ -22,6 +22,7 @@ import { Presence } from "./presence.ts";
 import { Reporter, tellListeners } from "./reporter.ts";
 import { workOptions, type WorkerServices, type WorkOptions } from "./services.ts";
 import { Settler } from "./settle.ts";
+import type { Watched } from "./sighting.ts";
 import { Slots } from "./slots.ts";
 import {
   actorSnapshot,
@@ -29,10 +30,12 @@ import {
   memoryUse,
   newIdentity,
   type ActorSnapshot,
+  type WorkerFigures,
   type WorkerIdentity,
   type WorkerSnapshot,
 } from "./snapshot.ts";
 import type { OutcomeCounts } from "./tally.ts";
+import { Watchdog } from "./watchdog.ts";
 
 export interface WorkerStats {
   /** `overdue`: handlers that passed the hard time limit. `abandoned`: those of them that were given up. */
@@ -76,6 +79,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #identity: WorkerIdentity;
   readonly #madeMs = monotonicMs();
   readonly #presence: Presence;
+  readonly #watchdog: Watchdog;
   #state: WorkerState = "starting";
   #blocked = 0;
   #turn = 0;
@@ -84,7 +88,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   /** @throws ConfigError, InvalidNameError, ActorNotFoundError for what cannot be run. */
   constructor(sources: readonly ActorSource[], options: WorkOptions, services: WorkerServices) {
     super();
-    const { concurrency, blockedAfter, use } = resolveOptions(workOptions, options, "options of work()");
+    const { concurrency, blockedAfter, rebuildAfter, use } = resolveOptions(workOptions, options, "options of work()");
     this.#services = services;
     this.#arrivals = new ArrivalClock(services.connection);
     this.#actors = registerActors(sources);
@@ -101,12 +105,19 @@ export class Worker extends EventEmitter<WorkerEvents> {
         tellListeners(this, services.log, "blocked", [blocked]);
       },
     });
-    this.#identity = newIdentity(this.actors);
+    this.#identity = newIdentity(this.actors, services.group);
+    this.#watchdog = new Watchdog({
+      reader: services.reader,
+      connection: services.connection,
+      rebuildAfterMs: rebuildAfter,
+      healthWindowMs: services.healthWindowMs,
+    });
     this.#presence = new Presence({
       names: services.names,
       bus: services.bus,
       workers: services.workers,
       identity: this.#identity,
+      figures: () => this.#figures(),
       snapshot: () => this.snapshot(),
       find: (stream, sequence) =>
         this.#running.flatMap(({ config, intake }) => {
@@ -158,7 +169,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       at: new Date().toISOString(),
       ageMs: monotonicMs() - this.#madeMs,
       concurrency: this.#ceiling.limit,
-      running: this.#running.reduce((sum, { intake }) => sum + intake.running, 0),
+      running: this.#handlersRunning,
       memory: memoryUse(),
       loop: this.#loopLag.look(),
       blocked: this.#blocked,
@@ -173,6 +184,22 @@ export class Worker extends EventEmitter<WorkerEvents> {
     return Object.fromEntries(
       this.#running.map(({ config, intake, reporter }) => [config.name, actorSnapshot(config, reporter.tally, intake)]),
     );
+  }
+
+  #figures(): WorkerFigures {
+    const state = this.#state === "stopped" ? "draining" : this.#state;
+    const inHand = this.#running.reduce((sum, { intake }) => sum + intake.inHand, 0);
+    const [rssBytes, loopP99Ms] = [process.memoryUsage.rss(), this.#loopLag.look().p99Ms];
+    return { state, at: new Date().toISOString(), running: this.#handlersRunning, inHand, rssBytes, loopP99Ms };
+  }
+
+  get #handlersRunning(): number {
+    return this.#running.reduce((sum, { intake }) => sum + intake.running, 0);
+  }
+
+  /** What its watchdog knows of each durable, by actor; nothing of those that have not been looked at yet. @internal */
+  watched(): Map<string, Watched[]> {
+    return this.#watchdog.watched();
   }
 
   /** How each of its actors stands with its durables, by name. @internal */
@@ -194,6 +221,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
    * is stopped meanwhile.
    */
   async start(): Promise<void> {
+    this.#presence.announce();
     const starting = this.#startActors();
     this.#startEnded = starting.catch(() => undefined);
     try {
@@ -216,6 +244,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#presence.start();
     for (const { intake } of this.#running) intake.start();
     this.#state = "running";
+    this.#presence.tell();
+    this.#watchdog.start();
   }
 
   async #startActors(): Promise<void> {
@@ -233,7 +263,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
         throw config.isolate === undefined ? new ActorStartError(config.name, toError(thrown)) : thrown;
       }
       this.#started.push(running);
-      this.#running.push(this.#assemble(running, durables, reporter));
+      const assembled = this.#assemble(running, durables, reporter);
+      this.#running.push(assembled);
+      this.#watchdog.guard(assembled);
     }
   }
 
@@ -246,6 +278,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     if (this.#stopped === undefined) {
       const graceMs = options.grace === undefined ? defaultGraceMs : toMs(options.grace, "grace");
       this.#state = "draining";
+      this.#presence.tell();
+      this.#watchdog.stop();
       this.#stopped = this.#stopOnce(graceMs).finally(() => {
         this.#state = "stopped";
         this.#services.onStopped();

@@ -56,7 +56,7 @@ describe("a message's state", () => {
 
 describe("what holds an actor up", () => {
   const config = configOf(actorOf({ name: "a", concurrency: 2 }, () => undefined));
-  const worker = (running: number, state: WorkerStatus["state"] = "running"): WorkerStatus => {
+  const worker = (running: number, state: "running" | "draining" | "silent" = "running"): WorkerStatus => {
     const identity = newIdentity(["a"]);
     if (state === "silent") return { identity, state };
     const perActor = { a: actorSnapshot(config, new Tally(true), { running, inHand: running }) };

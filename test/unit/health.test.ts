@@ -1,7 +1,8 @@
 /** Health, decided from what was seen: what turns red, when, and what never does. */
 import { describe, expect, test } from "vitest";
 import { endOf } from "../../src/kernel/until.ts";
-import { health, judge, look, readiness, type Sighting, type Watched } from "../../src/observe/health.ts";
+import { health, judge, readiness } from "../../src/observe/health.ts";
+import { look, type Sighting, type Watched } from "../../src/worker/sighting.ts";
 
 const windowMs = 30_000;
 const everyMs = 7_500;

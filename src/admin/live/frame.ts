@@ -1,6 +1,7 @@
 /** Frame: everything that moves, put together from what the server and the workers have said. Pure. */
 import type { WorkerStatus } from "../workers.ts";
-import type { ActorFrame, BreakerFrame, Frame, LimitFrame, WorkerFrame } from "../api.ts";
+import type { WorkerFigures } from "../../worker/snapshot.ts";
+import type { ActorFrame, BreakerFrame, Frame, LastFrame, LimitFrame, WorkerFrame } from "../api.ts";
 import { activityOf, rateOf, type Activity } from "./activity.ts";
 import { noFigures, type ServerReading } from "./server-figures.ts";
 import type { Span } from "./span.ts";
@@ -41,7 +42,7 @@ export function frameOf(reading: Reading): Frame {
       depth: sum(actors.map(({ depth }) => depth)),
       inFlight: sum(actors.map(({ inFlight }) => inFlight)),
       dead: server.dead,
-      workers: workers.filter(({ state }) => state !== "silent").length,
+      workers: workers.filter(({ snapshot }) => snapshot !== undefined).length,
     },
     problems,
   };
@@ -67,10 +68,11 @@ function actorFrame(actor: string, { server, workers }: Reading, activity: Activ
   };
 }
 
-function workerFrame({ identity, state, snapshot }: WorkerStatus, span: Span | undefined): WorkerFrame {
-  const { id, host, pid, version, startedAt, actors } = identity;
+function workerFrame({ identity, state, snapshot, last }: WorkerStatus, span: Span | undefined): WorkerFrame {
+  const { id, host, pid, version, startedAt, actors, group } = identity;
   const frame: WorkerFrame = { id, host, pid, version, startedAt, state, actors };
-  if (snapshot === undefined) return frame;
+  if (group !== undefined) frame.group = group;
+  if (snapshot === undefined) return last === undefined ? frame : { ...frame, last: lastFrame(last) };
   const { running, concurrency, memory, loop, blocked, healthy, unhealthyReasons, perActor } = snapshot;
   frame.live = {
     running,
@@ -84,6 +86,10 @@ function workerFrame({ identity, state, snapshot }: WorkerStatus, span: Span | u
     unhealthyReasons,
   };
   return frame;
+}
+
+function lastFrame({ at, state, running, inHand, rssBytes, loopP99Ms }: WorkerFigures): LastFrame {
+  return { at, state, running, inHand, rssBytes, loopP99Ms: tidy(loopP99Ms) };
 }
 
 function mapped<Values extends Record<string, number>>(values: Values): Values {

@@ -9,8 +9,8 @@ import { freePort } from "../free-port.ts";
 
 export interface RestrictedServer {
   readonly url: string;
-  /** From now on the user may publish to none of these subjects. Resolves when the server has said so. */
-  deny(subjects: readonly string[]): Promise<void>;
+  /** From now on the user may publish to none of these subjects, nor listen to those. Resolves when the server has said so. */
+  deny(subjects: readonly string[], listening?: readonly string[]): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -18,12 +18,14 @@ export async function restrictedServer(): Promise<RestrictedServer> {
   const folder = await mkdtemp(join(tmpdir(), "godwit-restricted-"));
   const config = join(folder, "server.conf");
   const port = await freePort();
-  const write = (denied: readonly string[]): Promise<void> =>
+  const list = (subjects: readonly string[]): string => JSON.stringify(subjects);
+  const write = (denied: readonly string[], listening: readonly string[] = []): Promise<void> =>
     writeFile(
       config,
       `listen: "127.0.0.1:${port}"
 jetstream { store_dir: "${folder}/store" }
-authorization { users = [{ user: me, password: secret, permissions: { publish: { deny: ${JSON.stringify(denied)} } } }] }
+authorization { users = [{ user: me, password: secret,
+  permissions: { publish: { deny: ${list(denied)} }, subscribe: { deny: ${list(listening)} } } }] }
 `,
     );
   await write([]);
@@ -46,8 +48,8 @@ authorization { users = [{ user: me, password: secret, permissions: { publish: {
   let reloads = 0;
   return {
     url: `nats://me:secret@127.0.0.1:${port}`,
-    async deny(subjects) {
-      await write(subjects);
+    async deny(subjects, listening) {
+      await write(subjects, listening);
       server.kill("SIGHUP");
       await says("Reloaded server configuration", ++reloads);
     },

@@ -1,0 +1,29 @@
+/** Put-backs: what an actor of one worker has put back without an attempt, to tell those who ask why. */
+import { wallMs } from "../kernel/clock.ts";
+import type { InHand } from "./answers.ts";
+
+type PutBack = Extract<InHand, { phase: "put-back" }>;
+
+/** So many are remembered, the newest. */
+const most = 1_000;
+
+export class PutBacks {
+  /** By place, the newest last. */
+  readonly #byPlace = new Map<string, PutBack>();
+
+  add({ stream, sequence }: { stream: string; sequence: number }, reason: string, delayMs: number): void {
+    const place = `${stream}:${sequence}`;
+    const nowMs = wallMs();
+    const [at, until] = [nowMs, nowMs + delayMs].map((ms) => new Date(ms).toISOString()) as [string, string];
+    this.#byPlace.delete(place);
+    this.#byPlace.set(place, { phase: "put-back", reason, at, until });
+    for (const oldest of this.#byPlace.keys()) {
+      if (this.#byPlace.size <= most) return;
+      this.#byPlace.delete(oldest);
+    }
+  }
+
+  find(stream: string, sequence: number): PutBack | undefined {
+    return this.#byPlace.get(`${stream}:${sequence}`);
+  }
+}
