@@ -16,6 +16,7 @@ import { statusCommand } from "./status.ts";
 import { tellCommand } from "./tell.ts";
 import { topCommand } from "./top.ts";
 import { workerCommand } from "./worker.ts";
+import { workersCommand } from "./workers.ts";
 
 /** @param version of the package. */
 export function createProgram(version: string): Command {
@@ -46,6 +47,7 @@ GODWIT_DEBUG=1 prints the stack of an error.`,
     publishCommand,
     statusCommand,
     topCommand,
+    workersCommand,
     explainCommand,
     dashboardCommand,
     doctorCommand,

@@ -1,5 +1,5 @@
 /** What `godwit top` shows of a frame: a few totals, what is wrong, and the actors in the order that was asked for. Pure. */
-import type { ActorFrame, Frame } from "../admin/api.ts";
+import type { ActorFrame, Frame, WorkerFrame } from "../admin/api.ts";
 import { clean } from "./io.ts";
 import { cut, plural, table, time, type Column } from "./table.ts";
 
@@ -76,17 +76,26 @@ export function inOrder(actors: readonly ActorFrame[], order: Order): ActorFrame
 }
 
 function totals({ at, namespace, totals: all, workers }: Frame): string[] {
-  const silent = workers.filter(({ state }) => state === "silent").length;
+  const silent = workers.filter(({ state }) => state === "silent");
   const sick = workers.filter(({ live }) => live?.healthy === false).length;
   const who = [
     plural(all.workers, "worker"),
-    ...(silent > 0 ? [`${silent} silent`] : []),
+    ...(silent.length > 0 ? [`${silent.length} silent${lastHeard(silent, at)}`] : []),
     ...(sick > 0 ? [`${sick} unhealthy`] : []),
   ];
   return [
     `${namespace}  ${time(at)}  ${who.join(", ")}`,
     `${short(all.rate)}/s, ${percent(all.errorShare)} errors, depth ${short(all.depth)}, in flight ${short(all.inFlight)}, dead ${short(all.dead)}`,
   ];
+}
+
+/** What the silent ones had in hand when they last said so, and how long ago that was of the one that said it first. */
+function lastHeard(silent: readonly WorkerFrame[], at: string): string {
+  const heard = silent.flatMap(({ last }) => last ?? []);
+  if (heard.length === 0) return "";
+  const inHand = heard.reduce((sum, last) => sum + last.inHand, 0);
+  const agoMs = Math.max(0, ...heard.map((last) => Date.parse(at) - Date.parse(last.at)));
+  return ` (${short(inHand)} in hand ${span(agoMs)} ago)`;
 }
 
 /** How many of how many run, or what keeps them from it. */
@@ -116,7 +125,7 @@ function percent(share: number): string {
 }
 
 /** At most five characters: `0.4ms`, `340ms`, `2.1s`, `12m`, `3h`, `9d`. */
-function span(ms: number | undefined): string {
+export function span(ms: number | undefined): string {
   if (ms === undefined) return "";
   if (ms < 9.95) return `${Number(ms.toPrecision(2))}ms`;
   if (ms < 999.5) return `${Math.round(ms)}ms`;

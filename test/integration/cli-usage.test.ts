@@ -26,6 +26,7 @@ const commands = [
   ["ask"],
   ["publish"],
   ["status"],
+  ["workers"],
   ["explain"],
   ["doctor"],
   ["schema"],

@@ -1,7 +1,8 @@
 /** Who works: leases and answers, joined. */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Inspector } from "../../src/admin/inspector.ts";
 import { Live } from "../../src/admin/live/live.ts";
+import { readLeases } from "../../src/admin/workers.ts";
 import { actorOf, gate } from "../support/actors.ts";
 import { freeze } from "../support/freeze.ts";
 import { patient, useStage } from "../support/stage.ts";
@@ -43,11 +44,65 @@ test("names a worker that has a lease and does not answer, until it does", async
     const silent = await inspector.workers({ waitMs: 100 });
     expect(silent).toMatchObject([{ identity: { pid: worker.pid, actors: ["shared"] }, state: "silent" }]);
     expect(silent[0]).not.toHaveProperty("snapshot");
+    // What it had left before.
+    expect(silent[0]?.last).toMatchObject({ state: "running", inHand: 0, running: 0, loopP99Ms: expect.any(Number) });
+    expect(silent[0]?.last?.rssBytes).toBeGreaterThan(10_000_000);
   } finally {
     process.kill(worker.pid, "SIGCONT");
     await expect.poll(async () => (await inspector.workers()).map(({ state }) => state), patient).toEqual(["running"]);
     await worker.stop();
   }
+});
+
+describe("the lease", () => {
+  test("says at once when its worker has started, and when it drains", async () => {
+    const system = await stage.connect();
+    const inspector = new Inspector(system);
+    const leases = async (): Promise<unknown[]> =>
+      (await readLeases(system.parts)).map(({ figures }) => [figures?.state, figures?.inHand]);
+    const [start, end] = [gate(), gate()];
+    const Slow = actorOf({ name: "slow" }, () => end.opened, { start: () => start.opened });
+    const working = system.work([Slow]);
+    await expect.poll(() => inspector.workers({ waitMs: 50 }), patient).toMatchObject([{ state: "starting" }]);
+    start.open();
+    const worker = await working;
+    // Far sooner than it is renewed.
+    const sinceMs = performance.now();
+    await expect.poll(leases, patient).toEqual([["running", 0]]);
+    await system.tell("slow", 1);
+    await expect.poll(() => worker.stats.actors["slow"]?.inHand, patient).toBe(1);
+    const stopping = worker.stop();
+    await expect.poll(leases, patient).toEqual([["draining", 1]]);
+    expect(performance.now() - sinceMs).toBeLessThan(8_000);
+    end.open();
+    await stopping;
+    expect(await leases()).toEqual([]);
+  });
+
+  test("of another version is understood as far as it goes", async () => {
+    const system = await stage.connect();
+    const { workers } = system.parts;
+    const own = await system.work([actorOf({ name: "mail" }, () => undefined)]);
+    const { identity } = own;
+    await own.stop();
+    const figures = { state: "running", at: identity.startedAt, running: 1, inHand: 2, rssBytes: 3, loopP99Ms: 4 };
+    const write = (id: string, more: object): Promise<unknown> =>
+      workers.put(id, Buffer.from(JSON.stringify({ ...identity, id, ...more })), { ttlMs: 30_000 });
+    await write("older", {});
+    await write("newer", { figures: { ...figures, shards: [1] }, shards: [1] });
+    await write("far-newer", { figures: { ...figures, state: "hibernating" } });
+    await write("odd", { figures: "none" });
+    await write("other-identity", { v: 2 });
+    const found = (await readLeases(system.parts)).map(({ id, figures: its }) => [id, its?.inHand]);
+    expect(Object.fromEntries(found)).toEqual({ older: undefined, newer: 2, "far-newer": undefined, odd: undefined });
+    const newer = (await readLeases(system.parts)).find(({ id }) => id === "newer");
+    expect(newer).not.toHaveProperty("shards");
+    expect(newer?.figures).not.toHaveProperty("shards");
+    // By the server's clock, whatever the worker's says.
+    expect(Date.parse(newer?.figures?.at ?? "")).toBeGreaterThan(Date.parse(identity.startedAt));
+    const listed = await new Inspector(system).workers({ waitMs: 50 });
+    expect(new Set(listed.map(({ state }) => state))).toEqual(new Set(["silent"]));
+  });
 });
 
 test("takes no notice of what others write into the bucket or answer", async () => {

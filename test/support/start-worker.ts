@@ -12,9 +12,14 @@ export interface WorkerProcess {
 }
 
 /** Resolves when its worker pulls. */
-export async function startWorkerProcess(servers: string, namespace: string): Promise<WorkerProcess> {
+export async function startWorkerProcess(
+  servers: string,
+  namespace: string,
+  env: NodeJS.ProcessEnv = {},
+): Promise<WorkerProcess> {
   const child = spawn(process.execPath, ["--import", "tsx", script, servers, namespace], {
     stdio: ["pipe", "pipe", "inherit"],
+    env: { ...process.env, ...env },
   });
   const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
   const early = ended.then((code) => {

@@ -1,6 +1,6 @@
 /** What `godwit top` shows of a frame: it fits, in the order that was asked for. */
 import { describe, expect, test } from "vitest";
-import type { ActorFrame, BreakerFrame, Frame } from "../../src/admin/api.ts";
+import type { ActorFrame, BreakerFrame, Frame, WorkerFrame } from "../../src/admin/api.ts";
 import { renderTop, short } from "../../src/cli/top-view.ts";
 
 function actor(name: string, more: Partial<ActorFrame> = {}): ActorFrame {
@@ -49,6 +49,28 @@ const large: Partial<ActorFrame> = {
 };
 
 describe("renderTop", () => {
+  test("says of workers that are silent what they last had in hand, and how old that is", () => {
+    const at = (seconds: number): string =>
+      new Date(Date.parse("2026-01-01T00:00:00Z") - seconds * 1_000).toISOString();
+    const silent = (id: string, inHand: number, agoSeconds: number): WorkerFrame => ({
+      id,
+      host: "h",
+      pid: 1,
+      version: "1",
+      startedAt: at(100),
+      state: "silent",
+      actors: ["a"],
+      last: { at: at(agoSeconds), state: "running", running: 1, inHand, rssBytes: 1, loopP99Ms: 1 },
+    });
+    const { last: _none, ...older } = silent("c", 0, 0);
+    const first = (workers: WorkerFrame[]): string | undefined =>
+      renderTop(frame([], { workers }), { order: "rate", width: 80 }).split("\n")[0];
+    expect(first([silent("a", 3, 12), silent("b", 4, 25), older])).toMatch(
+      /2 workers, 3 silent \(7 in hand 25s ago\)$/,
+    );
+    expect(first([older])).toMatch(/2 workers, 1 silent$/);
+  });
+
   test("fits 80 columns with the longest names and the largest figures, and the lines that there are", () => {
     const actors = Array.from({ length: 200 }, (_, n) => actor(`a-service.with-a-long-name.actor-number-${n}`, large));
     const text = renderTop(frame(actors, { problems: ["x".repeat(200)] }), {

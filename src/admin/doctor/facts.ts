@@ -13,7 +13,7 @@ import {
 import { streamSpecs, defaultLimits } from "../../broker/topology.ts";
 import type { Names } from "../../message/subjects.ts";
 import { askWorkers } from "../../worker/presence.ts";
-import type { WorkerIdentity, WorkerSnapshot } from "../../worker/snapshot.ts";
+import type { WorkerLease, WorkerSnapshot } from "../../worker/snapshot.ts";
 import { listDurables, type DurableOwner } from "../durables.ts";
 import { readLeases } from "../workers.ts";
 import type { Known } from "./finding.ts";
@@ -41,7 +41,7 @@ export interface Facts {
   askedAtMs: number;
   answeredAtMs: number;
   /** Who has left word that he works. */
-  leases: Known<WorkerIdentity[]>;
+  leases: Known<WorkerLease[]>;
   /** How far this host's clock is ahead of the server's. */
   clock: Known<{ aheadMs: number; errorMs: number }>;
   denied: Known<RightsTrial[]>;

@@ -32,7 +32,8 @@ export type Check =
   | "event-loop"
   | "worker-versions"
   | "worker-unhealthy"
-  | "worker-silent";
+  | "worker-silent"
+  | "puller-rebuilt";
 
 export interface Finding {
   check: Check;

@@ -1,7 +1,7 @@
 /** Checks of the workers: there, well, of one version, and their handlers' times against their limits. Pure. */
 import { addHistograms, quantileOf, totalOf } from "../../kernel/histogram.ts";
 import { formatMs } from "../../kernel/duration.ts";
-import type { ActorSnapshot, WorkerSnapshot } from "../../worker/snapshot.ts";
+import type { ActorSnapshot, WorkerLease, WorkerSnapshot } from "../../worker/snapshot.ts";
 import type { Facts } from "./facts.ts";
 import { orOk, unchecked, type Finding } from "./finding.ts";
 import { nameOf } from "./server.ts";
@@ -22,6 +22,12 @@ export function checkWorkers(facts: Facts): Finding[] {
       : orOk("worker-silent", "the workers", silent(facts, leases.value), "Each that is there answers.")),
     ...orOk("worker-unhealthy", "the workers", workers.flatMap(unhealthy), "Each says that it is well."),
     ...orOk("worker-versions", "the workers", versions(workers), "They are of one version of Godwit."),
+    ...orOk(
+      "puller-rebuilt",
+      "the actors",
+      actors.flatMap((actor) => rebuilt(actor, workers)),
+      "No puller of theirs has fallen silent.",
+    ),
     ...orOk("event-loop", "the workers", workers.flatMap(lagging), "Their event loops turn."),
     ...orOk(
       "handler-time",
@@ -37,17 +43,41 @@ export function checkWorkers(facts: Facts): Finding[] {
   ];
 }
 
-function silent({ workers }: Facts, leases: readonly Parameters<typeof nameOf>[0][]): Finding[] {
+function silent({ workers, answeredAtMs }: Facts, leases: readonly WorkerLease[]): Finding[] {
   const answered = new Set(workers.map(({ id }) => id));
   return leases
-    .filter(({ id }) => !answered.has(id))
+    .filter(({ id, figures }) => !answered.has(id) && figures?.state !== "starting")
     .map((lease) => ({
       check: "worker-silent",
       level: "warning",
       subject: nameOf(lease),
-      finding: "It has said that it works, and does not answer: it is stopped, blocked, cut off, or was just killed.",
+      finding: `It has said that it works, and does not answer: it is stopped, blocked, cut off, or was just killed${lastSaid(lease, answeredAtMs)}.`,
       mend: `Look at process ${lease.pid} on ${lease.host}, and end it if it hangs; what it holds comes back after its ack-wait.`,
     }));
+}
+
+function lastSaid({ figures }: WorkerLease, nowMs: number): string {
+  if (figures === undefined) return "";
+  const { at, state, inHand, rssBytes, loopP99Ms } = figures;
+  const ago = formatMs(Math.max(0, nowMs - Date.parse(at)));
+  const megabytes = Math.round(rssBytes / 1e6);
+  return `; ${ago} ago it was ${state}, with ${inHand} messages in hand, ${megabytes} MB of memory and an event loop late by ${formatMs(Math.round(loopP99Ms))} (P99)`;
+}
+
+/** The log of each has when, and for which durable. */
+function rebuilt(actor: string, workers: readonly WorkerSnapshot[]): Finding[] {
+  const its = workers.filter(({ perActor }) => (perActor[actor]?.rebuilt ?? 0) > 0);
+  if (its.length === 0) return [];
+  const times = its.reduce((sum, { perActor }) => sum + (perActor[actor]?.rebuilt ?? 0), 0);
+  return [
+    {
+      check: "puller-rebuilt",
+      level: "note",
+      subject: `actor ${actor}`,
+      finding: `Its messages had to wait ${times === 1 ? "once" : `${times} times`} until a worker began anew what pulls for it and had fallen silent: ${its.map(nameOf).join(", ")}.`,
+      mend: "Look into the logs of these workers and of the server around that time: did rights change, or a server lose its state?",
+    },
+  ];
 }
 
 function unhealthy(worker: WorkerSnapshot): Finding[] {

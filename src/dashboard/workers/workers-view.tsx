@@ -49,11 +49,12 @@ const classes: Record<string, string> = { State: "text", Version: "wide" };
 
 function WorkerRow({ worker }: { worker: WorkerFrame }) {
   const { nowMs } = useScene();
-  const { host, pid, id, version, startedAt, live, actors } = worker;
+  const { host, pid, id, version, startedAt, live, last, group, actors } = worker;
+  const figures = live ?? last;
   return (
     <tr role="row">
       <th role="rowheader" scope="row" class="name">
-        <span data-step tabIndex={-1} title={id}>
+        <span data-step tabIndex={-1} title={group === undefined ? id : `${id} of ${group}`}>
           {host} <span class="of">{pid}</span>
         </span>
         <details class="served">
@@ -77,31 +78,32 @@ function WorkerRow({ worker }: { worker: WorkerFrame }) {
         {span(Math.max(0, nowMs - Date.parse(startedAt)))}
       </td>
       <td role="cell" data-label="Running">
-        {live === undefined ? none : count(live.running)}
+        {figures === undefined ? none : count(figures.running)}
         {live !== undefined && <span class="of">/{count(live.concurrency)}</span>}
       </td>
       <td role="cell" data-label="In hand">
-        {live === undefined ? none : count(live.inHand)}
+        {figures === undefined ? none : count(figures.inHand)}
       </td>
       <td role="cell" data-label="Rate">
         {live === undefined ? none : rate(live.rate)}
       </td>
       <td role="cell" data-label="Memory">
-        {live === undefined ? none : bytes(live.rssBytes)}
+        {figures === undefined ? none : bytes(figures.rssBytes)}
       </td>
       <td role="cell" data-label="Heap">
         {live === undefined ? none : bytes(live.heapUsedBytes)}
         {live !== undefined && <span class="of limit">/{bytes(live.heapLimitBytes)}</span>}
       </td>
       <td role="cell" data-label="Loop P99">
-        {live === undefined ? none : span(live.loopP99Ms)}
+        {figures === undefined ? none : span(figures.loopP99Ms)}
       </td>
     </tr>
   );
 }
 
 function StateOf({ worker }: { worker: WorkerFrame }) {
-  const { tone, word, why } = stateOf(worker);
+  const { nowMs } = useScene();
+  const { tone, word, why } = stateOf(worker, nowMs);
   return (
     <>
       <Badge tone={tone}>{word}</Badge>
@@ -112,10 +114,16 @@ function StateOf({ worker }: { worker: WorkerFrame }) {
   );
 }
 
-function stateOf({ state, live }: WorkerFrame): { tone: Tone; word: string; why: readonly string[] } {
+function stateOf(
+  { state, live, last }: WorkerFrame,
+  nowMs: number,
+): { tone: Tone; word: string; why: readonly string[] } {
+  if (state === "starting") return { tone: "warn", word: "starting", why: ["Its actors have not all started."] };
   if (state === "silent") {
     const why = "It does not answer, or in another version's words: stopped, blocked, cut off, or just killed.";
-    return { tone: "bad", word: "silent", why: [why] };
+    if (last === undefined) return { tone: "bad", word: "silent", why: [why] };
+    const ago = span(Math.max(0, nowMs - Date.parse(last.at)));
+    return { tone: "bad", word: "silent", why: [why, `Its figures are ${ago} old, from when it was ${last.state}.`] };
   }
   if (live?.healthy === false) return { tone: "bad", word: "unhealthy", why: live.unhealthyReasons };
   const blocked = live === undefined || live.blocked === 0 ? [] : [`Its event loop was blocked ${live.blocked} times.`];
