@@ -1,6 +1,7 @@
 /** Pullers that have fallen silent, each for a reason of its own: what waits comes all the same, once, and costs no attempt. */
 import { connect, headers, type NatsConnection, type Subscription } from "@nats-io/transport-node";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { Inspector } from "../../src/admin/inspector.ts";
 import { ActorSystem, type Worker, type WorkerEvents } from "../../src/index.ts";
 import { actorOf } from "../support/actors.ts";
 import { until } from "../support/embedded/until.ts";
@@ -95,6 +96,10 @@ test("the client has lost the subscription", async () => {
     rebuilt: 1,
     says: expect.stringContaining("had fallen silent and was begun anew: 1 ×"),
   });
+  const { findings } = await new Inspector(system).doctor();
+  expect(findings.filter(({ check }) => check === "puller-rebuilt")).toMatchObject([
+    { level: "note", subject: "actor mail", finding: expect.stringContaining(`had to wait once until a worker`) },
+  ]);
   // Those that lost their subscription without anything waiting for them are none of its business.
   await system.tell("mail", "two");
   await expect.poll(() => runs.length, patient).toBe(2);
