@@ -11,6 +11,7 @@ import { exitCodeHelp } from "./exit.ts";
 import { explainCommand } from "./explain.ts";
 import { limitCommand } from "./limit.ts";
 import { publishCommand } from "./publish.ts";
+import { restartCommand } from "./restart.ts";
 import { schemaCommand } from "./schema.ts";
 import { statusCommand } from "./status.ts";
 import { tellCommand } from "./tell.ts";
@@ -48,6 +49,7 @@ GODWIT_DEBUG=1 prints the stack of an error.`,
     statusCommand,
     topCommand,
     workersCommand,
+    restartCommand,
     explainCommand,
     dashboardCommand,
     doctorCommand,

@@ -1,7 +1,13 @@
 /** Runs a group of worker processes until a signal asks it to end; SIGHUP replaces all of them. */
 import type { Command } from "commander";
+import { answerAsSupervisor } from "../fleet/control.ts";
+import { GroupProbes } from "../fleet/group-probes.ts";
+import { Supervisor, type Restarted } from "../fleet/supervisor.ts";
 import { WorkerProcess } from "../fleet/worker-process.ts";
-import { Supervisor } from "../fleet/supervisor.ts";
+import type { Logger } from "../kernel/logger.ts";
+import { newId } from "../message/names.ts";
+import { serveProbes } from "../observe/probes.ts";
+import type { ActorSystem } from "../system/actor-system.ts";
 import { signalExitCode } from "./exit.ts";
 import { givenOptions } from "./group-options.ts";
 import { ownProgram } from "./own-program.ts";
@@ -11,46 +17,104 @@ import type { WorkerFlags } from "./worker-flags.ts";
 import { connectWorker, makeLog } from "./worker-run.ts";
 
 /** What its processes are not told: it is this one's to heed. */
-const own = ["processes", "maxMessages", "maxMemory", "maxAge", "metricsPort", "metricsHost", "healthWindow"];
+const own = ["processes", "maxMessages", "maxMemory", "maxAge", "metricsPort", "metricsHost"];
 
 export async function runGroup(command: Command, paths: readonly string[], flags: WorkerFlags): Promise<void> {
   const log = await makeLog(flags);
-  const { min } = flags.processes ?? { min: 1 };
   // Streams are made once, and what is wrong with server or credentials is said once.
   const system = await connectWorker(flags, log, `godwit supervisor ${process.pid}`);
-  const args = [ownProgram, "worker", "--supervised", ...givenOptions(command, own), "--", ...paths];
-  const supervisor = new Supervisor({
-    spawn: (onMessage) => new WorkerProcess({ args, onMessage }),
-    processes: min,
-    limits: { maxMessages: flags.maxMessages, maxMemoryBytes: flags.maxMemory, maxAgeMs: flags.maxAge },
-    graceMs: flags.grace,
-    log,
-  });
-  let ask: (why: string) => void = () => undefined;
-  const asked = new Promise<string>((resolve) => (ask = resolve));
-  onAsked(
-    (signal) => ask(signal),
-    (signal) => void supervisor.kill().then(() => process.exit(signalExitCode(signal))),
-    ["SIGINT", "SIGTERM"],
-  );
-  process.on("SIGHUP", () => {
-    log.info("SIGHUP: every process is replaced by one that loads the code anew");
-    void supervisor.restart().then(({ replaced, failure }) => {
-      if (failure === undefined) log.info(`restarted: ${plural(replaced, "process", "processes")} replaced`);
-    });
-  });
   try {
-    const started = supervisor.start();
-    const why = await Promise.race([asked, started.then(() => undefined)]);
-    if (why === undefined) {
-      log.info(`ready: ${plural(supervisor.members.length, "process", "processes")} on ${system.servers.join(", ")}`);
-      await supervisor.stop(await asked);
-    } else {
-      started.catch(() => undefined);
-      await supervisor.stop(why);
-    }
+    await new Group(system, log, flags, command, paths).run();
   } finally {
     await system.close();
   }
   log.info("done: every process has ended");
+}
+
+class Group {
+  readonly #id = newId();
+  readonly #system: ActorSystem;
+  readonly #log: Logger;
+  readonly #flags: WorkerFlags;
+  readonly #supervisor: Supervisor;
+  readonly #probes: GroupProbes;
+  #stopping = false;
+
+  constructor(system: ActorSystem, log: Logger, flags: WorkerFlags, command: Command, paths: readonly string[]) {
+    this.#system = system;
+    this.#log = log;
+    this.#flags = flags;
+    const args = [ownProgram, "worker", "--supervised", ...givenOptions(command, own), "--", ...paths];
+    const env = { ...process.env, GODWIT_GROUP: this.#id };
+    this.#supervisor = new Supervisor({
+      spawn: (onMessage) => new WorkerProcess({ args, env, onMessage }),
+      processes: flags.processes?.min ?? 1,
+      limits: { maxMessages: flags.maxMessages, maxMemoryBytes: flags.maxMemory, maxAgeMs: flags.maxAge },
+      graceMs: flags.grace,
+      log,
+      onEnded: (metrics) => this.#probes.ended(metrics),
+    });
+    this.#probes = new GroupProbes({ supervisor: this.#supervisor, stopping: () => this.#stopping });
+  }
+
+  /** Resolves once every process has ended. */
+  async run(): Promise<void> {
+    const asked = this.#heedSignals();
+    const { metricsPort: port, metricsHost: host } = this.#flags;
+    const endpoint = port === undefined ? undefined : await serveProbes(this.#probes, { port, host });
+    const started = this.#supervisor.start();
+    try {
+      const why = await Promise.race([asked, started]);
+      if (typeof why === "string") {
+        started.catch(() => undefined);
+        return await this.#stop(why);
+      }
+      const count = plural(this.#supervisor.members.length, "process", "processes");
+      const metrics = endpoint === undefined ? "" : `; metrics on ${endpoint.url}/metrics`;
+      this.#log.info(`ready: ${count} on ${this.#system.servers.join(", ")}${metrics}`);
+      const stopAnswering = this.#answer();
+      await this.#stop(await asked);
+      stopAnswering();
+    } finally {
+      await endpoint?.stop();
+    }
+  }
+
+  #stop(why: string): Promise<void> {
+    this.#stopping = true;
+    return this.#supervisor.stop(why);
+  }
+
+  #heedSignals(): Promise<string> {
+    process.on("SIGHUP", () => void this.#restart("SIGHUP"));
+    return new Promise((resolve) => {
+      onAsked(
+        (signal) => resolve(signal),
+        (signal) => void this.#supervisor.kill().then(() => process.exit(signalExitCode(signal))),
+        ["SIGINT", "SIGTERM"],
+      );
+    });
+  }
+
+  #answer(): () => void {
+    const { names, bus } = this.#system.parts;
+    return answerAsSupervisor({
+      names,
+      bus,
+      id: this.#id,
+      actors: () => this.#supervisor.members[0]?.actors ?? [],
+      processes: () => this.#supervisor.target,
+      restart: () => this.#restart("'godwit restart'"),
+      onProblem: (error) => this.#log.error({ err: error }, "a restart failed"),
+    });
+  }
+
+  async #restart(asked: string): Promise<Restarted> {
+    this.#log.info(`${asked}: every process is replaced by one that loads the code anew`);
+    const done = await this.#supervisor.restart();
+    if (done.failure === undefined) {
+      this.#log.info(`restarted: ${plural(done.replaced, "process", "processes")} replaced`);
+    }
+    return done;
+  }
 }

@@ -32,6 +32,7 @@ export class Member {
   #readyMs: number | undefined;
   #report: Report | undefined;
   #metrics: MetricsSnapshot = [];
+  #actors: string[] = [];
   #asked = 0;
 
   constructor(options: MemberOptions) {
@@ -65,6 +66,11 @@ export class Member {
   /** How long it has been at work; 0 before it is ready. */
   get readyForMs(): number {
     return this.#readyMs === undefined ? 0 : monotonicMs() - this.#readyMs;
+  }
+
+  /** The names of its actors; none before it is ready. */
+  get actors(): string[] {
+    return this.#actors;
   }
 
   /** What it said last; undefined before. */
@@ -118,6 +124,7 @@ export class Member {
     switch (message.say) {
       case "ready":
         this.#readyMs = monotonicMs();
+        this.#actors = message.actors;
         this.#becameReady();
         return;
       case "report":

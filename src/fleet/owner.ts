@@ -27,15 +27,16 @@ export class Owner {
   }
 
   /** The worker is at work: from now on its owner is told how it does. */
-  follow(system: ActorSystem, worker: Worker): void {
+  follow(system: ActorSystem, worker: Worker, healthWindowMs: number): void {
     this.#system = system;
     const report = (): void => {
-      const { actors, unhealthyReasons } = worker.stats;
+      const { actors } = worker.stats;
+      const { healthy, reasons } = system.endpoint.health(healthWindowMs);
       const handled = Object.values(actors).reduce(
         (sum, { completed, retry, dead, lost }) => sum + completed + retry + dead + lost,
         0,
       );
-      tell({ say: "report", rssBytes: process.memoryUsage.rss(), handled, unhealthyReasons });
+      tell({ say: "report", rssBytes: process.memoryUsage.rss(), handled, unhealthyReasons: healthy ? [] : reasons });
     };
     tell({ say: "ready", actors: worker.actors, servers: system.servers });
     report();
@@ -50,7 +51,7 @@ export class Owner {
   }
 
   async #tellMetrics(id?: number): Promise<void> {
-    const metrics = await this.#system?.metricsSnapshot();
+    const metrics = await this.#system?.endpoint.metrics.snapshot();
     if (metrics !== undefined) tell({ say: "metrics", metrics, ...(id !== undefined && { id }) });
   }
 }

@@ -22,6 +22,8 @@ export class Names {
   readonly workersBucket: string;
   /** Core subject on which every worker can be asked. */
   readonly workersSubject: string;
+  /** Core subject on which every supervisor of a group of workers can be asked. */
+  readonly supervisorsSubject: string;
 
   constructor(namespace: string) {
     this.namespace = namespace;
@@ -38,6 +40,7 @@ export class Names {
     this.onceBucket = `${namespace}_once`;
     this.workersBucket = `${namespace}_workers`;
     this.workersSubject = `${namespace}.workers`;
+    this.supervisorsSubject = `${namespace}.supervisors`;
   }
 
   /** Every key-value bucket. */

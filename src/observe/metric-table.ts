@@ -88,6 +88,19 @@ export const metricTable = {
   godwit_connection_up: { ...gauge([], "1 while there is a connection to a server."), together: "min" },
   godwit_worker_info: gauge(["worker", "version"], "1 for each worker of this process that has not stopped."),
   godwit_worker_healthy: gauge(["worker"], "0 while there is a reason to replace the process."),
+  godwit_processes: gauge(
+    ["state"],
+    "Worker processes of a supervisor: starting, serving or draining. Told by supervisors alone.",
+  ),
+  godwit_processes_target: gauge([], "Worker processes that a supervisor keeps at work. Told by supervisors alone."),
+  godwit_process_replacements_total: counter(
+    ["reason"],
+    "Worker processes that were replaced: messages, memory, age, unhealthy, restart or crash. Told by supervisors alone.",
+  ),
+  godwit_process_crash_loops: gauge(
+    [],
+    "Places of a supervisor whose processes keep ending soon after their start. Told by supervisors alone.",
+  ),
 } as const satisfies Record<string, MetricSpec>;
 
 export type MetricName = keyof typeof metricTable;

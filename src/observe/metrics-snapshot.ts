@@ -1,7 +1,10 @@
 /** Metrics of a process as data, and those of several put together, as prom-client does for the processes of a cluster. */
-import { AggregatorRegistry, type Metric } from "prom-client";
+import { AggregatorRegistry, Registry, type Metric } from "prom-client";
 import { metricTable, type MetricName, type MetricSpec } from "./metric-table.ts";
 import type { Sample, Samples } from "./samples.ts";
+
+/** How a page is to be announced: `text/plain; version=0.0.4; charset=utf-8`. */
+export const metricsContentType: string = Registry.PROMETHEUS_CONTENT_TYPE;
 
 export interface MetricSnapshot {
   name: string;

@@ -14,9 +14,6 @@ import { snapshotOf, type MetricsSnapshot } from "./metrics-snapshot.ts";
 import type { Roster } from "./roster.ts";
 import { samplesOf, type Sample, type Samples } from "./samples.ts";
 
-/** How the page is to be announced: `text/plain; version=0.0.4; charset=utf-8`. */
-export const metricsContentType: string = Registry.PROMETHEUS_CONTENT_TYPE;
-
 export interface MetricsSources extends Omit<BacklogSources, "durables"> {
   roster: Roster;
   guards: Pick<GuardRegistry, "snapshot">;

@@ -42,7 +42,11 @@ export interface Sample {
   value: number;
 }
 
-export type Samples = Record<MetricName, Sample[]>;
+/** What a supervisor tells of its processes, and no process of itself. */
+type OfSupervisors =
+  "godwit_processes" | "godwit_processes_target" | "godwit_process_replacements_total" | "godwit_process_crash_loops";
+
+export type Samples = Record<Exclude<MetricName, OfSupervisors>, Sample[]> & Partial<Record<OfSupervisors, Sample[]>>;
 
 /** A handler may name a breaker after whatever it calls: so many are told of, those named first, which configs do. */
 const mostBreakers = 100;

@@ -22,11 +22,11 @@ import { Redrive } from "../lifecycle/redrive.ts";
 import { RunsStore } from "../lifecycle/runs.ts";
 import { checkId } from "../message/names.ts";
 import { Names } from "../message/subjects.ts";
-import { Endpoint, type EndpointOptions } from "../observe/endpoint.ts";
+import { Endpoint } from "../observe/endpoint.ts";
 import type { HttpServer } from "../observe/http-server.ts";
 import { createLogger, logWorker } from "../observe/log.ts";
-import { metricsContentType } from "../observe/metrics.ts";
-import type { MetricsSnapshot } from "../observe/metrics-snapshot.ts";
+import { metricsContentType } from "../observe/metrics-snapshot.ts";
+import type { EndpointOptions } from "../observe/probes.ts";
 import { Roster } from "../observe/roster.ts";
 import type { SendingParts } from "../observe/traced-sender.ts";
 import { isTracerRegistered, startTracing, type Tracing } from "../observe/tracing.ts";
@@ -65,6 +65,8 @@ export class ActorSystem implements Sender {
   readonly serverEnded: Promise<string> | undefined;
   /** For the inspector and other tools; not for services. @internal */
   readonly parts: SystemParts;
+  /** For the supervisor of this process. @internal */
+  readonly endpoint: Endpoint;
   readonly #options: ResolvedSystemOptions;
   readonly #server: EmbeddedServer | undefined;
   readonly #connection: Connection;
@@ -80,7 +82,6 @@ export class ActorSystem implements Sender {
   readonly #roster = new Roster();
   readonly #suspects = new Suspects();
   readonly #guards: GuardRegistry;
-  readonly #endpoint: Endpoint;
   #closed: Promise<void> | undefined;
 
   private constructor(options: ResolvedSystemOptions, connection: Connection, server: EmbeddedServer | undefined) {
@@ -148,7 +149,7 @@ export class ActorSystem implements Sender {
       producer,
       findOutcome: (actor, id, waitMs) => results.get(actor, id, waitMs),
     });
-    this.#endpoint = new Endpoint({
+    this.endpoint = new Endpoint({
       names,
       reader,
       connection,
@@ -286,7 +287,7 @@ export class ActorSystem implements Sender {
         workers: this.parts.workers,
         group: this.#options.group,
         reader: this.parts.reader,
-        healthWindowMs: () => this.#endpoint.healthWindowMs,
+        healthWindowMs: () => this.endpoint.healthWindowMs,
         // Not the system itself: its workers send until the last handler has ended, after close() was called.
         sender: this.#producer,
         suspects: this.#suspects,
@@ -311,12 +312,7 @@ export class ActorSystem implements Sender {
 
   /** What Prometheus scrapes, in its text format: for services that have an HTTP server of their own. It is of type `metricsContentType`. */
   metrics(): Promise<string> {
-    return this.#open(() => this.#endpoint.metrics.page());
-  }
-
-  /** The same as data, for a supervisor. @internal */
-  metricsSnapshot(): Promise<MetricsSnapshot> {
-    return this.#open(() => this.#endpoint.metrics.snapshot());
+    return this.#open(() => this.endpoint.metrics.page());
   }
 
   get metricsContentType(): string {
@@ -329,7 +325,7 @@ export class ActorSystem implements Sender {
    * @throws ConfigError, ListenError where the port cannot be had.
    */
   serveMetrics(options: EndpointOptions = {}): Promise<HttpServer> {
-    return this.#open(() => this.#endpoint.serve(options));
+    return this.#open(() => this.endpoint.serve(options));
   }
 
   /** Stops its workers, closes the connection, and stops the embedded server. A second call returns the first one's promise. */
@@ -340,7 +336,7 @@ export class ActorSystem implements Sender {
 
   async #closeOnce(): Promise<void> {
     await Promise.all([...this.#roster.workers].map((worker) => worker.stop()));
-    await this.#endpoint.close();
+    await this.endpoint.close();
     await this.#guards.close();
     this.#asker.close();
     this.#pipeline.close();

@@ -6,21 +6,14 @@
  *    there: a worker that is full, or that a guard holds back, has none.
  * 3. Answers go below `<ns>.reply.`, as those to asks: no question can aim one elsewhere.
  */
-import { randomBytes } from "node:crypto";
 import * as z from "zod";
 import type { Bucket } from "../broker/bucket.ts";
-import type { Bus } from "../broker/bus.ts";
 import { pause } from "../kernel/clock.ts";
 import { toError } from "../kernel/errors.ts";
 import { header, parseReplyAddress } from "../message/headers.ts";
-import type { Names } from "../message/subjects.ts";
 import { messageShape, snapshotShape, type InHand, type MessageAnswer } from "./answers.ts";
+import { gather, type AskServices } from "./gather.ts";
 import type { WorkerFigures, WorkerIdentity, WorkerLease, WorkerSnapshot } from "./snapshot.ts";
-
-export interface PresenceServices {
-  names: Names;
-  bus: Bus;
-}
 
 /** What a worker can be asked: all about itself, or what it has in hand, or has put back, of one message. */
 const question = z.discriminatedUnion("ask", [
@@ -29,7 +22,7 @@ const question = z.discriminatedUnion("ask", [
 ]);
 export type Question = z.output<typeof question>;
 
-export interface PresenceOptions extends PresenceServices {
+export interface PresenceOptions extends AskServices {
   workers: Pick<Bucket, "put">;
   identity: WorkerIdentity;
   figures: () => WorkerFigures;
@@ -140,7 +133,7 @@ export class Presence {
 }
 
 /** True once a worker answers, false when none has within `waitMs`. */
-export async function isPresent({ names, bus }: PresenceServices, actor: string, waitMs: number): Promise<boolean> {
+export async function isPresent({ names, bus }: AskServices, actor: string, waitMs: number): Promise<boolean> {
   let present = false;
   await gather({ names, bus }, names.workerSubject(actor), nothing, waitMs, () => (present = true));
   return present;
@@ -151,17 +144,17 @@ export async function isPresent({ names, bus }: PresenceServices, actor: string,
  * @param enough stops waiting once there are so many answers. Default: waits it out.
  */
 export async function askWorkers(
-  services: PresenceServices,
+  services: AskServices,
   question: { ask: "snapshot" },
   options: { waitMs: number; enough?: number },
 ): Promise<WorkerSnapshot[]>;
 export async function askWorkers(
-  services: PresenceServices,
+  services: AskServices,
   question: Question & { ask: "message" },
   options: { waitMs: number; enough?: number },
 ): Promise<MessageAnswer[][]>;
 export async function askWorkers(
-  services: PresenceServices,
+  services: AskServices,
   question: Question,
   { waitMs, enough = Infinity }: { waitMs: number; enough?: number },
 ): Promise<unknown[]> {
@@ -175,29 +168,6 @@ export async function askWorkers(
     return answers.length >= enough;
   });
   return answers;
-}
-
-/** Asks, and hands on each answer until one is the last, or the time is over. */
-function gather(
-  { names, bus }: PresenceServices,
-  subject: string,
-  question: Uint8Array,
-  waitMs: number,
-  onAnswer: (body: Uint8Array) => boolean,
-): Promise<void> {
-  const address = `${randomBytes(9).toString("base64url")}.0`;
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      unsubscribe();
-      resolve();
-    };
-    const timer = setTimeout(end, waitMs);
-    const unsubscribe = bus.subscribe(names.replySubject(address), ({ body }) => {
-      if (onAnswer(body)) end();
-    });
-    bus.publish(subject, question, { [header.reply]: address });
-  });
 }
 
 function replyAddress(headers: { get(name: string): string | undefined }): string | undefined {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { EmbeddedServer } from "../../src/broker/embedded/server.ts";
 import { ActorSystem } from "../../src/system/actor-system.ts";
-import { Running } from "../support/cli/run.ts";
+import { godwit, Running, type Ended } from "../support/cli/run.ts";
 import { until } from "../support/embedded/until.ts";
 import { patient } from "../support/stage.ts";
 
@@ -267,5 +267,103 @@ describe("SIGHUP", () => {
     await writeActor("new");
     group.signal("SIGHUP");
     await group.says("restarted: 2 processes replaced");
+  });
+});
+
+describe("a restart asked for over NATS", () => {
+  const restart = (...args: string[]): Promise<Ended> =>
+    godwit(["restart", "--servers", server.url, "--namespace", namespace, ...args], { cwd: folder });
+
+  test("reaches every supervisor of the namespace, and says how each ended", async () => {
+    await writeActor("1");
+    const both = [start("--processes", "2", "--log", "text"), start("--processes", "1", "--log", "text")];
+    for (const group of both) await group.says(/ready: \d process/);
+    const old = both.flatMap(pidsOf);
+    const { code, stderr, stdout } = await restart();
+    expect(stdout).toBe("");
+    expect(stderr).toMatch(/: replaces 2 processes\.\n/);
+    expect(stderr).toMatch(/: done, 2 processes replaced\.\n/);
+    expect(stderr).toMatch(/: done, 1 process replaced\.\n/);
+    expect(code).toBe(0);
+    await until("the old ones have ended", () => old.every((pid) => !isAlive(pid)));
+    expect(both.map((group) => alive(group).length)).toEqual([2, 1]);
+
+    await writeActor("2", "", 'async start() { throw new Error("no"); }');
+    const failed = await restart("--json");
+    expect(failed.code).toBe(1);
+    const { supervisors } = JSON.parse(failed.stdout) as {
+      supervisors: { state: string; actors: string[]; failure: string }[];
+    };
+    expect(supervisors.map(({ state }) => state)).toEqual(["failed", "failed"]);
+    expect(supervisors[0]?.actors).toEqual(["echo"]);
+    expect(supervisors[0]?.failure).toContain("exit code 1 before it was ready");
+  });
+
+  test("where there is no supervisor says so", async () => {
+    const { code, stderr } = await restart();
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^godwit: No supervisor answers in the namespace 'group\d+'; .* \(NOT_FOUND\)\n$/);
+  });
+});
+
+describe("its endpoint", () => {
+  test("serves one page for all processes, whose counts do not go back when one ends", async () => {
+    await writeActor("1", 'if (input === "die") process.kill(process.pid, "SIGKILL");');
+    const group = start("--processes", "2", "--metrics-port", "0", "--log", "text", "--max-messages", "40");
+    await group.says("ready: 2 processes");
+    const url = /metrics on (http:\S+)\/metrics/.exec(group.stderr)?.[1] ?? "";
+    const page = async (): Promise<string> => (await fetch(`${url}/metrics`)).text();
+    const value = async (series: string): Promise<number> =>
+      Number(
+        (await page())
+          .split("\n")
+          .find((line) => line.startsWith(`${series} `))
+          ?.slice(series.length),
+      );
+    const completed = 'godwit_messages_total{actor="echo",outcome="completed"}';
+    let last = 0;
+    for (let batch = 1; batch <= 4; batch++) {
+      await system.tellMany(
+        "echo",
+        Array.from({ length: 50 }, (_, n) => n),
+      );
+      await expect.poll(async () => value(completed), patient).toBe(50 * batch);
+      expect(await value(completed)).toBeGreaterThanOrEqual(last);
+      last = await value(completed);
+    }
+    await expect
+      .poll(() => value('godwit_process_replacements_total{reason="messages"}'), patient)
+      .toBeGreaterThanOrEqual(2);
+    expect(await value(completed)).toBe(200);
+    expect(await value('godwit_handler_duration_seconds_count{actor="echo"}')).toBe(200);
+    // Of the server, which every process tells alike: one dead letter, not one for each.
+    await expect.poll(() => value('godwit_processes{state="serving"}'), patient).toBe(2);
+    expect(await value("godwit_processes_target")).toBe(2);
+    expect(await value('godwit_handlers_limit{actor="echo"}')).toBe(4);
+    expect(await value("godwit_connection_up")).toBe(1);
+    const health = await fetch(`${url}/healthz`);
+    expect([health.status, await health.json()]).toMatchObject([200, { healthy: true, reasons: [] }]);
+    expect((await fetch(`${url}/readyz`)).status).toBe(200);
+    // One that is killed takes along what it counted since the last look, and no more.
+    const before = await value(completed);
+    await system.tell("echo", "die", { id: "die" });
+    await expect
+      .poll(() => value('godwit_process_replacements_total{reason="crash"}'), patient)
+      .toBeGreaterThanOrEqual(1);
+    expect(await value(completed)).toBe(before);
+  });
+
+  test("fails where no process is at work because each ends soon after its start", async () => {
+    await writeActor("1", "process.exit(3);");
+    const group = start("--processes", "1", "--metrics-port", "0", "--log", "text");
+    await group.says("ready: 1 process");
+    const url = /metrics on (http:\S+)\/metrics/.exec(group.stderr)?.[1] ?? "";
+    await system.tell("echo", 1);
+    await expect.poll(async () => (await fetch(`${url}/healthz`)).status, patient).toBe(503);
+    expect(await (await fetch(`${url}/healthz`)).json()).toMatchObject({
+      healthy: false,
+      reasons: [expect.stringContaining("no process is at work: each ended soon after its start")],
+    });
+    expect((await fetch(`${url}/readyz`)).status).toBe(503);
   });
 });

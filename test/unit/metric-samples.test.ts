@@ -51,7 +51,7 @@ function factsOf(workers: WorkerFacts[], others: Partial<Facts> = {}): Facts {
 
 /** The value of the metric with these labels. */
 function valueOf(samples: ReturnType<typeof samplesOf>, name: keyof ReturnType<typeof samplesOf>, labels: object) {
-  return samples[name].find((one) => Object.entries(labels).every(([key, value]) => one.labels[key] === value))?.value;
+  return samples[name]?.find((one) => Object.entries(labels).every(([key, value]) => one.labels[key] === value))?.value;
 }
 
 test("what a process did is the sum over its workers, the stopped ones too", () => {

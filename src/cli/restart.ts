@@ -1,0 +1,77 @@
+/** `godwit restart`: every supervisor of the fleet replaces its processes by ones that load the code anew. */
+import { Option, type Command } from "commander";
+import { NotFoundError } from "../kernel/errors.ts";
+import type { SupervisorAnswer } from "../fleet/control.ts";
+import { connectOptions, jsonOption, withExisting, type ConnectFlags } from "./connect.ts";
+import { exitCode } from "./exit.ts";
+import { note, printJson } from "./io.ts";
+import { duration } from "./parse.ts";
+import { plural } from "./table.ts";
+
+interface RestartFlags extends ConnectFlags {
+  timeout: number;
+  json?: boolean;
+}
+
+/** For the first word of each supervisor. */
+const waitMs = 1_000;
+
+export function restartCommand(program: Command): void {
+  const command = program
+    .command("restart")
+    .addOption(
+      new Option("--timeout <duration>", "how long to wait for the end of it")
+        .default(300_000, "5m")
+        .argParser(duration("--timeout")),
+    )
+    .summary("replace every worker process of the fleet, for a deploy")
+    .description(
+      `Have every 'godwit worker --processes' of the namespace, on all hosts, replace its
+processes by ones that load your code anew: one after the other on each host,
+each ready before the one that it replaces drains. Where a new process does not
+start, that host goes on with the code that it has, and the exit code is 1.`,
+    )
+    .addHelpText("after", "\nExamples:\n  godwit restart\n  godwit restart --timeout 20m --json");
+  connectOptions(jsonOption(command)).action(async (flags: RestartFlags) => {
+    process.exitCode = await restart(flags);
+  });
+}
+
+async function restart(flags: RestartFlags): Promise<number> {
+  const { restartSupervisors } = await import("../fleet/control.ts");
+  const answers = await withExisting(flags, ({ parts }) =>
+    restartSupervisors(parts, {
+      waitMs,
+      timeoutMs: flags.timeout,
+      onAnswer: (answer) => {
+        if (!flags.json) note(`${placeOf(answer)}: ${inWords(answer)}.`);
+      },
+    }),
+  );
+  const all = [...answers.values()];
+  if (all.length === 0) {
+    throw new NotFoundError(
+      `No supervisor answers in the namespace '${flags.namespace}'; 'godwit worker --processes' runs one, and a worker without is replaced by whoever started it.`,
+    );
+  }
+  if (flags.json) printJson({ supervisors: all });
+  const late = all.filter(({ state }) => state === "restarting");
+  if (late.length > 0 && !flags.json) note(`not done in time, and going on: ${late.map(placeOf).join(", ")}.`);
+  return all.every(({ state }) => state === "restarted") ? exitCode.ok : exitCode.failed;
+}
+
+function placeOf({ host, pid }: SupervisorAnswer): string {
+  return `${host} ${pid}`;
+}
+
+function inWords({ state, processes, replaced = 0, failure = "" }: SupervisorAnswer): string {
+  switch (state) {
+    case "present":
+    case "restarting":
+      return `replaces ${plural(processes, "process", "processes")}`;
+    case "restarted":
+      return `done, ${plural(replaced, "process", "processes")} replaced`;
+    case "failed":
+      return `given up after ${plural(replaced, "process", "processes")}: ${failure}`;
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * Control: what the supervisors of a fleet can be asked over core NATS, and what they answer: who is there, and to replace their processes.
+ * Answers go below `<ns>.reply.`, as those of workers: no question can aim one elsewhere.
+ */
+import { hostname } from "node:os";
+import * as z from "zod";
+import { toError } from "../kernel/errors.ts";
+import { header, parseReplyAddress } from "../message/headers.ts";
+import { gather, type AskServices } from "../worker/gather.ts";
+import type { Restarted } from "./supervisor.ts";
+
+const question = z.object({ ask: z.enum(["present", "restart"]) });
+export type Question = z.output<typeof question>;
+
+const answerShape = z.object({
+  v: z.literal(1),
+  id: z.string(),
+  host: z.string(),
+  pid: z.number(),
+  actors: z.array(z.string()),
+  processes: z.number(),
+  /** `restarting` comes first, then how it ended. */
+  state: z.enum(["present", "restarting", "restarted", "failed"]),
+  replaced: z.number().exactOptional(),
+  failure: z.string().exactOptional(),
+});
+export type SupervisorAnswer = z.output<typeof answerShape>;
+
+export interface ControlOptions extends AskServices {
+  id: string;
+  actors: () => string[];
+  processes: () => number;
+  restart: () => Promise<Restarted>;
+  onProblem: (error: Error) => void;
+}
+
+/** Answers until it is ended. @returns ends it. */
+export function answerAsSupervisor(options: ControlOptions): () => void {
+  const { names, bus, id, actors, processes, restart, onProblem } = options;
+  return bus.subscribe(names.supervisorsSubject, ({ headers, body }) => {
+    const address = parseReplyAddress(headers.get(header.reply));
+    const asked = question.safeParse(parseJson(body)).data?.ask;
+    if (address === undefined || asked === undefined) return;
+    const answer = (state: SupervisorAnswer["state"], more: Partial<Restarted> = {}): void => {
+      const who = { v: 1, id, host: hostname(), pid: process.pid, actors: actors(), processes: processes() } as const;
+      bus.publish(names.replySubject(address), Buffer.from(JSON.stringify({ ...who, state, ...more })));
+    };
+    if (asked === "present") return answer("present");
+    answer("restarting");
+    restart()
+      .then((done) => answer(done.failure === undefined ? "restarted" : "failed", done))
+      .catch((thrown: unknown) => onProblem(toError(thrown)));
+  });
+}
+
+/** Those that answer within `waitMs`. */
+export async function presentSupervisors(services: AskServices, waitMs: number): Promise<SupervisorAnswer[]> {
+  const found: SupervisorAnswer[] = [];
+  await ask(services, "present", waitMs, (answer) => {
+    found.push(answer);
+    return false;
+  });
+  return found;
+}
+
+/**
+ * Has all of them replace their processes.
+ * @param options.waitMs for the first answer of each. @param options.timeoutMs for the end of it.
+ * @returns the last word of each, by id: `restarting` from those that have not ended in time.
+ */
+export async function restartSupervisors(
+  services: AskServices,
+  { waitMs, timeoutMs, onAnswer }: { waitMs: number; timeoutMs: number; onAnswer: (answer: SupervisorAnswer) => void },
+): Promise<Map<string, SupervisorAnswer>> {
+  const last = new Map<string, SupervisorAnswer>();
+  const waited = new AbortController();
+  let allAreKnown = false;
+  const allEnded = (): boolean => allAreKnown && [...last.values()].every(({ state }) => state !== "restarting");
+  const timer = setTimeout(() => {
+    allAreKnown = true;
+    if (allEnded()) waited.abort();
+  }, waitMs);
+  const hear = (answer: SupervisorAnswer): boolean => {
+    last.set(answer.id, answer);
+    onAnswer(answer);
+    return allEnded();
+  };
+  await ask(services, "restart", timeoutMs, hear, waited.signal);
+  clearTimeout(timer);
+  return last;
+}
+
+async function ask(
+  services: AskServices,
+  what: Question["ask"],
+  waitMs: number,
+  onAnswer: (answer: SupervisorAnswer) => boolean,
+  enough?: AbortSignal,
+): Promise<void> {
+  const body = Buffer.from(JSON.stringify({ ask: what } satisfies Question));
+  const hear = (said: Uint8Array): boolean => {
+    const answer = answerShape.safeParse(parseJson(said)).data;
+    return answer !== undefined && onAnswer(answer);
+  };
+  await gather(services, services.names.supervisorsSubject, body, waitMs, hear, enough);
+}
+
+/** Undefined for what is no JSON: anyone may publish. */
+function parseJson(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(body).toString());
+  } catch {
+    return undefined;
+  }
+}
