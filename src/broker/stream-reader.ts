@@ -31,6 +31,8 @@ export interface ConsumerState {
   /** Delivered and not settled: running, held, or asleep in a delayed nak. */
   inFlight: number;
   redelivered: number;
+  /** Deliveries that there were, those of the same message again included; begins at 0 where the durable is made anew. */
+  deliveries: number;
   /** Open pulls of workers. */
   waitingPulls: number;
   ackWaitMs: number;
@@ -265,6 +267,7 @@ export function consumerState(info: ConsumerInfo): ConsumerState {
     pending: info.num_pending,
     inFlight: info.num_ack_pending,
     redelivered: info.num_redelivered,
+    deliveries: info.delivered.consumer_seq,
     waitingPulls: info.num_waiting,
     ackWaitMs: (config.ack_wait ?? 0) / 1_000_000,
     delivered: info.delivered.stream_seq,

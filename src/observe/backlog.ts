@@ -14,13 +14,27 @@ export interface Waiting {
   oldestMs?: number;
 }
 
-export interface Backlog {
+/** What moves through the durables of one actor, over the whole fleet; all numbers of a durable are of one moment. */
+export interface Queue {
+  /** Handed to no worker yet. What sleeps until its next attempt, or in the schedule, is not among them. */
+  pending: number;
+  /** Deliveries that there were, those of the same message again included. */
+  deliveries: number;
+  paused: boolean;
+}
+
+export interface Backlog extends Queue {
   waiting: Record<Place, Waiting>;
   scheduled: number;
   /** Handed to any worker and not settled. */
   inFlight: number;
   dead: number;
-  paused: boolean;
+}
+
+/** Where a durable is found. */
+export interface DurableName {
+  stream: string;
+  durable: string;
 }
 
 interface Durable extends ActorDurable {
@@ -59,7 +73,30 @@ export async function readBacklog(
     scheduled,
     dead,
     inFlight: there.reduce((sum, { state }) => sum + state.inFlight, 0),
-    paused: there.some(({ state }) => state.pausedUntilMs !== undefined),
+    ...queueOf(there.map(({ state }) => state)),
+  };
+}
+
+/**
+ * The queue of each actor, and nothing more: one request for each durable.
+ * @throws what the server says, or that it did not answer.
+ */
+export async function readQueues(
+  reader: StreamReader,
+  durables: ReadonlyMap<string, readonly DurableName[]>,
+): Promise<Map<string, Queue>> {
+  const queues = [...durables].map(async ([actor, own]): Promise<[string, Queue]> => {
+    const states = await Promise.all(own.map(({ stream, durable }) => reader.consumer(stream, durable)));
+    return [actor, queueOf(states.filter((state) => state !== undefined))];
+  });
+  return new Map(await Promise.all(queues));
+}
+
+function queueOf(states: readonly ConsumerState[]): Queue {
+  return {
+    pending: states.reduce((sum, state) => sum + state.pending, 0),
+    deliveries: states.reduce((sum, state) => sum + state.deliveries, 0),
+    paused: states.some(({ pausedUntilMs }) => pausedUntilMs !== undefined),
   };
 }
 

@@ -57,6 +57,10 @@ export const metricTable = {
   ),
   godwit_dead_letters_stored: shared(["actor"], "Dead letters that there are."),
   godwit_actor_paused: shared(["actor"], "1 where the server delivers nothing to the actor because it is paused."),
+  godwit_processes_wanted: shared(
+    [],
+    "Worker processes like this one that the fleet needs for what waits and arrives; 1 where nothing does.",
+  ),
   godwit_publish_duration_seconds: histogram(
     ["stream"],
     "From handing a message to the publisher until the server had it, waits and repeats included.",

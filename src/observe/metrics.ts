@@ -9,6 +9,9 @@ import type { GuardRegistry } from "../guard/registry.ts";
 import { LoopLagWatch, memoryUse } from "../worker/snapshot.ts";
 import type { Worker } from "../worker/worker.ts";
 import { BacklogCache, type BacklogSources } from "./backlog-cache.ts";
+import type { DemandOptions } from "./demand.ts";
+import { DemandWatch } from "./demand-watch.ts";
+import { loadOf } from "./load.ts";
 import { metricTable, type MetricName, type MetricSpec } from "./metric-table.ts";
 import { snapshotOf, type MetricsSnapshot } from "./metrics-snapshot.ts";
 import type { Roster } from "./roster.ts";
@@ -19,6 +22,7 @@ export interface MetricsSources extends Omit<BacklogSources, "durables"> {
   guards: Pick<GuardRegistry, "snapshot">;
   /** Undefined where no histograms are kept. */
   publishing: PublishTally | undefined;
+  demand: DemandOptions;
 }
 
 /** One metric of any type, whose values come from elsewhere. */
@@ -43,12 +47,14 @@ export class Metrics {
   readonly #sources: MetricsSources;
   readonly #registry = new Registry();
   readonly #backlogs: BacklogCache;
+  readonly #demand: DemandWatch;
   readonly #loop = new LoopLagWatch();
   #samples: Samples | undefined;
 
   constructor(sources: MetricsSources) {
     this.#sources = sources;
     this.#backlogs = new BacklogCache({ ...sources, durables: () => durablesOf(sources.roster.workers) });
+    this.#demand = new DemandWatch(sources.demand);
     for (const name of Object.keys(metricTable) as MetricName[]) {
       this.#registry.registerMetric(new Family(name, () => this.#samples?.[name] ?? []));
     }
@@ -74,6 +80,7 @@ export class Metrics {
     this.#samples = samplesOf({
       workers: roster.facts(),
       backlogs,
+      demand: this.#demand.look([loadOf(roster)], backlogs),
       guards: guards.snapshot(),
       published: publishing?.snapshot(),
       connectionUp: connection.up,

@@ -9,6 +9,7 @@ import type { OutcomeCounts } from "../worker/tally.ts";
 import type { WorkerState } from "../worker/worker.ts";
 import { places, type Backlog } from "./backlog.ts";
 import { bucketSamples, coarseTimes, fineTimes, sizes, type Buckets } from "./buckets.ts";
+import type { Demand } from "./demand.ts";
 import type { MetricName } from "./metric-table.ts";
 import { totalsOf, type ActorTotals } from "./totals.ts";
 
@@ -27,6 +28,8 @@ export interface Facts {
   workers: readonly WorkerFacts[];
   /** By actor; what could not be read is not there. */
   backlogs: ReadonlyMap<string, Backlog>;
+  /** Undefined where it is not known. */
+  demand: Demand | undefined;
   guards: GuardSnapshot;
   /** Undefined where no histograms are kept. */
   published: readonly PublishSnapshot[] | undefined;
@@ -72,7 +75,7 @@ function keysOf<Key extends string>(record: Record<Key, 1>): Key[] {
 
 /** Reasons that have not occurred are 0 and not absent: an increase from nothing would not be seen. */
 export function samplesOf(facts: Facts): Samples {
-  const { workers, backlogs, published, connectionUp, memory, loop } = facts;
+  const { workers, backlogs, demand, published, connectionUp, memory, loop } = facts;
   const here = workers.filter(({ state }) => state !== "stopped");
   return {
     ...actorSamples(totalsOf(workers.map(({ perActor }) => perActor)), published !== undefined),
@@ -80,6 +83,7 @@ export function samplesOf(facts: Facts): Samples {
       one({ actor }, concurrency),
     ),
     ...backlogSamples(backlogs),
+    godwit_processes_wanted: demand === undefined ? [] : [one({}, demand.processes)],
     ...publishSamples(published ?? []),
     ...guardSamples(facts.guards),
     godwit_event_loop_lag_seconds: [

@@ -24,6 +24,8 @@ import { checkId } from "../message/names.ts";
 import { Names } from "../message/subjects.ts";
 import { Endpoint } from "../observe/endpoint.ts";
 import type { HttpServer } from "../observe/http-server.ts";
+import { defaultDemand } from "../observe/demand.ts";
+import { loadOf, type ProcessLoad } from "../observe/load.ts";
 import { createLogger, logWorker } from "../observe/log.ts";
 import { metricsContentType } from "../observe/metrics-snapshot.ts";
 import type { EndpointOptions } from "../observe/probes.ts";
@@ -156,6 +158,7 @@ export class ActorSystem implements Sender {
       publishing,
       guards: this.#guards,
       roster: this.#roster,
+      demand: { ...defaultDemand, drainTargetMs: options.drainTargetMs },
       closing: () => this.#closed !== undefined,
     });
     this.#tracing = (options.tracing ?? isTracerRegistered()) ? startTracing(names) : undefined;
@@ -308,6 +311,11 @@ export class ActorSystem implements Sender {
       await worker.start();
       return worker;
     });
+  }
+
+  /** What a process says to its supervisor of the work that it does. @internal */
+  load(): ProcessLoad {
+    return loadOf(this.#roster);
   }
 
   /** What Prometheus scrapes, in its text format: for services that have an HTTP server of their own. It is of type `metricsContentType`. */

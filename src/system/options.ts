@@ -17,6 +17,7 @@ import { durationMs, resolveOptions } from "../kernel/options.ts";
 import type { CodecName } from "../message/codec.ts";
 import { defaultPayload, type PayloadSettings } from "../message/limits.ts";
 import { checkNamespace } from "../message/names.ts";
+import { defaultDemand } from "../observe/demand.ts";
 import type { LogLevel, LogSettings } from "../observe/log.ts";
 
 export interface SystemOptions {
@@ -50,6 +51,11 @@ export interface SystemOptions {
   log?: Logger | LogLevel | LogSettings;
   /** Keeps what `metrics()` tells of times and sizes, at about 0.2 µs for each message that is sent or run; counts are kept anyway. Default `true`. */
   metrics?: boolean;
+  /**
+   * In which what waits for actors is to be worked off: `godwit_processes_wanted` says how many processes that takes. Arrivals are counted over the
+   * same time. Default 1 minute.
+   */
+  drainTarget?: Duration;
   /** Make OpenTelemetry spans. Default: whether a tracer provider is registered at `connect`, so register the SDK first. */
   tracing?: boolean;
   /** Credentials may be here or in the servers' addresses; where they are in both they must be the same. */
@@ -101,6 +107,7 @@ export interface ResolvedSystemOptions {
   readonly name: string;
   readonly log: Logger | LogSettings;
   readonly metrics: boolean;
+  readonly drainTargetMs: number;
   /** Undefined: as it turns out. */
   readonly tracing: boolean | undefined;
   readonly auth: Credentials;
@@ -147,6 +154,7 @@ const shape = z.strictObject({
     ])
     .default("info"),
   metrics: z.boolean().default(true),
+  drainTarget: durationMs(1_000).default(defaultDemand.drainTargetMs),
   tracing: z.boolean().optional(),
   user: text.optional(),
   pass: text.optional(),
@@ -184,6 +192,7 @@ export function resolveSystemOptions(options: SystemOptions, env: NodeJS.Process
     name: given.name,
     log: typeof given.log === "string" ? { level: given.log } : (given.log as Logger | LogSettings),
     metrics: given.metrics,
+    drainTargetMs: given.drainTarget,
     tracing: given.tracing,
     auth: addresses.auth,
     group: filled(env["GODWIT_GROUP"]),

@@ -138,6 +138,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
     return this.#state;
   }
 
+  /** Its ceiling: handlers that may run at once over all its actors. @internal */
+  get concurrency(): number {
+    return this.#ceiling.limit;
+  }
+
   /** @internal */
   get identity(): WorkerIdentity {
     return this.#identity;

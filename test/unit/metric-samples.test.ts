@@ -40,6 +40,7 @@ function factsOf(workers: WorkerFacts[], others: Partial<Facts> = {}): Facts {
   return {
     workers,
     backlogs: new Map(),
+    demand: undefined,
     guards: { breakers: [], rateLimitWaits: [] },
     published: undefined,
     connectionUp: true,
@@ -99,7 +100,8 @@ test("a worker that should be replaced is told, and one that has stopped is not"
 });
 
 test("times are seconds", () => {
-  const backlog: Backlog = { waiting: waiting(2, 5_000), scheduled: 3, inFlight: 4, dead: 5, paused: true };
+  const queue = { pending: 12, deliveries: 7, paused: true };
+  const backlog: Backlog = { ...queue, waiting: waiting(2, 5_000), scheduled: 3, inFlight: 4, dead: 5 };
   const samples = samplesOf(
     factsOf([workerOf("a", 1)], {
       backlogs: new Map([["mail", backlog]]),
