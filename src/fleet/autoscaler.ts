@@ -1,0 +1,118 @@
+/**
+ * Autoscaler: looks at the fleet at intervals and has the supervisor run as many processes as are needed.
+ * 1. One look at a time; the next one begins an interval after the last one ended.
+ * 2. Where something cannot be read, the number of processes stays; it is reported once, until a look succeeds again.
+ */
+import { monotonicMs, pause } from "../kernel/clock.ts";
+import { toError } from "../kernel/errors.ts";
+import type { DurableName, Queue } from "../observe/backlog.ts";
+import { defaultDemand, type DemandOptions } from "../observe/demand.ts";
+import { DemandWatch } from "../observe/demand-watch.ts";
+import type { ProcessLoad } from "../observe/load.ts";
+import { beginAutoscale, decide, type AutoscaleOptions, type AutoscaleState } from "./autoscale.ts";
+import { factsOf, type Gathered } from "./fleet-facts.ts";
+import { HostUseWatch, type HostUse } from "./host-use.ts";
+
+export interface AutoscalerParts {
+  /** What each process that takes work says of itself; one that does not answer is left out. */
+  loads: () => readonly ProcessLoad[] | Promise<readonly ProcessLoad[]>;
+  /** The queues of these actors: `readQueues`. */
+  queues: (durables: ReadonlyMap<string, readonly DurableName[]>) => Promise<ReadonlyMap<string, Queue>>;
+  /** How many processes take work. */
+  processes: () => number;
+  /** How many hosts share the work alike, this one included. */
+  hosts: () => number | Promise<number>;
+  /** Called when the number changes. @param why one short sentence. */
+  resize: (processes: number, why: string) => void;
+  onProblem: (error: Error) => void;
+  /** Default: of this host. */
+  host?: { look(): HostUse };
+}
+
+export interface AutoscalerOptions extends AutoscaleOptions {
+  /** Between two looks. Default 5 s. */
+  everyMs?: number;
+  demand?: DemandOptions;
+  /** The share of the memory that stays free, 0 to 1. Default 0.1. */
+  memoryReserve?: number;
+}
+
+/** How it stands, for those who show it. */
+export interface AutoscalerStatus {
+  /** Processes of this host. */
+  target: number;
+  /** Of the whole fleet; undefined where that is not known. */
+  wanted: number | undefined;
+  why: string;
+}
+
+export class Autoscaler {
+  readonly #parts: AutoscalerParts;
+  readonly #options: AutoscalerOptions;
+  readonly #demand: DemandWatch;
+  readonly #host: { look(): HostUse };
+  readonly #stopping = new AbortController();
+  #state: AutoscaleState;
+  #before: Gathered | undefined;
+  #status: AutoscalerStatus;
+  #troubled = false;
+  #running: Promise<void> | undefined;
+
+  /** @param begin how many processes the supervisor has begun with. */
+  constructor(parts: AutoscalerParts, options: AutoscalerOptions, begin = options.min) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#demand = new DemandWatch(options.demand ?? defaultDemand);
+    this.#host = parts.host ?? new HostUseWatch();
+    this.#state = beginAutoscale(begin);
+    this.#status = { target: begin, wanted: undefined, why: "nobody has looked yet" };
+  }
+
+  get status(): AutoscalerStatus {
+    return this.#status;
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** Resolves once no look is under way; nothing is resized from the call on. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        await this.#round();
+        this.#troubled = false;
+      } catch (thrown) {
+        if (!this.#troubled && !signal.aborted) this.#parts.onProblem(toError(thrown));
+        this.#troubled = true;
+      }
+      await pause(this.#options.everyMs ?? 5_000, signal);
+    }
+  }
+
+  async #round(): Promise<void> {
+    const { loads: loadsOf, queues: queuesOf, processes, hosts: hostsOf, resize } = this.#parts;
+    const [loads, hosts] = await Promise.all([loadsOf(), hostsOf()]);
+    const durables = new Map(
+      loads.flatMap(({ actors }) => Object.entries(actors).map(([name, its]) => [name, its.durables])),
+    );
+    const queues = await queuesOf(durables);
+    if (this.#stopping.signal.aborted) return;
+    const atMs = monotonicMs();
+    const demand = this.#demand.look(loads, queues, atMs);
+    const now = { atMs, need: demand?.need, hosts, ready: processes(), loads, queues, host: this.#host.look() };
+    const facts = factsOf(now, this.#before, this.#options.memoryReserve ?? 0.1);
+    this.#before = now;
+    const { target, why, state } = decide(facts, this.#state, this.#options);
+    const changed = target !== this.#state.target;
+    this.#state = state;
+    this.#status = { target, wanted: demand?.processes, why };
+    if (changed) resize(target, why);
+  }
+}
