@@ -73,8 +73,6 @@ interface Seen {
 export interface AutoscaleState {
   readonly target: number;
   readonly seen: readonly Seen[];
-  /** When the target was last raised. */
-  readonly raisedMs: number | undefined;
   /** The last step up, until it has been judged. */
   readonly step: { from: number; beforePerS: number | undefined; readyMs: number | undefined } | undefined;
   /** What did not help when it was last tried, and for how long it is let be; also when that is over. */
@@ -94,7 +92,7 @@ const shrinkReserve = 1.1;
 const leastGain = 0.2;
 
 export function beginAutoscale(target: number): AutoscaleState {
-  return { target, seen: [], raisedMs: undefined, step: undefined, barred: undefined };
+  return { target, seen: [], step: undefined, barred: undefined };
 }
 
 export function decide(facts: FleetFacts, state: AutoscaleState, options: AutoscaleOptions): Decision {
@@ -155,12 +153,12 @@ export function decide(facts: FleetFacts, state: AutoscaleState, options: Autosc
     return {
       target,
       why: target < asked ? `${needed(now.up)}, but ${why}` : needed(now.up),
-      state: { ...judged, target, raisedMs: atMs, step },
+      state: { ...judged, target, step },
     };
   }
   const most = mostOf(seen, atMs, shrinkAfterMs);
-  const rested = atMs - (state.raisedMs ?? -Infinity) >= shrinkAfterMs;
-  if (most !== undefined && most < held && rested) {
+  // After a step the window holds the look that asked for it, so that nothing is undone too soon.
+  if (most !== undefined && most < held) {
     const why = `at most ${needed(most)} for ${formatMs(shrinkAfterMs)}`;
     return { target: most, why, state: { ...judged, target: most, step: undefined } };
   }

@@ -86,6 +86,13 @@ test("a step that brought nothing is undone and not tried for 5 minutes, then 10
   expect(pauses.map((s) => Math.round(s / 60))).toEqual([5, 10]);
 });
 
+test("a step is measured against the processes from which it was made, not against still fewer", () => {
+  // Three can do all that there is to do: two do 1,000 a second, four and six 1,400.
+  const moments = simulate({ arrivals: () => 2_500, mostPerS: 1_400 }, 1_000);
+  const late = moments.filter(({ atS }) => atS > 100 && atS < 350);
+  expect(new Set(late.map(({ target }) => target))).toEqual(new Set([4]));
+});
+
 test("a step whose processes never get ready is not followed by another", () => {
   expect(targetsOf(times(50, { need: 16, ready: 4 }), {}, 4).at(-1)).toBe(8);
 });
