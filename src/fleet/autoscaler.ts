@@ -6,10 +6,10 @@
 import { monotonicMs, pause } from "../kernel/clock.ts";
 import { toError } from "../kernel/errors.ts";
 import type { DurableName, Queue } from "../observe/backlog.ts";
-import { defaultDemand, type DemandOptions } from "../observe/demand.ts";
+import { defaultDemand } from "../observe/demand.ts";
 import { DemandWatch } from "../observe/demand-watch.ts";
 import type { ProcessLoad } from "../observe/load.ts";
-import { beginAutoscale, decide, type AutoscaleOptions, type AutoscaleState } from "./autoscale.ts";
+import { beginAutoscale, decide, defaultAutoscale, type AutoscaleOptions, type AutoscaleState } from "./autoscale.ts";
 import { factsOf, type Gathered } from "./fleet-facts.ts";
 import { HostUseWatch, type HostUse } from "./host-use.ts";
 
@@ -29,10 +29,13 @@ export interface AutoscalerParts {
   host?: { look(): HostUse };
 }
 
-export interface AutoscalerOptions extends AutoscaleOptions {
+/** Defaults as in `defaultAutoscale`; of `shrinkAfterMs` the drain target, where that is longer. */
+export interface AutoscalerOptions
+  extends Pick<AutoscaleOptions, "min" | "max">, Partial<Omit<AutoscaleOptions, "min" | "max">> {
   /** Between two looks. Default 5 s. */
   everyMs?: number;
-  demand?: DemandOptions;
+  /** In which what waits is to be worked off. Default 1 minute. */
+  drainTargetMs?: number;
   /** The share of the memory that stays free, 0 to 1. Default 0.1. */
   memoryReserve?: number;
 }
@@ -48,7 +51,9 @@ export interface AutoscalerStatus {
 
 export class Autoscaler {
   readonly #parts: AutoscalerParts;
-  readonly #options: AutoscalerOptions;
+  readonly #rules: AutoscaleOptions;
+  readonly #everyMs: number;
+  readonly #memoryReserve: number;
   readonly #demand: DemandWatch;
   readonly #host: { look(): HostUse };
   readonly #stopping = new AbortController();
@@ -61,8 +66,12 @@ export class Autoscaler {
   /** @param begin how many processes the supervisor has begun with. */
   constructor(parts: AutoscalerParts, options: AutoscalerOptions, begin = options.min) {
     this.#parts = parts;
-    this.#options = options;
-    this.#demand = new DemandWatch(options.demand ?? defaultDemand);
+    const { everyMs = 5_000, memoryReserve = 0.1, drainTargetMs = defaultDemand.drainTargetMs } = options;
+    const shrinkAfterMs = Math.max(defaultAutoscale.shrinkAfterMs, drainTargetMs);
+    this.#rules = { ...defaultAutoscale, shrinkAfterMs, ...options };
+    this.#everyMs = everyMs;
+    this.#memoryReserve = memoryReserve;
+    this.#demand = new DemandWatch({ ...defaultDemand, drainTargetMs });
     this.#host = parts.host ?? new HostUseWatch();
     this.#state = beginAutoscale(begin);
     this.#status = { target: begin, wanted: undefined, why: "nobody has looked yet" };
@@ -92,7 +101,7 @@ export class Autoscaler {
         if (!this.#troubled && !signal.aborted) this.#parts.onProblem(toError(thrown));
         this.#troubled = true;
       }
-      await pause(this.#options.everyMs ?? 5_000, signal);
+      await pause(this.#everyMs, signal);
     }
   }
 
@@ -107,9 +116,9 @@ export class Autoscaler {
     const atMs = monotonicMs();
     const demand = this.#demand.look(loads, queues, atMs);
     const now = { atMs, need: demand?.need, hosts, ready: processes(), loads, queues, host: this.#host.look() };
-    const facts = factsOf(now, this.#before, this.#options.memoryReserve ?? 0.1);
+    const facts = factsOf(now, this.#before, this.#memoryReserve);
     this.#before = now;
-    const { target, why, state } = decide(facts, this.#state, this.#options);
+    const { target, why, state } = decide(facts, this.#state, this.#rules);
     const changed = target !== this.#state.target;
     this.#state = state;
     this.#status = { target, wanted: demand?.processes, why };

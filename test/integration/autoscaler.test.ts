@@ -1,7 +1,6 @@
 /** The autoscaler's loop: on a real queue it asks for the processes that this needs; it stops cleanly, and stands trouble. */
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { defaultAutoscale } from "../../src/fleet/autoscale.ts";
 import { Autoscaler, type AutoscalerOptions, type AutoscalerParts } from "../../src/fleet/autoscaler.ts";
 import { readQueues } from "../../src/observe/backlog.ts";
 import { actorOf, gate } from "../support/actors.ts";
@@ -9,8 +8,7 @@ import { patient, useStage } from "../support/stage.ts";
 
 const stage = useStage();
 
-const demand = { drainTargetMs: 5_000, utilisation: 0.8 };
-const options: AutoscalerOptions = { ...defaultAutoscale, min: 1, max: 8, everyMs: 100, shrinkAfterMs: 1_000, demand };
+const options: AutoscalerOptions = { min: 1, max: 8, everyMs: 100, drainTargetMs: 5_000, shrinkAfterMs: 1_000 };
 const host = { look: () => ({ cpuUse: 0, cores: 2, memoryBytes: 1e12, memoryUsedBytes: 0 }) };
 
 const idle: AutoscalerParts = {
