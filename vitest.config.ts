@@ -8,7 +8,7 @@ const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, 
 const boundInTime = [
   "test/integration/guard-herd.test.ts",
   "test/integration/guard-*-fleet.test.ts",
-  "test/integration/group-memory.test.ts",
+  "test/integration/group-{memory,scale}.test.ts",
 ];
 
 export default defineConfig({

@@ -14,6 +14,7 @@ export interface GroupFlags {
   maxMessages?: number;
   maxMemory?: number;
   maxAge?: number;
+  drainTarget: number;
 }
 
 const mostProcesses = 256;
@@ -23,6 +24,9 @@ export function groupOptions(command: Command): void {
     new Option("--processes <n|min..max>", "run in so many processes of their own; a range scales by load").argParser(
       processes,
     ),
+    new Option("--drain-target <duration>", "of a range: the time in which what waits is to be worked off")
+      .default(60_000, "1m")
+      .argParser(duration("--drain-target")),
     new Option("--max-messages <n>", "replace a process that has run so many").argParser(whole("--max-messages")),
     new Option("--max-memory <size>", "replace a process that takes so much, such as 300MB").argParser(
       size("--max-memory"),

@@ -1,11 +1,13 @@
 /** Runs a group of worker processes until a signal asks it to end; SIGHUP replaces all of them. */
 import type { Command } from "commander";
-import { answerAsSupervisor } from "../fleet/control.ts";
+import { Autoscaler } from "../fleet/autoscaler.ts";
+import { answerAsSupervisor, presentSupervisors } from "../fleet/control.ts";
 import { GroupProbes } from "../fleet/group-probes.ts";
 import { Supervisor, type Restarted } from "../fleet/supervisor.ts";
 import { WorkerProcess } from "../fleet/worker-process.ts";
 import type { Logger } from "../kernel/logger.ts";
 import { newId } from "../message/names.ts";
+import { readQueues } from "../observe/backlog.ts";
 import { serveProbes } from "../observe/probes.ts";
 import type { ActorSystem } from "../system/actor-system.ts";
 import { signalExitCode } from "./exit.ts";
@@ -18,6 +20,9 @@ import { connectWorker, makeLog } from "./worker-run.ts";
 
 /** What its processes are not told: it is this one's to heed. */
 const own = ["processes", "maxMessages", "maxMemory", "maxAge", "metricsPort", "metricsHost"];
+
+/** For the answers of other supervisors. */
+const presentMs = 300;
 
 export async function runGroup(command: Command, paths: readonly string[], flags: WorkerFlags): Promise<void> {
   const log = await makeLog(flags);
@@ -64,16 +69,19 @@ class Group {
     const endpoint = port === undefined ? undefined : await serveProbes(this.#probes, { port, host });
     const started = this.#supervisor.start();
     try {
-      const why = await Promise.race([asked, started]);
-      if (typeof why === "string") {
+      const early = await Promise.race([asked, started]);
+      if (typeof early === "string") {
         started.catch(() => undefined);
-        return await this.#stop(why);
+        return await this.#stop(early);
       }
       const count = plural(this.#supervisor.members.length, "process", "processes");
       const metrics = endpoint === undefined ? "" : `; metrics on ${endpoint.url}/metrics`;
       this.#log.info(`ready: ${count} on ${this.#system.servers.join(", ")}${metrics}`);
       const stopAnswering = this.#answer();
-      await this.#stop(await asked);
+      const scaler = this.#scale();
+      const why = await asked;
+      await scaler?.stop();
+      await this.#stop(why);
       stopAnswering();
     } finally {
       await endpoint?.stop();
@@ -102,11 +110,42 @@ class Group {
       names,
       bus,
       id: this.#id,
-      actors: () => this.#supervisor.members[0]?.actors ?? [],
+      actors: () => this.#actors,
       processes: () => this.#supervisor.target,
       restart: () => this.#restart("'godwit restart'"),
       onProblem: (error) => this.#log.error({ err: error }, "a restart failed"),
     });
+  }
+
+  /** Undefined where the number of processes is fixed. */
+  #scale(): Autoscaler | undefined {
+    const { processes, drainTarget: drainTargetMs } = this.#flags;
+    if (processes === undefined || processes.min === processes.max) return undefined;
+    const { parts } = this.#system;
+    const scaler = new Autoscaler(
+      {
+        loads: () => this.#supervisor.members.flatMap(({ report }) => report?.load ?? []),
+        queues: (durables) => readQueues(parts.reader, durables),
+        processes: () => this.#supervisor.members.length,
+        hosts: async () => {
+          const own = this.#actors.join();
+          const others = await presentSupervisors(parts, presentMs);
+          return Math.max(1, others.filter(({ actors }) => actors.toSorted().join() === own).length);
+        },
+        resize: (target, why) => {
+          this.#log.info(`${plural(target, "process", "processes")} instead of ${this.#supervisor.target}: ${why}`);
+          this.#supervisor.resize(target);
+        },
+        onProblem: (error) => this.#log.warn({ error: error.message }, "cannot tell how many processes are needed"),
+      },
+      { ...processes, drainTargetMs },
+    );
+    scaler.start();
+    return scaler;
+  }
+
+  get #actors(): string[] {
+    return (this.#supervisor.members[0]?.actors ?? []).toSorted();
   }
 
   async #restart(asked: string): Promise<Restarted> {

@@ -39,6 +39,7 @@ export async function connectWorker(flags: WorkerFlags, log: Logger, name: strin
   return connect(flags, {
     log,
     durability: flags.durability,
+    drainTarget: flags.drainTarget,
     ...(flags.maxBytes !== undefined && { limits: { maxBytes: flags.maxBytes } }),
     name,
   });

@@ -1,7 +1,8 @@
 /**
  * Autoscale: how many processes a host should run, out of what it is told and what it has seen before. Pure.
  *
- * 1. Up at the second look in a row that asks for more, or at once where twice as many are needed; at most doubled, and judged before the next step.
+ * 1. Up at the second look in a row that asks for more, or at once where twice as many are needed; at most doubled or four more, whichever is more,
+ *    as Kubernetes' Horizontal Pod Autoscaler has it, and judged before the next step.
  *    What is needed follows from what waits and arrives, not from what runs, so that growing does not feed itself.
  * 2. Down to the most that was needed at any look of a window, as the stabilisation window of Kubernetes' Horizontal Pod Autoscaler has it; a need is
  *    rounded up more generously here than on the way up, so that one that lies on the edge changes nothing.
@@ -185,7 +186,7 @@ function ceilingOf(
       barred !== undefined && atMs < barred.untilMs ? barred.above : Infinity,
       "more than these brought nothing when they were tried",
     ],
-    [2 * target, "a step at most doubles"],
+    [Math.max(2 * target, target + 4), "a step at most doubles or adds four"],
   ];
   return limits.reduce((least, one) => (one[0] < least[0] ? one : least));
 }

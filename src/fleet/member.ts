@@ -81,15 +81,15 @@ export class Member {
   /** Why it is to be replaced; undefined while it is not. @param startMs how long a replacement takes until it is ready. */
   due(startMs: number): RecycleReason | "unhealthy" | undefined {
     if (this.#report === undefined) return undefined;
-    const { rssBytes, handled, unhealthyReasons } = this.#report;
+    const { load, handled, unhealthyReasons } = this.#report;
     if (unhealthyReasons.length > 0) return "unhealthy";
-    const vitals = { ageMs: this.readyForMs, handled, rssBytes, growthBytesPerMs: this.#trend.growth };
+    const vitals = { ageMs: this.readyForMs, handled, rssBytes: load.rssBytes, growthBytesPerMs: this.#trend.growth };
     // Its replacement may have to wait for that of another.
     return recycleReason(this.#options.limits, vitals, 2 * startMs);
   }
 
   get overweight(): boolean {
-    return isOverweight(this.#options.setLimits, this.#report?.rssBytes ?? 0);
+    return isOverweight(this.#options.setLimits, this.#report?.load.rssBytes ?? 0);
   }
 
   /** What its metrics are, or were when it last told them. */
@@ -129,7 +129,7 @@ export class Member {
         return;
       case "report":
         this.#report = message;
-        this.#trend.add(monotonicMs(), message.rssBytes);
+        this.#trend.add(monotonicMs(), message.load.rssBytes);
         this.#options.onReport();
         return;
       case "metrics":

@@ -36,7 +36,7 @@ export class Owner {
         (sum, { completed, retry, dead, lost }) => sum + completed + retry + dead + lost,
         0,
       );
-      tell({ say: "report", rssBytes: process.memoryUsage.rss(), handled, unhealthyReasons: healthy ? [] : reasons });
+      tell({ say: "report", load: system.load(), handled, unhealthyReasons: healthy ? [] : reasons });
     };
     tell({ say: "ready", actors: worker.actors, servers: system.servers });
     report();

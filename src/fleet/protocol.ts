@@ -17,14 +17,29 @@ const metric = z.object({
   values: z.array(sample),
 });
 
+const actorLoad = z.object({
+  concurrency: z.number(),
+  running: z.number(),
+  handled: z.number(),
+  handledMs: z.number(),
+  deferred: z.number(),
+  guarded: z.boolean(),
+  durables: z.array(z.object({ stream: z.string(), durable: z.string() })),
+});
+
 const fromWorker = z.discriminatedUnion("say", [
   /** Its actors have started, and it pulls. */
   z.object({ say: z.literal("ready"), actors: z.array(z.string()), servers: z.array(z.string()) }),
   /** A few times a second. */
   z.object({
     say: z.literal("report"),
-    /** Resident memory. */
-    rssBytes: z.number(),
+    load: z.object({
+      pid: z.number(),
+      ceiling: z.number(),
+      cpuMs: z.number(),
+      rssBytes: z.number(),
+      actors: z.record(z.string(), actorLoad),
+    }),
     /** Runs that have come to an end. */
     handled: z.number(),
     /** Why the process should be replaced, one sentence each. */

@@ -350,5 +350,5 @@ function endText(how: string | number): string {
 }
 
 function sizeOf({ report }: Member): object {
-  return report === undefined ? {} : { memoryMB: Math.round(report.rssBytes / 1e6) };
+  return report === undefined ? {} : { memoryMB: Math.round(report.load.rssBytes / 1e6) };
 }

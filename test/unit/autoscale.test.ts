@@ -41,10 +41,10 @@ function targetsOf(looks: Partial<FleetFacts>[], more: Partial<AutoscaleOptions>
 
 const times = (count: number, facts: Partial<FleetFacts>): Partial<FleetFacts>[] => Array(count).fill(facts);
 
-test("it grows where two looks in a row ask for more, or one for twice as many, and at most doubles", () => {
+test("it grows where two looks in a row ask for more, or one for twice as many, and at most doubles or adds four", () => {
   expect(targetsOf([{ need: 2 }, { need: 3 }, { need: 2 }, { need: 3 }, { need: 3 }], {}, 2)).toEqual([2, 2, 2, 2, 3]);
-  expect(targetsOf([{ need: 16 }], {}, 2)).toEqual([4]);
-  expect(targetsOf(times(11, { need: 16 }), {}, 2)).toEqual([4, 4, 4, 4, 8, 8, 8, 8, 16, 16, 16]);
+  expect(targetsOf([{ need: 16 }], {}, 2)).toEqual([6]);
+  expect(targetsOf(times(11, { need: 16 }), {}, 2)).toEqual([6, 6, 6, 6, 12, 12, 12, 12, 16, 16, 16]);
 });
 
 test("it shrinks to the most that was needed in a minute, and a need on the edge changes nothing", () => {
@@ -100,7 +100,7 @@ test("a step whose processes never get ready is not followed by another", () => 
 test("it says why", () => {
   const why = (facts: Partial<FleetFacts>): string => decide({ ...calm, ...facts }, beginAutoscale(4), options).why;
   expect(why({ need: 5 })).toBe("5 are needed; at the next look too, and they are started");
-  expect(why({ need: 9 })).toBe("9 are needed, but a step at most doubles");
+  expect(why({ need: 9 })).toBe("9 are needed, but a step at most doubles or adds four");
   expect(why({ need: 9, cpuUse: 0.93 })).toBe("9 are needed, but 93 % of the CPU is in use");
   expect(why({ need: 1 })).toBe("1 is needed");
 });
@@ -186,7 +186,7 @@ test("where something else is short it stays near what that can do, and tries fo
       const mostPerS = knee * perProcess(its);
       const moments = simulate({ ...its, noise: its.noise / 3, arrivals: () => 20 * perProcess(its), mostPerS }, 3_600);
       const settled = moments.filter(({ atS }) => atS > 300);
-      // A step at most doubles, and of one that passes the knee a part has helped.
+      // A step at most doubles or adds four, and of one that passes the knee a part has helped.
       const above = settled.filter(({ target }) => target > 2 * knee + 1);
       expect(above.length).toBeLessThan(0.15 * settled.length);
       expect(Math.min(...settled.map(({ target }) => target))).toBeGreaterThanOrEqual(Math.min(knee, 16) / 2);

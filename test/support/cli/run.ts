@@ -53,7 +53,7 @@ export class Running {
   }
 
   /** Waits for a text on standard error or output. Fails at once when the process ends first. */
-  async says(text: string | RegExp, times = 1): Promise<void> {
+  async says(text: string | RegExp, times = 1, timeoutMs = 30_000): Promise<void> {
     const pattern = new RegExp(typeof text === "string" ? text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&") : text, "g");
     const count = (): number => [...`${this.stdout}\n${this.stderr}`.matchAll(pattern)].length;
     await until(
@@ -64,7 +64,7 @@ export class Running {
           throw new Error(`it ended with code ${this.child.exitCode}: ${this.stdout}${this.stderr}`);
         return false;
       },
-      30_000,
+      timeoutMs,
     );
   }
 
