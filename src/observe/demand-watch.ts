@@ -20,7 +20,6 @@ interface Done {
 
 interface Look extends Queue, Done {
   atMs: number;
-  guarded: boolean;
 }
 
 interface History {
@@ -100,12 +99,7 @@ export class DemandWatch {
     atMs: number,
   ): ActorFacts {
     const last = history.looks.at(-1);
-    const look: Look = {
-      ...queue,
-      ...[last ?? nothing, ...done].reduce(plus, nothing),
-      atMs,
-      guarded: loads.some(({ guarded }) => guarded),
-    };
+    const look: Look = { ...queue, ...[last ?? nothing, ...done].reduce(plus, nothing), atMs };
     if (last !== undefined && queue.deliveries < last.deliveries) history.looks = [];
     history.looks.push(look);
     const { looks } = history;
@@ -132,8 +126,7 @@ export class DemandWatch {
       deliveriesPerS: delivered / spanS,
       serviceMs: history.serviceMs,
       runShare: history.runShare,
-      // A guard that lets one through at a time may seem open at the moment of one look.
-      held: look.paused || look.guarded || last?.guarded === true,
+      held: queue.paused || loads.some(({ guarded }) => guarded),
     };
   }
 }

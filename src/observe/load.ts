@@ -1,9 +1,13 @@
 /** Load: what one process says of the work that its actors do, so that somebody can tell how many such processes are needed. Plain data. */
+import { monotonicMs } from "../kernel/clock.ts";
 import { totalOf } from "../kernel/histogram.ts";
 import type { Worker } from "../worker/worker.ts";
 import type { DurableName } from "./backlog.ts";
 import type { Roster } from "./roster.ts";
 import { totalsOf } from "./totals.ts";
+
+/** Guards are asked each second at least while a handler is free. */
+const guardedForMs = 2_000;
 
 export interface ActorLoad {
   /** Handlers that may run at once in this process. */
@@ -15,7 +19,7 @@ export interface ActorLoad {
   handledMs: number;
   /** Deliveries that were put back without a run. */
   deferred: number;
-  /** A guard (breaker, rate limit, concurrency limit) lets nothing more through. */
+  /** A guard (breaker, rate limit, concurrency limit) let nothing more through at some time in the last two seconds. */
   guarded: boolean;
   durables: DurableName[];
 }
@@ -60,7 +64,7 @@ export function loadOf(roster: Pick<Roster, "facts" | "workers">): ProcessLoad {
 function standing(workers: readonly Worker[], actor: string): Pick<ActorLoad, "guarded" | "durables"> {
   const looks = workers.flatMap((worker) => worker.looks().get(actor) ?? []);
   return {
-    guarded: looks.some(({ restraint }) => restraint === "guard"),
+    guarded: looks.some(({ guardedAtMs }) => monotonicMs() - guardedAtMs < guardedForMs),
     // Workers of one process have the same ones.
     durables: (looks[0]?.durables ?? []).map(({ stream, spec }) => ({ stream, durable: spec.durable_name })),
   };

@@ -57,6 +57,8 @@ export type DurableLook = ActorDurable & { arrived: number };
 export interface IntakeLook {
   /** Why it asks for nothing more: its handlers are taken, or a guard holds it back. */
   restraint: "busy" | "guard" | undefined;
+  /** When its guards last let nothing through of what waits, monotonic ms. A rate limit may do so many times in a second. */
+  guardedAtMs: number;
   durables: DurableLook[];
 }
 
@@ -72,6 +74,7 @@ export class Intake {
   #behind = false;
   /** Its guards let nothing through, when it last wanted something. */
   #guarded = false;
+  #guardedAtMs = -Infinity;
   #turn = 0;
   #ticker: NodeJS.Timeout | undefined;
   #offUp: (() => void) | undefined;
@@ -134,6 +137,7 @@ export class Intake {
     const busy = !this.#hasSlot || this.#held.length > 0 || this.#behind;
     return {
       restraint: busy ? "busy" : this.#guarded ? "guard" : undefined,
+      guardedAtMs: this.#guardedAtMs,
       durables: this.#pullers.map(({ arrived }, at) => ({ ...(this.#options.durables[at] as ActorDurable), arrived })),
     };
   }
@@ -200,8 +204,10 @@ export class Intake {
       if (puller.hot) known += puller.known;
       coming += puller.hot ? puller.outstanding : Math.max(0, puller.outstanding - 1);
     }
-    const room = guards.room(Math.min(Math.max(0, free), known));
+    const wanted = Math.min(Math.max(0, free), known);
+    const room = guards.room(wanted);
     this.#guarded = room < 1;
+    if (room < 1 && wanted > 0) this.#guardedAtMs = monotonicMs();
     return room - coming;
   }
 

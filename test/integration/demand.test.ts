@@ -102,3 +102,27 @@ test("a process without workers wants none", async () => {
   const system = await stage.connect();
   expect(await wanted(system)).toBeUndefined();
 });
+
+test("what a guard holds back wants what it gets, also where the guard opens and shuts many times in a second", async () => {
+  const system = await stage.connect();
+  const concurrency = 10;
+  const rateLimit = { name: "api", limit: 100, per: "1s" } as const;
+  const concurrencyLimit = { name: "db", limit: 4 };
+  await system.work([
+    actorOf({ name: "rated", concurrency, rateLimit }, () => pause(10)),
+    actorOf({ name: "limited", concurrency, concurrencyLimit }, () => pause(10)),
+    actorOf({ name: "idle", concurrency, rateLimit, concurrencyLimit }, () => undefined),
+  ]);
+  const guarded = (): (boolean | undefined)[] =>
+    ["rated", "limited", "idle"].map((actor) => system.load().actors[actor]?.guarded);
+  expect(guarded()).toEqual([false, false, false]);
+  await system.tellMany("rated", Array(800).fill(1));
+  await system.tellMany("limited", Array(3_000).fill(1));
+  await expect.poll(guarded, patient).toEqual([true, true, false]);
+  for (let n = 0; n < 100; n++) {
+    expect(guarded()).toEqual([true, true, false]);
+    await pause(20);
+  }
+  expect(await wanted(system)).toBe(1);
+  await expect.poll(guarded, { ...patient, timeout: 30_000 }).toEqual([false, false, false]);
+});

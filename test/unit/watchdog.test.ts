@@ -56,6 +56,7 @@ function start(consumer: Ask, given: Given = {}): Stand {
     intake: {
       look: () => ({
         restraint: look.restraint,
+        guardedAtMs: -Infinity,
         durables: specs.map((spec) => ({ stream: "TASKS", spec: spec as never, arrived: look.arrived })),
       }),
       rebuild() {
