@@ -29,6 +29,9 @@ interface History {
   runShare: number;
 }
 
+/** Slots that are busier than this are what is short, whatever a guard says: a wide rate limit too makes wait for moments. */
+const mostlyBusy = 0.6;
+
 type Queues = ReadonlyMap<string, Queue>;
 const nothing: Done = Object.freeze({ handled: 0, handledMs: 0, deferred: 0 });
 
@@ -113,6 +116,8 @@ export class DemandWatch {
     const ran = minus(look, looks.length > 1 ? first : nothing);
     if (ran.handled > 0) history.serviceMs = ran.handledMs / ran.handled;
     if (ran.handled + ran.deferred > 0) history.runShare = ran.handled / (ran.handled + ran.deferred);
+    const isGuarded = loads.some(({ guarded }) => guarded);
+    const busy = busyShare(loads, done, last && atMs - last.atMs, history.serviceMs);
     // Over less than the drain target nobody can tell a rate from a burst.
     const spanS = Math.max(atMs - first.atMs, drainTargetMs) / 1_000;
     const delivered = look.deliveries - first.deliveries;
@@ -126,9 +131,23 @@ export class DemandWatch {
       deliveriesPerS: delivered / spanS,
       serviceMs: history.serviceMs,
       runShare: history.runShare,
-      held: queue.paused || loads.some(({ guarded }) => guarded),
+      held: queue.paused || (isGuarded && look.pending > 0 && busy < mostlyBusy),
     };
   }
+}
+
+/** The share of the slots that were busy since the last look; that are busy now where runs are longer than that, and end too seldom to tell. */
+function busyShare(
+  loads: readonly ActorLoad[],
+  done: readonly Done[],
+  spanMs: number | undefined,
+  serviceMs: number | undefined,
+): number {
+  const slots = loads.reduce((sum, { concurrency }) => sum + concurrency, 0);
+  if (spanMs === undefined || serviceMs === undefined || serviceMs >= spanMs) {
+    return loads.reduce((sum, { running }) => sum + running, 0) / slots;
+  }
+  return done.reduce((sum, { handledMs }) => sum + handledMs, 0) / spanMs / slots;
 }
 
 function plus(a: Done, b: Done): Done {

@@ -35,7 +35,7 @@ export interface ActorFacts {
   serviceMs: number | undefined;
   /** The share of deliveries that are run and not put back at once. */
   runShare: number;
-  /** Paused, or a guard lets nothing more through. */
+  /** Paused, or slots are idle although messages wait, because a guard lets nothing more through. */
   held: boolean;
 }
 

@@ -19,7 +19,7 @@ export interface ActorLoad {
   handledMs: number;
   /** Deliveries that were put back without a run. */
   deferred: number;
-  /** A guard (breaker, rate limit, concurrency limit) let nothing more through at some time in the last two seconds. */
+  /** A guard (breaker, rate limit, concurrency limit) let less through than was wanted, at some time in the last two seconds. */
   guarded: boolean;
   durables: DurableName[];
 }

@@ -57,7 +57,7 @@ export type DurableLook = ActorDurable & { arrived: number };
 export interface IntakeLook {
   /** Why it asks for nothing more: its handlers are taken, or a guard holds it back. */
   restraint: "busy" | "guard" | undefined;
-  /** When its guards last let nothing through of what waits, monotonic ms. A rate limit may do so many times in a second. */
+  /** When its guards last let through less than it wanted, monotonic ms. A rate limit may do so many times in a second, also one that is wide. */
   guardedAtMs: number;
   durables: DurableLook[];
 }
@@ -207,7 +207,7 @@ export class Intake {
     const wanted = Math.min(Math.max(0, free), known);
     const room = guards.room(wanted);
     this.#guarded = room < 1;
-    if (room < 1 && wanted > 0) this.#guardedAtMs = monotonicMs();
+    if (room < wanted) this.#guardedAtMs = monotonicMs();
     return room - coming;
   }
 

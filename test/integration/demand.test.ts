@@ -103,26 +103,34 @@ test("a process without workers wants none", async () => {
   expect(await wanted(system)).toBeUndefined();
 });
 
-test("what a guard holds back wants what it gets, also where the guard opens and shuts many times in a second", async () => {
-  const system = await stage.connect();
-  const concurrency = 10;
-  const rateLimit = { name: "api", limit: 100, per: "1s" } as const;
-  const concurrencyLimit = { name: "db", limit: 4 };
-  await system.work([
-    actorOf({ name: "rated", concurrency, rateLimit }, () => pause(10)),
-    actorOf({ name: "limited", concurrency, concurrencyLimit }, () => pause(10)),
-    actorOf({ name: "idle", concurrency, rateLimit, concurrencyLimit }, () => undefined),
-  ]);
-  const guarded = (): (boolean | undefined)[] =>
-    ["rated", "limited", "idle"].map((actor) => system.load().actors[actor]?.guarded);
-  expect(guarded()).toEqual([false, false, false]);
-  await system.tellMany("rated", Array(800).fill(1));
-  await system.tellMany("limited", Array(3_000).fill(1));
-  await expect.poll(guarded, patient).toEqual([true, true, false]);
-  for (let n = 0; n < 100; n++) {
-    expect(guarded()).toEqual([true, true, false]);
-    await pause(20);
-  }
-  expect(await wanted(system)).toBe(1);
-  await expect.poll(guarded, { ...patient, timeout: 30_000 }).toEqual([false, false, false]);
-});
+test(
+  "what a guard holds back wants what it gets; a rate limit that is wide enough holds nothing back",
+  { timeout: 60_000 },
+  async () => {
+    const system = await stage.connect();
+    const common = { concurrency: 10 };
+    const actors = {
+      rated: { ...common, rateLimit: { name: "api", limit: 200, per: "1s" } },
+      limited: { ...common, concurrencyLimit: { name: "db", limit: 3 } },
+      wide: { ...common, rateLimit: { name: "wide", limit: 50_000, per: "1s" } },
+    } as const;
+    const names = Object.keys(actors);
+    for (const name of names) await system.tellMany(name, Array(6_000).fill(1));
+    await system.work(Object.entries(actors).map(([name, config]) => actorOf({ name, ...config }, () => pause(20))));
+    const watch = new DemandWatch({ drainTargetMs: 5_000, utilisation: 0.8 });
+    const slots: number[][] = [];
+    for (let n = 0; n < 8; n++) {
+      const load = system.load();
+      const durables = new Map(Object.entries(load.actors).map(([actor, its]) => [actor, its.durables]));
+      const demand = watch.look([load], await readQueues(system.parts.reader, durables));
+      slots.push(names.map((actor) => demand?.slots.get(actor) ?? Number.NaN));
+      await pause(500);
+    }
+    // At first all have just begun, and have done little. 6,000 × 20 ms ÷ 5 s are 24 slots.
+    for (const [rated = 99, limited = 99, wide = 0] of slots.slice(3)) {
+      expect(rated).toBeLessThan(8);
+      expect(limited).toBeLessThan(8);
+      expect(wide).toBeGreaterThan(10);
+    }
+  },
+);

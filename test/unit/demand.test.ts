@@ -164,11 +164,32 @@ test("a durable that was made anew, or emptied by hand, is no negative rate", ()
   expect(needAt(15, { pending: 30_000, deliveries: 0 })).toBeCloseTo(1, 9);
 });
 
-test("one process that a guard holds back is enough: guards are the fleet's", () => {
-  const demand = new DemandWatch(defaultDemand);
-  const loads = [false, true].map((guarded, pid) => processOf({ handled: 10, handledMs: 200, guarded }, pid));
-  expect(demand.look(loads, queueOf({ pending: 60_000 }), 0)?.need).toBe(0);
-  expect(demand.look(loads.slice(0, 1), queueOf({ pending: 60_000 }), 5_000)?.need).toBeGreaterThan(1);
+test("a guard holds back where slots are idle and messages wait; where slots are busy these are what is short", () => {
+  // Ten slots in each of two processes; every 5 s so many runs of 20 ms end in each, of 2,500 that could.
+  const needOf = (each: number, guarded: boolean, pending: number): number | undefined => {
+    const demand = new DemandWatch(defaultDemand);
+    const look = (n: number) => {
+      const did = { handled: 100 + each * n, handledMs: 20 * (100 + each * n), running: 5 };
+      const loads = [processOf(did), processOf({ ...did, guarded }, 2)];
+      return demand.look(loads, queueOf({ pending, deliveries: 2 * each * n }), 5_000 * n)?.need;
+    };
+    look(0);
+    return look(1);
+  };
+  expect(needOf(500, true, 600_000)).toBeLessThan(1);
+  expect(needOf(500, false, 600_000)).toBeGreaterThan(20);
+  expect(needOf(2_000, true, 600_000)).toBeGreaterThan(20);
+  expect(needOf(500, true, 0)).toBe(needOf(500, false, 0));
+});
+
+test("where runs are longer than the time between looks, it counts how many are under way", () => {
+  const needOf = (running: number): number | undefined => {
+    const demand = new DemandWatch(defaultDemand);
+    const did = { handled: 10, handledMs: 600_000, guarded: true, running };
+    demand.look([processOf(did)], queueOf({ pending: 100 }), 0);
+    return demand.look([processOf(did)], queueOf({ pending: 100 }), 5_000)?.need;
+  };
+  expect([needOf(4), needOf(10)]).toEqual([0, 10]);
 });
 
 test("two who look with the same queues get the same, and do not stand in each other's way", () => {
