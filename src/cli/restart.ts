@@ -26,10 +26,11 @@ export function restartCommand(program: Command): void {
     )
     .summary("replace every worker process of the fleet, for a deploy")
     .description(
-      `Have every 'godwit worker --processes' of the namespace, on all hosts, replace its
-processes by ones that load your code anew: one after the other on each host,
-each ready before the one that it replaces drains. Where a new process does not
-start, that host goes on with the code that it has, and the exit code is 1.`,
+      `Have every 'godwit worker --processes' of the namespace, on all hosts, replace
+its processes by ones that load your code anew: one after the other on each
+host, each ready before the one that it replaces drains. Where a new process
+does not start, that host goes on with the code that it has, and the exit code
+is 1.`,
     )
     .addHelpText("after", "\nExamples:\n  godwit restart\n  godwit restart --timeout 20m --json");
   connectOptions(jsonOption(command)).action(async (flags: RestartFlags) => {

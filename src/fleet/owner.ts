@@ -38,8 +38,9 @@ export class Owner {
       );
       tell({ say: "report", load: system.load(), handled, unhealthyReasons: healthy ? [] : reasons });
     };
-    tell({ say: "ready", actors: worker.actors, servers: system.servers });
+    // First, so that whoever hears that it is ready knows how large it is.
     report();
+    tell({ say: "ready", actors: worker.actors });
     this.#timer = setInterval(report, reportEveryMs).unref();
   }
 

@@ -29,7 +29,7 @@ const actorLoad = z.object({
 
 const fromWorker = z.discriminatedUnion("say", [
   /** Its actors have started, and it pulls. */
-  z.object({ say: z.literal("ready"), actors: z.array(z.string()), servers: z.array(z.string()) }),
+  z.object({ say: z.literal("ready"), actors: z.array(z.string()) }),
   /** A few times a second. */
   z.object({
     say: z.literal("report"),

@@ -7,7 +7,7 @@
  */
 import { availableParallelism } from "node:os";
 import { formatMs } from "../kernel/duration.ts";
-import { WorkerStartError } from "../kernel/errors.ts";
+import { ConfigError, WorkerStartError } from "../kernel/errors.ts";
 import type { Logger } from "../kernel/logger.ts";
 import type { MetricsSnapshot } from "../observe/metrics-snapshot.ts";
 import { Member } from "./member.ts";
@@ -91,9 +91,9 @@ export class Supervisor {
     this.#random = options.random ?? Math.random;
   }
 
-  /** Resolves when all are at work. @throws WorkerStartError where the first one ends before it is. */
+  /** Resolves when all are at work. @throws WorkerStartError where the first one ends before it is, ConfigError where it is larger than it may be. */
   async start(): Promise<void> {
-    const { processes } = this.#options;
+    const { processes, limits } = this.#options;
     const scout = this.#addSlot();
     this.#target = 1;
     scout.fill();
@@ -102,6 +102,14 @@ export class Supervisor {
       const how = await first.ended;
       await this.stop("its first process did not start");
       throw new WorkerStartError(how);
+    }
+    const { maxMemoryBytes: limit = Infinity } = limits;
+    const { rssBytes = 0 } = first.report?.load ?? {};
+    if (rssBytes >= limit) {
+      await this.stop("its memory limit is too small");
+      throw new ConfigError(
+        `The memory limit of ${megabytes(limit)} is less than a worker process takes when it starts, ${megabytes(rssBytes)}, so each would be replaced at once; raise maxMemory, on the command line --max-memory.`,
+      );
     }
     this.#begun = true;
     this.resize(processes);
@@ -345,10 +353,14 @@ const why: Record<ReplaceReason, string> = {
   crash: "it ended by itself",
 };
 
+function megabytes(bytes: number): string {
+  return `${Math.round(bytes / 1e6)} MB`;
+}
+
 function endText(how: string | number): string {
   return typeof how === "number" ? `exit code ${how}` : how;
 }
 
 function sizeOf({ report }: Member): object {
-  return report === undefined ? {} : { memoryMB: Math.round(report.load.rssBytes / 1e6) };
+  return report === undefined ? {} : { memory: megabytes(report.load.rssBytes) };
 }

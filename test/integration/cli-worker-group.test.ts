@@ -157,6 +157,17 @@ describe("a group", () => {
   });
 });
 
+test("a memory limit that every process passes at its start is refused", async () => {
+  await writeActor("1");
+  const group = start("--processes", "2", "--max-memory", "20MB", "--log", "text");
+  const { code, stderr } = await group.ended;
+  expect(code).toBe(1);
+  expect(stderr).toMatch(
+    /The memory limit of 20 MB is less than a worker process takes when it starts, \d+ MB, so .* \(INVALID_CONFIG\)\n$/,
+  );
+  expect(alive(group)).toEqual([]);
+});
+
 describe("a process", () => {
   test("that has run its share is replaced by one that is ready before it drains; no message is run twice or fails", async () => {
     await writeActor("1");
