@@ -56,6 +56,8 @@ class Group {
       processes: flags.processes?.min ?? 1,
       limits: { maxMessages: flags.maxMessages, maxMemoryBytes: flags.maxMemory, maxAgeMs: flags.maxAge },
       graceMs: flags.grace,
+      // As long as it may take until something is done about one that serves its health itself.
+      silentAfterMs: 2 * flags.healthWindow,
       log,
       onEnded: (metrics) => this.#probes.ended(metrics),
     });

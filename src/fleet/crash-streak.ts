@@ -29,9 +29,4 @@ export class CrashStreak {
     const fullMs = Math.min(mostMs, leastMs * 2 ** (this.#count - 1));
     return fullMs * (0.5 + random() / 2);
   }
-
-  /** It has been at work for long enough, or was replaced in good order. */
-  over(): void {
-    this.#count = 0;
-  }
 }

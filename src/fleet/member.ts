@@ -13,6 +13,8 @@ export interface MemberOptions {
   setLimits: RecycleLimits;
   /** Counts restarts of the group: what began before one is of an older generation. */
   generation: number;
+  /** So many turns of the supervisor's watch may pass without a word. */
+  silentTurns: number;
   onReport: () => void;
 }
 
@@ -34,6 +36,8 @@ export class Member {
   #metrics: MetricsSnapshot = [];
   #actors: string[] = [];
   #asked = 0;
+  /** Counted in turns of the watch: a clock would take a standstill of the supervisor for silence. */
+  #turns = 0;
 
   constructor(options: MemberOptions) {
     this.#options = options;
@@ -79,13 +83,19 @@ export class Member {
   }
 
   /** Why it is to be replaced; undefined while it is not. @param startMs how long a replacement takes until it is ready. */
-  due(startMs: number): RecycleReason | "unhealthy" | undefined {
+  due(startMs: number): RecycleReason | "unhealthy" | "silent" | undefined {
     if (this.#report === undefined) return undefined;
+    if (this.#turns > this.#options.silentTurns) return "silent";
     const { load, handled, unhealthyReasons } = this.#report;
     if (unhealthyReasons.length > 0) return "unhealthy";
     const vitals = { ageMs: this.readyForMs, handled, rssBytes: load.rssBytes, growthBytesPerMs: this.#trend.growth };
     // Its replacement may have to wait for that of another.
     return recycleReason(this.#options.limits, vitals, 2 * startMs);
+  }
+
+  /** A turn of the watch has passed. */
+  turn(): void {
+    this.#turns += 1;
   }
 
   get overweight(): boolean {
@@ -121,6 +131,7 @@ export class Member {
   }
 
   #hear(message: FromWorker): void {
+    this.#turns = 0;
     switch (message.say) {
       case "ready":
         this.#readyMs = monotonicMs();

@@ -76,6 +76,13 @@ export class Slot {
     this.#follow(next);
   }
 
+  /** Does not wait any longer after a crash. */
+  hurry(): void {
+    if (this.#state.kind !== "waiting") return;
+    clearTimeout(this.#state.timer);
+    this.#state = { kind: "empty" };
+  }
+
   /** Starts a process that takes over once it is ready. */
   replace(): void {
     if (this.#state.kind !== "serving") return;

@@ -23,6 +23,8 @@ export interface SupervisorOptions {
   limits: RecycleLimits;
   /** How long one may drain; 10 s later it is killed. */
   graceMs: number;
+  /** One that has said nothing for so long stands still, and is replaced. */
+  silentAfterMs: number;
   log: Logger;
   /** From 0 to 1. Default: Math.random. */
   random?: () => number;
@@ -31,7 +33,7 @@ export interface SupervisorOptions {
 }
 
 /** Why a process was replaced, or ended by itself. */
-export type ReplaceReason = "messages" | "memory" | "age" | "unhealthy" | "restart" | "crash";
+export type ReplaceReason = "messages" | "memory" | "age" | "unhealthy" | "silent" | "restart" | "crash";
 
 export interface GroupSnapshot {
   target: number;
@@ -58,6 +60,7 @@ interface Roll {
 }
 
 const drainPatienceMs = 10_000;
+const watchMs = 500;
 /** Until one has been seen to start. */
 const usualStartMs = 1_500;
 
@@ -71,6 +74,7 @@ export class Supervisor {
     memory: 0,
     age: 0,
     unhealthy: 0,
+    silent: 0,
     restart: 0,
     crash: 0,
   };
@@ -84,6 +88,7 @@ export class Supervisor {
   #begun = false;
   #onFull: () => void = () => undefined;
   #startMs = usualStartMs;
+  #watch: NodeJS.Timeout | undefined;
   #stopped: Promise<void> | undefined;
 
   constructor(options: SupervisorOptions) {
@@ -112,6 +117,10 @@ export class Supervisor {
       );
     }
     this.#begun = true;
+    this.#watch = setInterval(() => {
+      for (const member of this.members) member.turn();
+      this.#advance();
+    }, watchMs);
     this.resize(processes);
     await new Promise<void>((resolve) => {
       this.#onFull = resolve;
@@ -170,6 +179,8 @@ export class Supervisor {
       };
       this.#roll = { generation: this.#generations, replaced: 0, end };
       if (this.#stopped !== undefined) return end({ replaced: 0, failure: "the group is being stopped" });
+      // What they wait for may be this code.
+      for (const slot of this.#slots) slot.hurry();
       this.#advance();
     });
   }
@@ -183,12 +194,14 @@ export class Supervisor {
   /** Ends all at once. */
   async kill(): Promise<void> {
     this.#stopped ??= Promise.resolve();
+    clearInterval(this.#watch);
     const all = this.everyone;
     for (const slot of this.#slots) slot.vacate(true);
     await Promise.all(all.map((member) => member.kill()));
   }
 
   async #stopOnce(why: string): Promise<void> {
+    clearInterval(this.#watch);
     this.#roll?.end({ replaced: this.#roll.replaced, failure: "the group is being stopped" });
     for (const slot of this.#slots.toReversed()) this.#drain(slot, why);
     await Promise.all([...this.#draining].map(({ ended }) => ended));
@@ -207,12 +220,13 @@ export class Supervisor {
   }
 
   #startMember(slot: Slot): Member {
-    const { spawn, limits, onEnded } = this.#options;
+    const { spawn, limits, silentAfterMs, onEnded } = this.#options;
     const member = new Member({
       start: spawn,
       limits: drawLimits(limits, this.#random),
       setLimits: limits,
       generation: this.#generations,
+      silentTurns: silentAfterMs / watchMs,
       onReport: () => this.#reported(slot, member),
     });
     void member.ended.then(() => onEnded?.(member.lastMetrics));
@@ -307,6 +321,9 @@ export class Supervisor {
     if (isLoop)
       log.error({ process }, `${said}, ${streak} in a row soon after their start: a crash loop, slowed; ${again}`);
     else log.warn({ process }, `${said}; ${again}`);
+    if (this.#roll !== undefined && member.readyForMs === 0 && member.generation >= this.#roll.generation) {
+      this.#giveUpRoll(member, `a process ended with ${endText(how)} before it was ready`);
+    }
     this.#advance();
   }
 
@@ -315,12 +332,8 @@ export class Supervisor {
     this.#reasons.delete(slot);
     const said = `a replacement ended with ${endText(how)} before it was ready`;
     const { log } = this.#options;
-    if (this.#roll !== undefined) {
-      const left = this.members.filter(({ generation }) => generation < (this.#roll?.generation ?? 0)).length;
-      const failure = `${said}; ${left} of ${this.#slots.length} processes go on with the code that they have`;
-      log.error({ process: member.pid }, `the restart was given up: ${failure}`);
-      this.#roll.end({ replaced: this.#roll.replaced, failure });
-    } else {
+    if (this.#roll !== undefined) this.#giveUpRoll(member, said);
+    else {
       const again = formatMs(Math.round(againMs / 100) * 100);
       log.error(
         { process: member.pid, reason: why[reason] },
@@ -328,6 +341,14 @@ export class Supervisor {
       );
     }
     this.#advance();
+  }
+
+  #giveUpRoll({ pid }: Member, said: string): void {
+    const roll = this.#roll as Roll;
+    const left = this.members.filter(({ generation }) => generation < roll.generation).length;
+    const failure = `${said}; ${left} of ${this.#slots.length} processes go on with the code that they have`;
+    this.#options.log.error({ process: pid }, `the restart was given up: ${failure}`);
+    roll.end({ replaced: roll.replaced, failure });
   }
 
   #tellFull(): void {
@@ -349,6 +370,7 @@ const why: Record<ReplaceReason, string> = {
   memory: "its memory limit",
   age: "its age limit",
   unhealthy: "it is unhealthy",
+  silent: "it stands still",
   restart: "a restart",
   crash: "it ended by itself",
 };

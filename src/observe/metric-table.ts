@@ -99,7 +99,7 @@ export const metricTable = {
   godwit_processes_target: gauge([], "Worker processes that a supervisor keeps at work. Told by supervisors alone."),
   godwit_process_replacements_total: counter(
     ["reason"],
-    "Worker processes that were replaced: messages, memory, age, unhealthy, restart or crash. Told by supervisors alone.",
+    "Worker processes that were replaced: messages, memory, age, unhealthy, silent, restart or crash. Told by supervisors alone.",
   ),
   godwit_process_crash_loops: gauge(
     [],

@@ -216,6 +216,19 @@ describe("a process", () => {
     expect(pidsOf(group)).toHaveLength(2);
   });
 
+  test("that stands still is replaced, and killed where it does not drain", async () => {
+    // Once: it comes again after its ack-wait.
+    await writeActor("1", "if (input === 'hang' && !existsSync('hung')) { appendFileSync('hung', ''); for (;;); }");
+    const group = start("--processes", "1", "--health-window", "1s", "--grace", "0s", "--log", "text");
+    await group.says("ready: 1 process");
+    const [hanging = 0] = pidsOf(group);
+    await system.tell("echo", "hang", { id: "hang" });
+    await group.says(/replaced: it stands still/);
+    await system.tell("echo", 1, { id: "other" });
+    await expect.poll(async () => (await notes("done")).map(({ id }) => id), patient).toContain("other");
+    await until("it was killed", () => !isAlive(hanging), 20_000);
+  });
+
   test("that keeps ending is started again ever more slowly, and that is said", async () => {
     await writeActor("1", "process.exit(7);");
     const group = start("--processes", "1", "--log", "text");
@@ -279,6 +292,19 @@ describe("SIGHUP", () => {
     group.signal("SIGHUP");
     await group.says("restarted: 2 processes replaced");
   });
+});
+
+test("a restart mends a group whose processes keep ending, without waiting", async () => {
+  await writeActor("broken", "process.exit(7);");
+  const group = start("--processes", "2", "--log", "text");
+  await group.says("ready: 2 processes");
+  await system.tellMany("echo", [1, 2]);
+  await group.says(/3 in a row soon after their start: a crash loop/);
+  await writeActor("mended");
+  group.signal("SIGHUP");
+  await group.says(/restarted: \d process(es)? replaced/);
+  await expect.poll(async () => (await notes("done")).length, patient).toBe(2);
+  expect(alive(group)).toHaveLength(2);
 });
 
 describe("a restart asked for over NATS", () => {
