@@ -23,7 +23,7 @@ export function factsOf(now: Gathered, before: Gathered | undefined, memoryReser
     need,
     hosts,
     ready,
-    backlogged: [...queues].some(([actor, { pending, paused }]) => pending > 0 && !paused && !isGuarded(loads, actor)),
+    backlogged: [...queues.values()].some(({ pending, paused }) => pending > 0 && !paused),
     handledPerS: 1_000 * perMs(({ actors }) => Object.values(actors).reduce((sum, { handled }) => sum + handled, 0)),
     cpuUse: host.cpuUse,
     cpuPerProcess: perMs(({ cpuMs }) => cpuMs) / host.cores / Math.max(1, loads.length),
@@ -34,10 +34,6 @@ export function factsOf(now: Gathered, before: Gathered | undefined, memoryReser
       memoryReserve,
     ),
   };
-}
-
-function isGuarded(loads: readonly ProcessLoad[], actor: string): boolean {
-  return loads.some(({ actors }) => actors[actor]?.guarded === true);
 }
 
 /** By how much counts have grown; a process that has begun since counts from nothing. */

@@ -104,19 +104,18 @@ test("a process without workers wants none", async () => {
 });
 
 test(
-  "what a guard holds back wants what it gets; a rate limit that is wide enough holds nothing back",
+  "what a rate limit or a concurrency limit holds back wants what it gets, however much waits",
   { timeout: 60_000 },
   async () => {
     const system = await stage.connect();
     const common = { concurrency: 10 };
     const actors = {
-      rated: { ...common, rateLimit: { name: "api", limit: 200, per: "1s" } },
-      limited: { ...common, concurrencyLimit: { name: "db", limit: 3 } },
-      wide: { ...common, rateLimit: { name: "wide", limit: 50_000, per: "1s" } },
+      rated: { ...common, rateLimit: { name: "api", limit: 40, per: "1s" } },
+      limited: { ...common, concurrencyLimit: { name: "db", limit: 2 } },
     } as const;
     const names = Object.keys(actors);
-    for (const name of names) await system.tellMany(name, Array(6_000).fill(1));
-    await system.work(Object.entries(actors).map(([name, config]) => actorOf({ name, ...config }, () => pause(20))));
+    for (const name of names) await system.tellMany(name, Array(2_400).fill(1));
+    await system.work(Object.entries(actors).map(([name, config]) => actorOf({ name, ...config }, () => pause(50))));
     const watch = new DemandWatch({ drainTargetMs: 5_000, utilisation: 0.8 });
     const slots: number[][] = [];
     for (let n = 0; n < 8; n++) {
@@ -126,11 +125,8 @@ test(
       slots.push(names.map((actor) => demand?.slots.get(actor) ?? Number.NaN));
       await pause(500);
     }
-    // At first all have just begun, and have done little. 6,000 × 20 ms ÷ 5 s are 24 slots.
-    for (const [rated = 99, limited = 99, wide = 0] of slots.slice(3)) {
-      expect(rated).toBeLessThan(8);
-      expect(limited).toBeLessThan(8);
-      expect(wide).toBeGreaterThan(10);
-    }
+    // 2,400 × 50 ms ÷ 5 s would be 24 slots. At first nobody knows more than what runs.
+    expect(Math.max(...slots.slice(1).flat())).toBeLessThan(8);
+    expect(Math.min(...(slots.at(-1) as number[]))).toBeGreaterThan(0.5);
   },
 );

@@ -3,8 +3,8 @@ import { expect, test } from "vitest";
 import { factsOf, type Gathered } from "../../src/fleet/fleet-facts.ts";
 import type { ProcessLoad } from "../../src/observe/load.ts";
 
-function processOf(pid: number, handled: number, cpuMs = 0, guarded = false): ProcessLoad {
-  const mail = { concurrency: 1, running: 0, handled, handledMs: 0, deferred: 0, guarded, durables: [] };
+function processOf(pid: number, handled: number, cpuMs = 0): ProcessLoad {
+  const mail = { concurrency: 1, running: 0, handled, handledMs: 0, deferred: 0, guarded: false, durables: [] };
   return { pid, ceiling: 1, cpuMs, rssBytes: 100 * pid, actors: { mail } };
 }
 
@@ -36,10 +36,9 @@ test("the first look knows no rates", () => {
   expect(factsOf(gathered(5, [], 7), undefined, 0)).toMatchObject({ memoryPerProcessBytes: 0, backlogged: true });
 });
 
-test("what a pause or a guard holds back is no backlog that more processes would help with", () => {
+test("what a pause holds back is no backlog", () => {
   const backlogged = (now: Gathered): boolean => factsOf(now, undefined, 0).backlogged;
   expect(backlogged(gathered(0, [processOf(1, 0)], 5))).toBe(true);
   expect(backlogged(gathered(0, [processOf(1, 0)], 0))).toBe(false);
   expect(backlogged(gathered(0, [processOf(1, 0)], 5, true))).toBe(false);
-  expect(backlogged(gathered(0, [processOf(1, 0), processOf(2, 0, 0, true)], 5))).toBe(false);
 });
