@@ -45,6 +45,7 @@ export {
   DecodeError,
   EncodeError,
   ConnectError,
+  TlsError,
   NotAuthorizedError,
   UnsupportedServerError,
   EmbeddedServerError,

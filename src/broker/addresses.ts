@@ -1,7 +1,7 @@
 /**
  * Addresses of servers, and the credentials in them. Pure.
  * 1. Credentials are taken out of every address before anything else sees it, so that nothing can log or print them.
- * 2. The client has one set of credentials for all servers, also for those that it hears of later.
+ * 2. The client has one set of credentials for all servers, also for those that it hears of later, and TLS for all or for none.
  */
 import { ConfigError } from "../kernel/errors.ts";
 
@@ -9,12 +9,18 @@ export interface Credentials {
   user?: string;
   pass?: string;
   token?: string;
+  /** Path of a file with the seed of a user's NKey. */
+  nkey?: string;
+  /** Path of a file with a user's JWT and the seed of its NKey. */
+  creds?: string;
 }
 
 export interface Addresses {
   /** As they were given, without credentials. */
   readonly servers: string[];
   readonly auth: Credentials;
+  /** An address begins with `tls://`: nothing may be said to a server without TLS. */
+  readonly tls: boolean;
 }
 
 // Only the last @ ends the credentials, so that one that is not encoded shows nothing of them either.
@@ -24,9 +30,10 @@ const hostPort = /^([^\s:/?#[\]]+|\[[^\s/\]]+\]|[0-9a-f:.]+)(:\d+)?\/?$/i;
 /**
  * @param given addresses such as `nats://host:4222`, `nats://user:pass@host`, `nats://token@host`.
  * @param options credentials that were given beside them.
- * @throws ConfigError for what is no address, and for credentials that differ.
+ * @throws ConfigError for what is no address, and for credentials that differ or are of two kinds.
  */
 export function splitCredentials(given: readonly string[], options: Credentials): Addresses {
+  checkOneKind(options);
   const servers: string[] = [];
   const found: { where: string; auth: Credentials }[] = [];
   for (const address of given) {
@@ -48,7 +55,19 @@ export function splitCredentials(given: readonly string[], options: Credentials)
       );
     }
   }
-  return { servers, auth: first?.auth ?? {} };
+  return { servers, auth: first?.auth ?? {}, tls: servers.some((server) => /^tls:/i.test(server)) };
+}
+
+/** The server would take one and say nothing of the other. */
+function checkOneKind({ user, pass, token, nkey, creds }: Credentials): void {
+  const kinds = { "user and pass": user ?? pass, token, nkey, creds };
+  const given = Object.entries(kinds).flatMap(([kind, value]) => (value === undefined ? [] : [kind]));
+  if (given.length > 1) {
+    throw new ConfigError(`There are two kinds of credentials, ${given.join(" and ")}; give one of them.`);
+  }
+  if (pass !== undefined && user === undefined) {
+    throw new ConfigError("The credentials have a password and no user; give both.");
+  }
 }
 
 function decoded(front: string, where: string): Credentials {
@@ -70,5 +89,5 @@ function decoded(front: string, where: string): Credentials {
 }
 
 function equal(a: Credentials, b: Credentials): boolean {
-  return a.user === b.user && a.pass === b.pass && a.token === b.token;
+  return (["user", "pass", "token", "nkey", "creds"] as const).every((part) => a[part] === b[part]);
 }

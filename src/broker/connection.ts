@@ -1,18 +1,31 @@
 /** The connection: opens once, reconnects for ever, knows whether it is up, and sends JetStream API requests. */
 import {
   connect,
+  createInbox,
   errors,
-  type ConnectionOptions,
   type Msg,
   type NatsConnection,
   type Subscription,
 } from "@nats-io/transport-node";
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
 import { monotonicMs } from "../kernel/clock.ts";
-import { ConnectError, NotAuthorizedError, toError, UnsupportedServerError } from "../kernel/errors.ts";
+import {
+  ConnectError,
+  messageOf,
+  NotAuthorizedError,
+  TlsError,
+  toError,
+  UnsupportedServerError,
+} from "../kernel/errors.ts";
+import type { Credentials } from "./addresses.ts";
+import { authenticatorOf } from "./credentials.ts";
+import { checkTls, isTlsTrouble, type TlsFiles } from "./tls.ts";
 
 /** The oldest nats-server that has all Godwit builds on (schedules with time zones, reset, batches). */
 export const serverFloor = "2.14.0";
+
+/** What every client may subscribe to by default. */
+export const defaultInboxPrefix = "_INBOX";
 
 const managerOptions = { timeout: 5_000 };
 
@@ -21,8 +34,11 @@ export interface ConnectionSettings {
   servers: string[];
   /** What the server's connection list shows. */
   name: string;
-  /** Passed on to the client as they are: user, pass, token, authenticator, tls. */
-  auth?: Partial<ConnectionOptions>;
+  auth?: Credentials;
+  /** Connects by TLS only, and with these files where some are named. Default: by TLS where the server asks for it. */
+  tls?: TlsFiles | undefined;
+  /** Below which every answer to this connection arrives. Default `_INBOX`. */
+  inboxPrefix?: string;
   /** Connects to a server that Godwit could not work with, too, so that it can be said what is wrong with it. */
   unchecked?: boolean;
 }
@@ -31,6 +47,7 @@ export class Connection {
   readonly nc: NatsConnection;
   readonly jsm: JetStreamManager;
   readonly servers: string[];
+  readonly #inboxPrefix: string;
   #up = true;
   #upSinceMs = 0;
   #maxPayloadBytes = 1_048_576;
@@ -38,24 +55,29 @@ export class Connection {
   readonly #downListeners = new Set<() => void>();
   readonly #errorListeners = new Set<(error: Error) => void>();
 
-  private constructor(nc: NatsConnection, jsm: JetStreamManager, servers: string[]) {
+  private constructor(nc: NatsConnection, jsm: JetStreamManager, servers: string[], inboxPrefix: string) {
     this.nc = nc;
     this.jsm = jsm;
     this.servers = servers;
+    this.#inboxPrefix = inboxPrefix;
     void this.#watch();
   }
 
   /**
-   * @throws ConnectError when no server answers, NotAuthorizedError when it refuses the credentials or they lack the right to use JetStream, UnsupportedServerError below the floor or without JetStream.
+   * @throws ConfigError for files of credentials or TLS that cannot be used, ConnectError when no server answers, TlsError where TLS with it cannot be, NotAuthorizedError when it refuses the credentials or they lack the right to use JetStream, UnsupportedServerError below the floor or without JetStream.
    */
   static async open(settings: ConnectionSettings): Promise<Connection> {
-    const { servers } = settings;
+    const { servers, inboxPrefix = defaultInboxPrefix } = settings;
+    const authenticator = authenticatorOf(settings.auth ?? {});
+    const tls = settings.tls && checkTls(settings.tls);
     let nc: NatsConnection;
     try {
       nc = await connect({
-        ...settings.auth,
+        ...(authenticator && { authenticator }),
+        ...(tls && { tls }),
         servers,
         name: settings.name,
+        inboxPrefix,
         maxReconnectAttempts: -1,
         // A credential that is refused may be restored; without this the client closes itself at the second refusal.
         ignoreAuthErrorAbort: true,
@@ -72,13 +94,25 @@ export class Connection {
       if (cause instanceof errors.AuthorizationError || cause instanceof errors.UserAuthenticationExpiredError) {
         throw notAuthorized(settings, cause);
       }
+      if (isTlsTrouble(toError(cause))) {
+        throw new TlsError(
+          `There is no TLS with the NATS server at ${hostsOf(servers)} (${messageOf(toError(cause))}); give the CA that signed its certificate, and the client's own certificate and key where it asks for one, as { tls: { ca, cert, key } } or --tlsca, --tlscert and --tlskey, and name the server as its certificate does.`,
+          { cause },
+        );
+      }
+      // By TLS 1.3 the server refuses a client without one after the handshake, and all that is heard of it is silence.
+      const askedForCertificate =
+        settings.tls !== undefined && settings.tls.cert === undefined
+          ? "; if it asks for a client's certificate, give --tlscert and --tlskey or { tls: { cert, key } }"
+          : "";
       throw new ConnectError(
-        `No NATS server could be reached at ${servers.join(", ")} (${(cause as Error).message}); start one, or give its address with --servers, NATS_URL or { servers }.`,
+        `No NATS server could be reached at ${servers.join(", ")} (${(cause as Error).message}); start one, or give its address with --servers, NATS_URL or { servers }${askedForCertificate}.`,
         { cause },
       );
     }
     if (settings.unchecked === true) {
-      return new Connection(nc, await jetstreamManager(nc, { ...managerOptions, checkAPI: false }), servers);
+      const jsm = await jetstreamManager(nc, { ...managerOptions, checkAPI: false });
+      return new Connection(nc, jsm, servers, inboxPrefix);
     }
     try {
       const version = nc.info?.version ?? "unknown";
@@ -87,7 +121,7 @@ export class Connection {
           `The NATS server at ${nc.getServer()} is version ${version} and Godwit needs ${serverFloor} or newer; upgrade that server, or use { embedded: true }.`,
         );
       }
-      return new Connection(nc, await manager(nc), servers);
+      return new Connection(nc, await manager(nc), servers, inboxPrefix);
     } catch (error) {
       await nc.close();
       throw error;
@@ -112,6 +146,11 @@ export class Connection {
   get maxPayloadBytes(): number {
     this.#maxPayloadBytes = this.nc.info?.max_payload ?? this.#maxPayloadBytes;
     return this.#maxPayloadBytes;
+  }
+
+  /** A subject for answers that nobody else has, below this connection's prefix. */
+  newInbox(): string {
+    return createInbox(this.#inboxPrefix);
   }
 
   /**
@@ -190,12 +229,15 @@ export class Connection {
 }
 
 function notAuthorized({ servers, auth = {} }: ConnectionSettings, cause: Error): NotAuthorizedError {
-  const where = servers.map((server) => server.replace(/^.*:\/\//, "")).join(", ");
   const what = Object.keys(auth).length > 0 ? "refused the credentials" : "wants credentials and was given none";
   return new NotAuthorizedError(
-    `The NATS server at ${where} ${what} (${cause.message}); give them in its address, as nats://user:password@host:4222, or as { user, pass } or { token }, on the command line --user and --pass or --token.`,
+    `The NATS server at ${hostsOf(servers)} ${what} (${cause.message}); give them in its address, as nats://user:password@host:4222, or as { user, pass }, { token }, { nkey } or { creds }, on the command line --user and --pass, --token, --nkey or --creds.`,
     { cause },
   );
+}
+
+function hostsOf(servers: readonly string[]): string {
+  return servers.map((server) => server.replace(/^.*:\/\//, "")).join(", ");
 }
 
 async function manager(nc: NatsConnection): Promise<JetStreamManager> {

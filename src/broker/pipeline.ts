@@ -4,7 +4,7 @@
  * 2. A request ends exactly once: answered, or past its deadline.
  * 3. No timer and no promise for each request: one sweep serves all.
  */
-import { createInbox, type Msg, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
+import type { Msg, MsgHdrs, NatsConnection } from "@nats-io/transport-node";
 import { monotonicMs } from "../kernel/clock.ts";
 import { ClosedError, ConnectError, PayloadTooLargeError, toError } from "../kernel/errors.ts";
 import type { Connection } from "./connection.ts";
@@ -120,7 +120,7 @@ export class Pipeline {
 
   constructor(connection: Connection) {
     this.#connection = connection;
-    this.#prefix = `${createInbox()}.`;
+    this.#prefix = `${connection.newInbox()}.`;
     const subscription = connection.subscribe(`${this.#prefix}*`, (message) => this.#receive(message));
     const offUp = connection.onUp(() => this.#sendAll());
     this.#unsubscribe = () => {

@@ -4,7 +4,7 @@
  * 2. Every pull ends: by its messages, by a status of the server, by missing heartbeats, or with the connection.
  * 3. After each end `onReady` is called, at once or, when the server refused, after a short wait that grows to `maxWaitMs`.
  */
-import { createInbox, type Msg, type Subscription } from "@nats-io/transport-node";
+import type { Msg, Subscription } from "@nats-io/transport-node";
 import type { Connection } from "./connection.ts";
 
 const expiresMs = 30_000;
@@ -68,7 +68,7 @@ export class Puller {
   }
 
   #listen(): Subscription {
-    this.#inbox = createInbox();
+    this.#inbox = this.#options.connection.newInbox();
     return this.#options.connection.subscribe(`${this.#inbox}.*`, (message) => this.#receive(message));
   }
 

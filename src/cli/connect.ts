@@ -16,6 +16,13 @@ export interface ConnectFlags {
   user?: string;
   pass?: string;
   token?: string;
+  nkey?: string;
+  creds?: string;
+  tlsca?: string;
+  tlscert?: string;
+  tlskey?: string;
+  tlsfirst?: boolean;
+  inboxPrefix?: string;
 }
 
 /** Where `godwit dev` keeps its data, and is looked for by those who name no server. */
@@ -29,9 +36,17 @@ export function connectOptions(command: Command, tokenFlag = "--token"): Command
   const options = [
     new Option("-s, --servers <urls>", "NATS servers, comma-separated").env("NATS_URL"),
     namespaceOption(),
-    new Option("--user <name>", "user of the NATS account").env("NATS_USER"),
-    new Option("--pass <password>", "its password").env("NATS_PASSWORD"),
-    new Option(`${tokenFlag} <token>`, "instead of user and password").env("NATS_TOKEN"),
+    // Where these are not given the system itself looks into the environment.
+    new Option("--user <name>", "user of the NATS account (env: NATS_USER)"),
+    new Option("--pass <password>", "its password (env: NATS_PASSWORD)"),
+    new Option(`${tokenFlag} <token>`, "instead of user and password (env: NATS_TOKEN)"),
+    new Option("--nkey <file>", "with the seed of an NKey (env: NATS_NKEY)"),
+    new Option("--creds <file>", "with a JWT and its seed (env: NATS_CREDS)"),
+    new Option("--tlsca <file>", "who signed the servers' certificates (env: NATS_CA)"),
+    new Option("--tlscert <file>", "the client's certificate (env: NATS_CERT)"),
+    new Option("--tlskey <file>", "its key (env: NATS_KEY)"),
+    new Option("--tlsfirst", "TLS before the server's first word"),
+    new Option("--inbox-prefix <subject>", "below which answers arrive (env: NATS_INBOX_PREFIX)"),
   ];
   for (const option of options) command.addOption(option.helpGroup("Server:"));
   return command;
@@ -48,12 +63,25 @@ export function jsonOption(command: Command): Command {
   return command.option("--json", "print one JSON document; errors are JSON too");
 }
 
+type Address = Pick<SystemOptions, "servers" | "user" | "pass" | "token" | "nkey" | "creds" | "tls" | "inboxPrefix">;
+
 /** Names of servers and credentials as options of a system. Most often they come from the environment. */
-async function addressOf(flags: ConnectFlags): Promise<Pick<SystemOptions, "servers" | "user" | "pass" | "token">> {
+async function addressOf(flags: ConnectFlags): Promise<Address> {
   const { findRunning } = await import("../broker/embedded/running.ts");
-  const [user, pass, token] = [filled(flags.user), filled(flags.pass), filled(flags.token)];
   const servers = filled(flags.servers) ?? (await findRunning(resolve(defaultStoreDir)))?.url;
-  return { ...(servers && { servers }), ...(user && { user }), ...(pass && { pass }), ...(token && { token }) };
+  const { user, pass, token, nkey, creds, inboxPrefix } = flags;
+  const tls = given({ ca: flags.tlsca, cert: flags.tlscert, key: flags.tlskey });
+  const wantsTls = flags.tlsfirst === true || Object.keys(tls).length > 0;
+  return {
+    ...given({ servers, user, pass, token, nkey, creds, inboxPrefix }),
+    ...(wantsTls && { tls: { ...tls, ...(flags.tlsfirst && { handshakeFirst: true }) } }),
+  };
+}
+
+/** Those that are there and not blank. */
+function given<Name extends string>(flags: Record<Name, string | undefined>): Partial<Record<Name, string>> {
+  const filledOnes = Object.entries(flags).filter(([, value]) => filled(value as string | undefined) !== undefined);
+  return Object.fromEntries(filledOnes) as Partial<Record<Name, string>>;
 }
 
 /** The system to send with or to work in: makes the streams that are missing and leaves those that exist as they are. */
@@ -102,8 +130,11 @@ export async function withConnection<T>(flags: ConnectFlags, use: (connection: C
     import("../system/options.ts"),
     addressOf(flags),
   ]);
-  const { servers, auth, name } = resolveSystemOptions({ ...address, name: "godwit cli" }, process.env);
-  const connection = await Opener.open({ servers: [...servers], auth, name, unchecked: true });
+  const { servers, auth, tls, inboxPrefix, name } = resolveSystemOptions(
+    { ...address, name: "godwit cli" },
+    process.env,
+  );
+  const connection = await Opener.open({ servers: [...servers], auth, tls, inboxPrefix, name, unchecked: true });
   try {
     return await use(connection);
   } finally {

@@ -61,6 +61,13 @@ export class NotAuthorizedError extends GodwitError {
   }
 }
 
+/** No TLS with the server: it has none, its certificate is not trusted, or it does not trust the client's. */
+export class TlsError extends GodwitError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super("TLS_FAILED", message, options);
+  }
+}
+
 /** The server is older than Godwit's floor, or runs without JetStream. */
 export class UnsupportedServerError extends GodwitError {
   constructor(message: string) {

@@ -176,7 +176,7 @@ export class ActorSystem implements Sender {
 
   /**
    * Connects, or starts an embedded server first, checks the server's version, and provisions the streams.
-   * @throws ConfigError, ConnectError, NotAuthorizedError, UnsupportedServerError, EmbeddedServerError, TopologyMismatchError.
+   * @throws ConfigError, ConnectError, TlsError, NotAuthorizedError, UnsupportedServerError, EmbeddedServerError, TopologyMismatchError.
    */
   static async connect(options: SystemOptions = {}): Promise<ActorSystem> {
     const resolved = resolveSystemOptions(options, process.env);
@@ -187,6 +187,8 @@ export class ActorSystem implements Sender {
         servers: server ? [server.url] : [...resolved.servers],
         name: resolved.name,
         auth: resolved.auth,
+        tls: resolved.tls,
+        inboxPrefix: resolved.inboxPrefix,
       });
       const specs = streamSpecs(new Names(resolved.namespace), resolved.durability, resolved.limits);
       for (const spec of specs) await reconcileStream(connection.jsm, spec, resolved.provision);

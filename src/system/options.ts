@@ -1,6 +1,6 @@
 /** The options of `ActorSystem.connect`, resolved once: option, then environment, then default. */
 import * as z from "zod";
-import { splitCredentials, type Credentials } from "../broker/addresses.ts";
+import type { TlsFiles } from "../broker/tls.ts";
 import {
   defaultLimits,
   defaultMemoryBytes,
@@ -19,11 +19,12 @@ import { defaultPayload, type PayloadSettings } from "../message/limits.ts";
 import { checkNamespace } from "../message/names.ts";
 import { defaultDemand } from "../observe/demand.ts";
 import type { LogLevel, LogSettings } from "../observe/log.ts";
+import { resolveServers, serverShape, type ResolvedServers } from "./server-options.ts";
 
 export interface SystemOptions {
   /**
-   * One or more `nats://host:port`, also `nats://user:pass@host` or `nats://token@host`, percent-encoded. Default: `NATS_URL`, else
-   * `nats://127.0.0.1:4222`.
+   * One or more `nats://host:port`, also `nats://user:pass@host` or `nats://token@host`, percent-encoded, and `tls://host:port`, which
+   * says nothing without TLS. Default: `NATS_URL`, else `nats://127.0.0.1:4222`.
    */
   servers?: string | readonly string[];
   /** Start a private nats-server and stop it at `close()`: `true` for a temporary store, or where to keep it. */
@@ -58,10 +59,24 @@ export interface SystemOptions {
   drainTarget?: Duration;
   /** Make OpenTelemetry spans. Default: whether a tracer provider is registered at `connect`, so register the SDK first. */
   tracing?: boolean;
-  /** Credentials may be here or in the servers' addresses; where they are in both they must be the same. */
+  /**
+   * Credentials may be here or in the servers' addresses; where they are in both they must be the same. Default: the one kind of which
+   * there is something in `NATS_USER` and `NATS_PASSWORD`, `NATS_TOKEN`, `NATS_NKEY` or `NATS_CREDS`.
+   */
   user?: string;
   pass?: string;
   token?: string;
+  /** Path of a file with the seed of a user's NKey: a file, since options and environments are shown to others. Read at each reconnect. */
+  nkey?: string;
+  /** Path of a `.creds` file: a user's JWT and the seed of its NKey. Read at each reconnect. */
+  creds?: string;
+  /** TLS with servers that must have it. Default: the files in `NATS_CA`, `NATS_CERT` and `NATS_KEY`, else TLS where a server asks for it. */
+  tls?: TlsFiles;
+  /**
+   * Below which every answer to this connection arrives, so that a credential may be kept from reading those of others. Default:
+   * `NATS_INBOX_PREFIX`, else `"_INBOX"`.
+   */
+  inboxPrefix?: string;
 }
 
 export interface EmbeddedOptions {
@@ -94,9 +109,7 @@ export interface SystemLimits {
   dedupWindow?: Duration;
 }
 
-export interface ResolvedSystemOptions {
-  /** Without credentials; none with `embedded`. */
-  readonly servers: readonly string[];
+export interface ResolvedSystemOptions extends ResolvedServers {
   readonly embedded: EmbeddedOptions | undefined;
   readonly namespace: string;
   readonly provision: Provision;
@@ -110,7 +123,6 @@ export interface ResolvedSystemOptions {
   readonly drainTargetMs: number;
   /** Undefined: as it turns out. */
   readonly tracing: boolean | undefined;
-  readonly auth: Credentials;
   /** Who runs this process among others of its kind: its supervisor, which says so by `GODWIT_GROUP`. */
   readonly group: string | undefined;
 }
@@ -156,9 +168,7 @@ const shape = z.strictObject({
   metrics: z.boolean().default(true),
   drainTarget: durationMs(1_000).default(defaultDemand.drainTargetMs),
   tracing: z.boolean().optional(),
-  user: text.optional(),
-  pass: text.optional(),
-  token: text.optional(),
+  ...serverShape,
 });
 
 /** @throws ConfigError, InvalidNameError. */
@@ -167,15 +177,9 @@ export function resolveSystemOptions(options: SystemOptions, env: NodeJS.Process
   if (given.servers !== undefined && given.embedded !== false) {
     throw new ConfigError("ActorSystem.connect() was given both servers and embedded; choose one of them.");
   }
-  const { user, pass, token, limits, embedded } = given;
-  const servers = embedded === false ? (given.servers ?? filled(env["NATS_URL"]) ?? "nats://127.0.0.1:4222") : [];
-  const addresses = splitCredentials(typeof servers === "string" ? servers.split(",") : servers, {
-    ...(user && { user }),
-    ...(pass && { pass }),
-    ...(token && { token }),
-  });
+  const { limits, embedded } = given;
   return Object.freeze({
-    servers: addresses.servers,
+    ...resolveServers(given, embedded !== false, env),
     embedded: embedded === false ? undefined : embedded === true ? {} : (embedded as EmbeddedOptions),
     namespace: checkNamespace(given.namespace),
     provision: given.provision,
@@ -194,7 +198,6 @@ export function resolveSystemOptions(options: SystemOptions, env: NodeJS.Process
     metrics: given.metrics,
     drainTargetMs: given.drainTarget,
     tracing: given.tracing,
-    auth: addresses.auth,
     group: filled(env["GODWIT_GROUP"]),
   });
 }

@@ -105,7 +105,7 @@ describe("what the server refuses is told by its address, without the credential
     const error: unknown = await ActorSystem.connect(options()).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ name: "NotAuthorizedError", code: "NOT_AUTHORIZED", cause: expect.any(Error) });
     expect((error as Error).message).toBe(
-      `The NATS server at ${address()} ${why} (Authorization Violation); give them in its address, as nats://user:password@host:4222, or as { user, pass } or { token }, on the command line --user and --pass or --token.`,
+      `The NATS server at ${address()} ${why} (Authorization Violation); give them in its address, as nats://user:password@host:4222, or as { user, pass }, { token }, { nkey } or { creds }, on the command line --user and --pass, --token, --nkey or --creds.`,
     );
     expect(inspect(error, { depth: 9 })).not.toContain("secret");
   });
