@@ -1,33 +1,59 @@
 /**
- * Objects: what is too large for a message, in one object-store bucket that is made when it is first needed.
- * An object whose bytes have expired is found out before it is read: the client would wait for them for ever.
+ * Objects: what is too large for a message, in one object-store bucket that is made when it is first needed. It is written and read as
+ * any client of NATS does it, with fewer rights than the official client needs.
+ * 1. An object is its chunks, and then the entry that tells of them: where there is an entry all is there, until it expires.
+ * 2. Who puts needs no right to read, and nobody needs one to purge or to make consumers: a purge cannot be kept to one object, and a
+ *    consumer may be made to send what it reads to any subject.
  */
-import { JetStreamApiError } from "@nats-io/jetstream";
-import { Objm, StorageType, type ObjectInfo, type ObjectStore } from "@nats-io/obj";
-import { ConnectError, DecodeError, toError } from "../kernel/errors.ts";
+import { createHash } from "node:crypto";
+import { jetstream, JetStreamApiError, type JetStreamClient, type PubAck } from "@nats-io/jetstream";
+import { headers as newHeaders, nuid } from "@nats-io/transport-node";
+import { DecodeError, GodwitError } from "../kernel/errors.ts";
+import { header } from "../message/headers.ts";
 import type { Connection } from "./connection.ts";
-import type { DurabilityProfile, Provision } from "./topology.ts";
+import { objectStoreSpec, reconcileStream, type Provision, type Storing } from "./topology.ts";
 
 export interface ObjectsOptions {
   connection: Connection;
   bucket: string;
-  profile: DurabilityProfile;
+  storing: Storing;
   /** Objects are gone after this; the bucket has one time to live for all. */
   ttlMs: number;
   provision: Provision;
 }
 
-/** JetStream's own error code. */
+/** An object that was put: what it takes to delete it without reading its entry. */
+export interface PutObject {
+  readonly name: string;
+  readonly nuid: string;
+}
+
+/** What an entry says of its object. */
+interface Entry {
+  nuid: string;
+  size: number;
+  chunks: number;
+  digest: string;
+}
+
+/** JetStream's own error codes. */
 const streamNotFound = 10059;
-/** Between two chunks of 128 KiB. */
-const idleMs = 10_000;
+const noTtl = 10166;
+const chunkBytes = 128 * 1_024;
+/** Of a message with a chunk, at most: names of streams are short. */
+const headerBytes = 512;
+const digestKind = "SHA-256=";
 
 export class Objects {
   readonly #options: ObjectsOptions;
-  #store: Promise<ObjectStore> | undefined;
+  readonly #js: JetStreamClient;
+  readonly #stream: string;
+  #there: Promise<void> | undefined;
 
   constructor(options: ObjectsOptions) {
     this.#options = options;
+    this.#js = jetstream(options.connection.nc);
+    this.#stream = `OBJ_${options.bucket}`;
   }
 
   get bucket(): string {
@@ -39,133 +65,181 @@ export class Objects {
     return this.#options.connection.nc.isClosed();
   }
 
+  /**
+   * Makes the bucket, or looks whether it is as it should be: as the system's `provision` says.
+   * @throws TopologyMismatchError.
+   */
+  ready(): Promise<void> {
+    const { connection, bucket, storing, ttlMs, provision } = this.#options;
+    this.#there ??= reconcileStream(connection.jsm, objectStoreSpec(bucket, storing, ttlMs), provision).catch(
+      (error: unknown) => {
+        this.#there = undefined;
+        throw error;
+      },
+    );
+    return this.#there;
+  }
+
   /** Writes an object, over an older one of the same name. Resolves once the server has all of it. */
-  async put(name: string, bytes: Uint8Array): Promise<void> {
-    await this.#with((store) => store.putBlob({ name }, bytes));
+  async put(name: string, bytes: Uint8Array): Promise<PutObject> {
+    await this.ready();
+    try {
+      return await this.#put(name, bytes);
+    } catch (error) {
+      if (error instanceof JetStreamApiError && error.code !== streamNotFound) throw error;
+      // Somebody may have deleted the bucket: it is made again.
+      this.#there = undefined;
+      await this.ready();
+      return this.#put(name, bytes);
+    }
   }
 
   /**
    * The object, its digest verified, or `undefined` where it is gone.
    * @param maxBytes what is larger is not fetched.
-   * @throws DecodeError for one that is larger, or damaged; ConnectError when the server falls silent.
+   * @throws DecodeError for one that is larger, or damaged, and what NATS throws.
    */
-  get(name: string, maxBytes = Infinity): Promise<Uint8Array | undefined> {
-    return this.#with((store) => this.#get(store, name, maxBytes));
-  }
-
-  async delete(name: string): Promise<void> {
-    await this.#with((store) => store.delete(name));
-  }
-
-  async #get(store: ObjectStore, name: string, maxBytes: number): Promise<Uint8Array | undefined> {
-    const info = await readInfo(store, name);
-    // A link leads elsewhere, and Godwit makes none.
-    if (info === null || info.deleted || info.options?.link !== undefined) return undefined;
-    if (info.size > maxBytes) {
+  async get(name: string, maxBytes = Infinity): Promise<Uint8Array | undefined> {
+    const entry = await this.#entry(name);
+    if (entry === undefined) return undefined;
+    if (entry.size > maxBytes) {
       throw new DecodeError(
-        `The body, the object ${name}, has ${info.size} bytes and ${maxBytes} are taken here; send less, or raise payload.maxBytes.`,
+        `The body, the object ${name}, has ${entry.size} bytes and ${maxBytes} are taken here; send less, or raise payload.maxBytes.`,
       );
     }
-    if (!(await this.#isWhole(info))) return undefined;
-    const object = await store.get(name).catch((thrown: unknown) => refuseInfo(name, thrown));
-    if (object === null) return undefined;
-    object.error.catch(() => undefined);
-    return read(name, object.data, info.size);
+    if (!(await this.#isWhole(entry))) return undefined;
+    const bytes = new Uint8Array(entry.size);
+    const subject = this.#chunks(entry.nuid);
+    let at = 0;
+    for (let chunk = 0, sequence = 1; chunk < entry.chunks; chunk++) {
+      const message = await this.#stored({ seq: sequence, next_by_subj: subject });
+      if (message === undefined) return undefined;
+      const { data, seq } = message;
+      if (at + data.length > entry.size) throw damaged(name);
+      bytes.set(data, at);
+      at += data.length;
+      sequence = seq + 1;
+    }
+    if (at !== entry.size || digestOf(bytes) !== entry.digest) throw damaged(name);
+    return bytes;
   }
 
-  /** A bucket that somebody deleted is made again: what it held is gone. */
-  async #with<T>(call: (store: ObjectStore) => Promise<T>): Promise<T> {
-    const store = await this.#open();
+  /** Deletes an object, if there is one. Its entry has to be read, unless `put` has told of it. */
+  async delete(object: string | PutObject): Promise<void> {
+    const put = typeof object === "string" ? await this.#find(object) : object;
+    if (put === undefined) return;
+    const gone = { name: put.name, bucket: this.bucket, nuid: put.nuid, size: 0, chunks: 0, deleted: true };
+    await this.#replace(this.#entrySubject(put.name), JSON.stringify(gone));
+    await this.#replace(this.#chunks(put.nuid), "");
+  }
+
+  async #put(name: string, bytes: Uint8Array): Promise<PutObject> {
+    const id = nuid.next();
+    const size = Math.max(1, Math.min(chunkBytes, this.#options.connection.maxPayloadBytes - headerBytes));
+    let chunks = 0;
+    for (; chunks * size < bytes.length; chunks++) {
+      await this.#publish(this.#chunks(id), bytes.subarray(chunks * size, (chunks + 1) * size));
+    }
+    const entry = {
+      name,
+      options: { max_chunk_size: size },
+      bucket: this.bucket,
+      nuid: id,
+      size: bytes.length,
+      chunks,
+      mtime: new Date().toISOString(),
+      digest: digestOf(bytes),
+      deleted: false,
+    };
+    await this.#publish(this.#entrySubject(name), JSON.stringify(entry), { [header.rollup]: "sub" });
+    return { name, nuid: id };
+  }
+
+  /** In the place of all that the subject has; it goes a second later, where the bucket is one that lets it. */
+  async #replace(subject: string, body: string): Promise<void> {
     try {
-      return await call(store);
+      await this.#publish(subject, body, { [header.rollup]: "sub", [header.ttl]: "1s" });
     } catch (error) {
-      if (!(error instanceof JetStreamApiError) || error.code !== streamNotFound) throw error;
-      this.#store = undefined;
-      return call(await this.#open());
+      if (!(error instanceof JetStreamApiError) || error.code !== noTtl) throw error;
+      await this.#publish(subject, body, { [header.rollup]: "sub" });
     }
   }
 
-  /** Chunks are older than the entry that tells of them, and so expire before it. */
-  async #isWhole({ nuid, chunks }: ObjectInfo): Promise<boolean> {
-    const { connection, bucket } = this.#options;
-    const subject = `$O.${bucket}.C.${nuid}`;
-    const { state } = await connection.jsm.streams.info(`OBJ_${bucket}`, { subjects_filter: subject });
+  #publish(subject: string, body: Uint8Array | string, fields: Record<string, string> = {}): Promise<PubAck> {
+    const headers = newHeaders();
+    for (const [name, value] of Object.entries(fields)) headers.set(name, value);
+    return this.#js.publish(subject, body, { headers, expect: { streamName: this.#stream } });
+  }
+
+  /** Chunks are older than the entry that tells of them, and so expire before it. Nothing is set aside for what is not there. */
+  async #isWhole({ nuid: id, chunks }: Entry): Promise<boolean> {
+    const subject = this.#chunks(id);
+    const { state } = await this.#options.connection.jsm.streams.info(this.#stream, { subjects_filter: subject });
     return (state.subjects?.[subject] ?? 0) >= chunks;
   }
 
-  #open(): Promise<ObjectStore> {
-    this.#store ??= this.#make().catch((error: unknown) => {
-      this.#store = undefined;
+  async #find(name: string): Promise<PutObject | undefined> {
+    const entry = await this.#entry(name);
+    return entry && { name, nuid: entry.nuid };
+  }
+
+  /** Undefined where the object is gone. A link leads elsewhere, and Godwit makes none. */
+  async #entry(name: string): Promise<Entry | undefined> {
+    const message = await this.#stored({ last_by_subj: this.#entrySubject(name) });
+    if (message === undefined) return undefined;
+    let entry: Partial<Entry> & { deleted?: boolean; options?: { link?: object } };
+    try {
+      entry = message.json();
+    } catch (cause) {
+      throw damaged(name, cause);
+    }
+    if (entry?.deleted === true || entry?.options?.link !== undefined) return undefined;
+    const { nuid: id, size, chunks, digest } = entry ?? {};
+    // Anyone may write there who may put.
+    if (typeof id !== "string" || !/^[\w-]+$/.test(id) || !isCount(size) || !isCount(chunks)) throw damaged(name);
+    if (typeof digest !== "string" || chunks > size) throw damaged(name);
+    return { nuid: id, size, chunks, digest };
+  }
+
+  /** Undefined where there is none, or no bucket. */
+  async #stored(
+    query: { last_by_subj: string } | { seq: number; next_by_subj: string },
+  ): Promise<{ data: Uint8Array; seq: number; json<T>(): T } | undefined> {
+    try {
+      return (await this.#options.connection.jsm.streams.getMessage(this.#stream, query)) ?? undefined;
+    } catch (error) {
+      if (error instanceof JetStreamApiError && error.code === streamNotFound) return undefined;
       throw error;
-    });
-    return this.#store;
-  }
-
-  async #make(): Promise<ObjectStore> {
-    const { connection, bucket, profile, ttlMs, provision } = this.#options;
-    const ttl = ttlMs * 1_000_000;
-    const store = await new Objm(connection.nc).create(bucket, {
-      ttl,
-      storage: profile === "dev" ? StorageType.Memory : StorageType.File,
-      replicas: profile === "replicated" || profile === "strict" ? 3 : 1,
-    });
-    // One that was there keeps its time to live, and this system may have been given another.
-    const { config } = (await store.status()).streamInfo;
-    if (provision === "create" && config.max_age !== ttl) {
-      // The server refuses a window that is longer.
-      const duplicate_window = Math.min(config.duplicate_window, ttl);
-      await connection.jsm.streams.update(config.name, { ...config, max_age: ttl, duplicate_window });
     }
-    return store;
+  }
+
+  #chunks(id: string): string {
+    return `$O.${this.bucket}.C.${id}`;
+  }
+
+  #entrySubject(name: string): string {
+    return `$O.${this.bucket}.M.${urlSafe(Buffer.from(name).toString("base64"))}`;
   }
 }
 
-async function readInfo(store: ObjectStore, name: string): Promise<ObjectInfo | null> {
-  return store.info(name).catch((thrown: unknown) => refuseInfo(name, thrown));
+/** True for what the server, or this system's own rules, would refuse again. */
+export function isFinal(error: unknown): boolean {
+  return error instanceof JetStreamApiError || error instanceof GodwitError;
 }
 
-/** The client stumbles over an entry that is none. Fetching it again would not mend it. */
-function refuseInfo(name: string, thrown: unknown): never {
-  throw thrown instanceof SyntaxError || thrown instanceof TypeError ? damaged(name, thrown) : thrown;
+function digestOf(bytes: Uint8Array): string {
+  return digestKind + urlSafe(createHash("sha256").update(bytes).digest("base64"));
 }
 
-/** @param sizeBytes what it should have; more is not kept. */
-async function read(name: string, stream: ReadableStream<Uint8Array>, sizeBytes: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(sizeBytes);
-  const reader = stream.getReader();
-  let at = 0;
-  try {
-    for (;;) {
-      const { done, value } = await withinIdle(name, reader.read());
-      if (done) break;
-      if (at + value.length > sizeBytes) throw damaged(name);
-      bytes.set(value, at);
-      at += value.length;
-    }
-  } catch (thrown) {
-    void reader.cancel().catch(() => undefined);
-    const error = toError(thrown);
-    throw /digests do not match/.test(error.message) ? damaged(name, error) : error;
-  }
-  if (at !== sizeBytes) throw damaged(name);
-  return bytes;
+/** Base64 as object stores write it: with `-` and `_`, and padded. */
+function urlSafe(base64: string): string {
+  return base64.replaceAll("+", "-").replaceAll("/", "_");
 }
 
-function damaged(name: string, cause?: Error): DecodeError {
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function damaged(name: string, cause?: unknown): DecodeError {
   return new DecodeError(`The body, the object ${name}, is damaged; send it again.`, { cause });
-}
-
-async function withinIdle<T>(name: string, step: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const idle = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new ConnectError(`The server sends no more of the object ${name}; is it up, with JetStream?`)),
-      idleMs,
-    );
-  });
-  try {
-    return await Promise.race([step, idle]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

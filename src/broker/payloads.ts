@@ -4,18 +4,17 @@
  * 2. The object is there before the message, and outlasts it: it goes when a task is settled, else by its bucket's time to live.
  */
 import { randomBytes } from "node:crypto";
-import { JetStreamApiError } from "@nats-io/jetstream";
 import { monotonicMs, pause, wallMs } from "../kernel/clock.ts";
 import { ClosedError, PayloadTooLargeError, PublishTimeoutError, toError } from "../kernel/errors.ts";
 import { header } from "../message/headers.ts";
-import type { Objects } from "./objects.ts";
+import { isFinal, type Objects, type PutObject } from "./objects.ts";
 import { defaultTimeoutMs, type OutgoingMessage, type Published, type Publisher } from "./publisher.ts";
 import type { StreamReader } from "./stream-reader.ts";
 
 export interface PayloadsOptions {
   publisher: Pick<Publisher, "publish">;
   objects: Objects;
-  reader: Pick<StreamReader, "get">;
+  reader: Pick<StreamReader, "holds">;
   /** The bucket's time to live. */
   maxAgeMs: number;
   /** What is larger is not fetched. */
@@ -42,15 +41,15 @@ export class Payloads {
     if (body.length === 0) throw refusal;
     this.#checkDelay(message);
     const name = randomBytes(18).toString("base64url");
-    await this.#put(name, subject, body, monotonicMs() + (message.timeoutMs ?? defaultTimeoutMs));
+    const object = await this.#put(name, subject, body, monotonicMs() + (message.timeoutMs ?? defaultTimeoutMs));
     const headers = { ...message.headers, [header.bodyObject]: name };
     try {
       const published = await publisher.publish({ ...message, headers, body: new Uint8Array() });
-      if (published.duplicate) this.forget(name);
+      if (published.duplicate) this.forget(object);
       return published;
     } catch (error) {
       // Without an answer it may be stored, and need its body.
-      if (!(error instanceof PublishTimeoutError)) this.forget(name);
+      if (!(error instanceof PublishTimeoutError)) this.forget(object);
       throw error;
     }
   }
@@ -62,12 +61,12 @@ export class Payloads {
 
   /** True while the message itself is stored. A task whose body is gone may have been completed by another worker. */
   async isStored(stream: string, sequence: number): Promise<boolean> {
-    return (await this.#options.reader.get(stream, sequence)) !== undefined;
+    return this.#options.reader.holds(stream, sequence);
   }
 
   /** Removes a body that nobody needs any more. Best effort: what stays expires. */
-  forget(name: string): void {
-    this.#options.objects.delete(name).catch(() => undefined);
+  forget(object: string | PutObject): void {
+    this.#options.objects.delete(object).catch(() => undefined);
   }
 
   /** Its body would be gone before its turn. */
@@ -84,14 +83,14 @@ export class Payloads {
   }
 
   /** Tries for as long as a publish would: the server may be on its way back. */
-  async #put(name: string, subject: string, body: Uint8Array, endMs: number): Promise<void> {
+  async #put(name: string, subject: string, body: Uint8Array, endMs: number): Promise<PutObject> {
     const { objects } = this.#options;
     for (;;) {
       try {
         return await objects.put(name, body);
       } catch (thrown) {
         // What the server refuses it refuses again.
-        const final = thrown instanceof JetStreamApiError || objects.closed;
+        const final = isFinal(thrown) || objects.closed;
         if (!final && monotonicMs() + retryMs < endMs) {
           await pause(retryMs);
           continue;

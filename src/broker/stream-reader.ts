@@ -60,6 +60,21 @@ export class StreamReader {
     return this.#find(stream, { seq: sequence });
   }
 
+  /** True while a message is stored. It is not read, which takes more rights. */
+  async holds(stream: string, sequence: number): Promise<boolean> {
+    try {
+      const { state } = await this.#ask(stream, () => this.#connection.jsm.streams.info(stream));
+      if (sequence < state.first_seq || sequence > state.last_seq) return false;
+      if ((state.num_deleted ?? 0) === 0) return true;
+      // What is gone from between the first and the last: asked for only where there is any.
+      const whole = await this.#ask(stream, () => this.#connection.jsm.streams.info(stream, { deleted_details: true }));
+      return sequence >= whole.state.first_seq && !(whole.state.deleted ?? []).includes(sequence);
+    } catch (error) {
+      if (isNotFound(error)) return false;
+      throw error;
+    }
+  }
+
   /** The newest message of a subject. */
   async last(stream: string, subject: string): Promise<StoredMessage | undefined> {
     return this.#find(stream, { last_by_subj: subject });

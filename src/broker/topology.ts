@@ -21,6 +21,29 @@ export type Provision = "create" | "keep" | "check" | "use";
  */
 export type DurabilityProfile = "dev" | "single" | "replicated" | "strict";
 
+/** Where the servers that keep a stream may be. */
+export interface Placement {
+  /** The cluster's name. */
+  cluster?: string | undefined;
+  /** The `server_tags` that each of the servers has. */
+  tags?: readonly string[] | undefined;
+}
+
+/** How every stream, bucket and object store of a system is kept. */
+export interface Storing {
+  readonly memory: boolean;
+  /** Copies, from 1 to 5. */
+  readonly replicas: number;
+  /** Undefined: wherever the servers have room. */
+  readonly placement?: Placement | undefined;
+}
+
+/** @param replicas instead of the profile's own: 1, or 3 with `replicated` and `strict`. */
+export function storingOf(profile: DurabilityProfile, replicas?: number, placement?: Placement): Storing {
+  const own = profile === "replicated" || profile === "strict" ? 3 : 1;
+  return { memory: profile === "dev", replicas: replicas ?? own, placement };
+}
+
 export interface TopologyLimits {
   /** Bytes that the task stream holds. Default 10 GB, in memory 256 MB, since the server sets them aside. */
   maxBytes: number;
@@ -55,14 +78,9 @@ export const defaultMemoryBytes = 256_000_000;
 const ns = (ms: number): number => ms * 1_000_000;
 
 /** Every stream of a namespace, buckets included. */
-export function streamSpecs(names: Names, profile: DurabilityProfile, limits: TopologyLimits): StreamSpec[] {
+export function streamSpecs(names: Names, storing: Storing, limits: TopologyLimits): StreamSpec[] {
   const { namespace } = names;
-  const kept = {
-    storage: profile === "dev" ? "memory" : "file",
-    num_replicas: profile === "replicated" || profile === "strict" ? 3 : 1,
-    allow_direct: true,
-    duplicate_window: ns(limits.dedupWindowMs),
-  } as const;
+  const kept = { ...keptAs(storing), allow_direct: true, duplicate_window: ns(limits.dedupWindowMs) };
   return [
     {
       ...kept,
@@ -101,6 +119,32 @@ export function streamSpecs(names: Names, profile: DurabilityProfile, limits: To
     },
     ...names.buckets.map((bucket) => bucketSpec(bucket, kept)),
   ];
+}
+
+/** Where no placement is asked for, one that a stream has stays. */
+function keptAs({ memory, replicas, placement = {} }: Storing): Pick<StreamConfig, "storage" | "num_replicas"> {
+  const { cluster, tags = [] } = placement;
+  // In the order in which the server tells it.
+  const where = { ...(cluster !== undefined && { cluster }), ...(tags.length > 0 && { tags: [...tags] }) };
+  const placed = Object.keys(where).length > 0;
+  return { storage: memory ? "memory" : "file", num_replicas: replicas, ...(placed && { placement: where }) };
+}
+
+/** An object store is a stream too. What is deleted leaves a marker, which goes by its own time to live. */
+export function objectStoreSpec(bucket: string, storing: Storing, ttlMs: number): StreamSpec {
+  return {
+    ...keptAs(storing),
+    name: `OBJ_${bucket}`,
+    subjects: [`$O.${bucket}.C.>`, `$O.${bucket}.M.>`],
+    retention: "limits",
+    discard: "new",
+    max_age: ns(ttlMs),
+    // The server refuses a window that is longer than that.
+    duplicate_window: ns(Math.min(ttlMs, defaultLimits.dedupWindowMs)),
+    allow_direct: true,
+    allow_rollup_hdrs: true,
+    allow_msg_ttl: true,
+  };
 }
 
 /** A key-value bucket is a stream; without direct gets its reads come from the leader and are never stale. */
@@ -191,11 +235,19 @@ export async function durableExists(jsm: JetStreamManager, stream: string, durab
 }
 
 /** What a system's options choose of its streams: systems may differ in it. */
-const chosen = new Set(["storage", "num_replicas", "duplicate_window", "max_bytes", "max_msgs_per_subject", "max_age"]);
+const chosen = new Set([
+  "storage",
+  "num_replicas",
+  "placement",
+  "duplicate_window",
+  "max_bytes",
+  "max_msgs_per_subject",
+  "max_age",
+]);
 
 /** The settings of a stream that are not as declared, but for those that options choose: `retention is "limits", not "workqueue"`. */
 export function alteredSettings(names: Names, config: StreamConfig): string[] {
-  const spec = streamSpecs(names, "single", defaultLimits).find(({ name }) => name === config.name);
+  const spec = streamSpecs(names, storingOf("single"), defaultLimits).find(({ name }) => name === config.name);
   if (spec === undefined) return [];
   return differences(config, spec)
     .filter((field) => !chosen.has(field))

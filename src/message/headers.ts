@@ -29,6 +29,8 @@ export const header = {
   /** In a notice that a shared value was written: its revision. */
   revision: "Godwit-Revision",
   ttl: "Nats-TTL",
+  /** `sub`: in the place of all that the subject has. */
+  rollup: "Nats-Rollup",
   expectedLastSubjectSequence: "Nats-Expected-Last-Subject-Sequence",
   schedule: "Nats-Schedule",
   scheduleTarget: "Nats-Schedule-Target",

@@ -2,6 +2,7 @@
 import type { ActorClass, ActorInput, ActorOutput, ActorSource, Agreeing } from "../actor/actor-class.ts";
 import type { PublishOptions, Sender, Sent, TellOptions } from "../actor/context.ts";
 import type { EventInput, EventType } from "../actor/event.ts";
+import { configsOf } from "../actor/registry.ts";
 import { Acknowledger } from "../broker/acknowledger.ts";
 import { Bucket } from "../broker/bucket.ts";
 import { Bus } from "../broker/bus.ts";
@@ -40,6 +41,7 @@ import { GuardRegistry } from "../guard/registry.ts";
 import { SharedState } from "../guard/shared-state.ts";
 import { Suspects } from "../worker/suspects.ts";
 import type { WorkOptions } from "../worker/services.ts";
+import { ensureDurables } from "../worker/durables.ts";
 import { Worker } from "../worker/worker.ts";
 import { resolveSystemOptions, type ResolvedSystemOptions, type SystemOptions } from "./options.ts";
 
@@ -80,6 +82,7 @@ export class ActorSystem implements Sender {
   readonly #ask: Asker["ask"];
   readonly #tracing: Tracing | undefined;
   readonly #payloads: Payloads;
+  readonly #objects: readonly Objects[];
   readonly #deadLetters: DeadLetters;
   readonly #roster = new Roster();
   readonly #suspects = new Suspects();
@@ -118,15 +121,17 @@ export class ActorSystem implements Sender {
       new Objects({
         connection,
         bucket: bucketName,
-        profile: options.durability,
+        storing: options.storing,
         ttlMs,
         provision: options.provision,
       });
     const bodies = objects(names.bodiesBucket, options.limits.deadMaxAgeMs);
     const { maxAgeMs, maxBytes } = options.payload;
+    const large = objects(names.payloadsBucket, maxAgeMs);
+    this.#objects = [bodies, large];
     const payloads = (this.#payloads = new Payloads({
       publisher,
-      objects: objects(names.payloadsBucket, maxAgeMs),
+      objects: large,
       reader,
       maxAgeMs,
       maxBytes,
@@ -190,7 +195,7 @@ export class ActorSystem implements Sender {
         tls: resolved.tls,
         inboxPrefix: resolved.inboxPrefix,
       });
-      const specs = streamSpecs(new Names(resolved.namespace), resolved.durability, resolved.limits);
+      const specs = streamSpecs(new Names(resolved.namespace), resolved.storing, resolved.limits);
       for (const spec of specs) await reconcileStream(connection.jsm, spec, resolved.provision);
       return new ActorSystem(resolved, connection, server);
     } catch (error) {
@@ -318,6 +323,20 @@ export class ActorSystem implements Sender {
   /** What a process says to its supervisor of the work that it does. @internal */
   load(): ProcessLoad {
     return loadOf(this.#roster);
+  }
+
+  /**
+   * Makes, as `provision` says, what systems with fewer rights will need and the connection has not made yet: the object stores, and the
+   * durables of these actors. Starts none of them.
+   * @throws TopologyMismatchError, and what `work` throws of sources that are no actors.
+   */
+  provision(sources: readonly ActorSource[]): Promise<void> {
+    return this.#open(async () => {
+      for (const objects of this.#objects) await objects.ready();
+      for (const config of configsOf(sources)) {
+        await ensureDurables(this.#connection, this.parts.names, config, this.#options.provision);
+      }
+    });
   }
 
   /** What Prometheus scrapes, in its text format: for services that have an HTTP server of their own. It is of type `metricsContentType`. */

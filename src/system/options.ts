@@ -4,8 +4,11 @@ import type { TlsFiles } from "../broker/tls.ts";
 import {
   defaultLimits,
   defaultMemoryBytes,
+  storingOf,
   type DurabilityProfile,
+  type Placement,
   type Provision,
+  type Storing,
   type TopologyLimits,
 } from "../broker/topology.ts";
 import { payloadShape, resolvePayload, type PayloadConfig } from "../actor/payload-config.ts";
@@ -38,6 +41,10 @@ export interface SystemOptions {
   provision?: Provision;
   /** Default `"single"`. */
   durability?: DurabilityProfile;
+  /** Copies of each stream, 1 to 5, on as many servers. Default: by `durability`, 1 or 3. */
+  replicas?: number;
+  /** Where those servers are, by the cluster's name or their `server_tags`. Default: anywhere, or where the streams are already. */
+  placement?: Placement;
   /** How bodies are encoded unless message or actor says otherwise. Default `"msgpack"`. */
   codec?: CodecName;
   /** How bodies travel, and their limits, unless an actor says otherwise. */
@@ -114,6 +121,7 @@ export interface ResolvedSystemOptions extends ResolvedServers {
   readonly namespace: string;
   readonly provision: Provision;
   readonly durability: DurabilityProfile;
+  readonly storing: Storing;
   readonly codec: CodecName;
   readonly payload: PayloadSettings & { readonly maxAgeMs: number };
   readonly limits: TopologyLimits;
@@ -146,6 +154,15 @@ const shape = z.strictObject({
   namespace: z.string().default("godwit"),
   provision: z.enum(["create", "keep", "check", "use"]).default("create"),
   durability: z.enum(["dev", "single", "replicated", "strict"]).default("single"),
+  replicas: z
+    .int({ message: "must be a whole number" })
+    .min(1, "must be from 1 to 5")
+    .max(5, "must be from 1 to 5")
+    .optional(),
+  placement: z
+    .strictObject({ cluster: text.optional(), tags: z.array(text).optional() })
+    .refine(({ cluster, tags = [] }) => cluster !== undefined || tags.length > 0, "must name a cluster, or tags")
+    .optional(),
   codec: z.enum(["msgpack", "json"]).default("msgpack"),
   payload: payloadShape.extend({ maxAge: durationMs(1_000).default(30 * 86_400_000) }).prefault({}),
   limits: z
@@ -184,6 +201,7 @@ export function resolveSystemOptions(options: SystemOptions, env: NodeJS.Process
     namespace: checkNamespace(given.namespace),
     provision: given.provision,
     durability: given.durability,
+    storing: Object.freeze(storingOf(given.durability, given.replicas, given.placement)),
     codec: given.codec,
     payload: Object.freeze({ ...resolvePayload(given.payload, defaultPayload), maxAgeMs: given.payload.maxAge }),
     limits: {

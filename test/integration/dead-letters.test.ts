@@ -443,11 +443,11 @@ describe("a requeued dead letter", () => {
     expect(seen[0]?.headers.get("X-Note")).toBe("kept");
     expect(seen[0]?.headers.get("Nats-TTL"), "what the server acts on is not repeated").toBeUndefined();
     expect(await listDead(system)).toEqual([]);
-    const objects = await client.jsm.streams.info(`OBJ_${stage.names.bodiesBucket}`, { subjects_filter: ">" });
-    expect(
-      Object.keys(objects.state.subjects ?? {}).filter((subject) => subject.includes(".C.")),
-      "no chunk is left",
-    ).toEqual([]);
+    const chunks = async (): Promise<string[]> => {
+      const { state } = await client.jsm.streams.info(`OBJ_${stage.names.bodiesBucket}`, { subjects_filter: ">" });
+      return Object.keys(state.subjects ?? {}).filter((subject) => subject.includes(".C."));
+    };
+    await expect.poll(chunks, { ...patient, message: "no chunk is left" }).toEqual([]);
   });
 
   test("at the payload limit, without any header, is whole too", async () => {

@@ -262,7 +262,6 @@ describe("a body too large for a message", () => {
     const recorder = record(await system.work([Large]));
     const [dead] = await recorder.until("dead");
     expect(dead?.data).toMatchObject({ id: "gone", reason: "undecodable" });
-    await client.jsm.streams.delete(`OBJ_${stage.names.payloadsBucket}`);
     await system.tell(Large, noise(100_000));
     await recorder.until("completed");
   });

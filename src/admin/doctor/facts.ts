@@ -10,7 +10,7 @@ import {
   type ServerFacts,
   type StreamFacts,
 } from "../../broker/survey.ts";
-import { streamSpecs, defaultLimits } from "../../broker/topology.ts";
+import { defaultLimits, storingOf, streamSpecs } from "../../broker/topology.ts";
 import type { Names } from "../../message/subjects.ts";
 import { askWorkers } from "../../worker/presence.ts";
 import type { WorkerLease, WorkerSnapshot } from "../../worker/snapshot.ts";
@@ -64,7 +64,7 @@ export async function gatherFacts(services: DoctorServices, monitors: readonly s
   const { names, connection, bus } = services;
   const survey = new Survey(connection, names);
   const reader = new StreamReader(connection);
-  const own = streamSpecs(names, "single", defaultLimits).map(({ name }) => name);
+  const own = streamSpecs(names, storingOf("single"), defaultLimits).map(({ name }) => name);
   const durablesUnread: Facts["durablesUnread"] = [];
   const unreadAs =
     <T>(stream: string, empty: T) =>
