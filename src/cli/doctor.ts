@@ -3,6 +3,7 @@ import { Option, type Command } from "commander";
 import type { Diagnosis } from "../admin/doctor.ts";
 import type { Finding, Level } from "../admin/doctor/finding.ts";
 import { connectOptions, jsonOption, withConnection, type ConnectFlags } from "./connect.ts";
+import { printPermissions } from "./doctor-permissions.ts";
 import { exitCode, UsageError } from "./exit.ts";
 import { clean, print, printJson } from "./io.ts";
 import { outputWidth, plural, time, wrap } from "./table.ts";
@@ -10,11 +11,14 @@ import { outputWidth, plural, time, wrap } from "./table.ts";
 interface DoctorFlags extends ConnectFlags {
   json?: boolean;
   monitor?: string[];
+  permissions?: string;
 }
 
 export function doctorCommand(program: Command): void {
   const command = program
     .command("doctor")
+    .argument("[paths...]", "with --permissions: modules of the actors that the credential is kept to")
+    .option("--permissions <roles>", "print what credentials of these roles need, and ask no server")
     .addOption(
       new Option(
         "-m, --monitor <urls>",
@@ -32,7 +36,11 @@ rights, and say what is wrong, what will be, and how to mend each:
   NOTE     good to know
 
 It changes nothing. The exit code is 0 where nothing is worse than a note, else
-1. What a credential may not do is learnt by trying what the server refuses.`,
+1. What a credential may not do is learnt by trying what the server refuses.
+
+With --permissions it looks at nothing and prints, for a NATS server's config,
+what a credential needs to be a publisher, worker, monitor (how much waits, for
+/metrics), provisioner or admin, or several of these, comma-separated.`,
     )
     .addHelpText(
       "after",
@@ -40,9 +48,14 @@ It changes nothing. The exit code is 0 where nothing is worse than a note, else
 Examples:
   godwit doctor
   godwit doctor --monitor http://nats-1:8222,http://nats-2:8222
+  godwit doctor --permissions worker dist/actors > worker.conf
   godwit doctor --json | jq '.findings[] | select(.level == "fault")'`,
     )
-    .action(async (flags: DoctorFlags) => {
+    .action(async (paths: string[], flags: DoctorFlags) => {
+      const { permissions } = flags;
+      if (permissions !== undefined) return printPermissions(paths, { ...flags, permissions });
+      if (paths.length > 0)
+        throw new UsageError("Paths of actors are for --permissions; leave them out, or name roles.");
       await withConnection(flags, async (connection) => {
         const [{ diagnose }, { Bus }, { Names }] = await Promise.all([
           import("../admin/doctor.ts"),

@@ -10,6 +10,7 @@ import { doctorCommand } from "./doctor.ts";
 import { exitCodeHelp } from "./exit.ts";
 import { explainCommand } from "./explain.ts";
 import { limitCommand } from "./limit.ts";
+import { provisionCommand } from "./provision.ts";
 import { publishCommand } from "./publish.ts";
 import { restartCommand } from "./restart.ts";
 import { schemaCommand } from "./schema.ts";
@@ -43,6 +44,7 @@ GODWIT_DEBUG=1 prints the stack of an error.`,
   const commands = [
     devCommand,
     workerCommand,
+    provisionCommand,
     tellCommand,
     askCommand,
     publishCommand,

@@ -87,7 +87,9 @@ describe("rights", () => {
     );
     expect(said(noLook, "orphan-subject")).toMatchObject([{ level: "note" }]);
     expect(said(noLook, "stream-settings")).toMatchObject([{ level: "ok" }]);
-    expect(said(noLook, "rights").map(({ subject }) => subject)).toEqual(["publisher rights", "admin rights"]);
+    expect(said(noLook, "rights").map(({ subject }) => subject)).toEqual(
+      ["publisher", "worker", "monitor", "provisioner", "admin"].map((role) => `${role} rights`),
+    );
 
     const noApi = await as("no-api");
     const unread = noApi.findings.filter(({ finding }) => finding.startsWith("Could not be checked"));

@@ -1,11 +1,16 @@
 /** Check of the rights: what this credential may not do of what publishers, workers and admins need. Pure. */
 import type { Facts } from "./facts.ts";
 import { unchecked, type Finding, type Level } from "./finding.ts";
-import type { Role } from "./trials.ts";
+import type { Role } from "../rights/table.ts";
 
-const roles: Record<Role, { level: Level; lacks: string; spare: string }> = {
+const saidOf: Record<Role, { level: Level; lacks: string; spare: string }> = {
   publisher: { level: "warning", lacks: "send work and read results", spare: "" },
   worker: { level: "warning", lacks: "run actors", spare: "" },
+  monitor: {
+    level: "note",
+    lacks: "tell how much waits, and for how long",
+    spare: " Workers do without it, and their /metrics lacks those figures.",
+  },
   provisioner: {
     level: "note",
     lacks: "create or change streams and durables",
@@ -17,7 +22,7 @@ const roles: Record<Role, { level: Level; lacks: string; spare: string }> = {
 export function checkRights({ denied }: Facts): Finding[] {
   const subject = "this credential";
   if ("unread" in denied) return [unchecked("rights", subject, denied)];
-  const found = Object.entries(roles).flatMap(([role, { level, lacks, spare }]): Finding[] => {
+  const found = Object.entries(saidOf).flatMap(([role, { level, lacks, spare }]): Finding[] => {
     const trials = denied.value.filter((trial) => trial.role === role);
     if (trials.length === 0) return [];
     const named = trials.map(({ operation, subject: on }) => `${operation} ${on}`);
@@ -27,7 +32,7 @@ export function checkRights({ denied }: Facts): Finding[] {
         level,
         subject: `${role} rights`,
         finding: `This credential may not do all that is needed to ${lacks}: ${named.join(", ")}.${spare}`,
-        mend: "If it should: allow these subjects in the user's permissions, with wildcards where they end in godwit-doctor.",
+        mend: `If it should: allow these subjects in the user's permissions, with wildcards where they say godwit-doctor; godwit doctor --permissions ${role} prints them.`,
       },
     ];
   });

@@ -1,0 +1,38 @@
+/** `godwit doctor --permissions`: what a credential of some roles is to be allowed. No server is asked. */
+import type { ResolvedConfig } from "../actor/config.ts";
+import { UsageError } from "./exit.ts";
+import { print, printJson } from "./io.ts";
+
+export interface PermissionsFlags {
+  namespace: string;
+  permissions: string;
+  json?: boolean;
+}
+
+/** @param paths modules of the actors that the credential is kept to; none: all actors there may be. */
+export async function printPermissions(paths: readonly string[], flags: PermissionsFlags): Promise<void> {
+  const [{ configText, permissionsOf }, { roles }, { Names }] = await Promise.all([
+    import("../admin/rights/permissions.ts"),
+    import("../admin/rights/table.ts"),
+    import("../message/subjects.ts"),
+  ]);
+  const wanted = flags.permissions.split(",").map((given) => {
+    const role = roles.find((one) => one === given);
+    if (role !== undefined) return role;
+    throw new UsageError(
+      `--permissions has '${given}'; it must be one or more of ${roles.join(", ")}, comma-separated.`,
+    );
+  });
+  const actors = paths.length === 0 ? undefined : await configsIn(paths);
+  const permissions = permissionsOf(new Names(flags.namespace), wanted, actors);
+  if (flags.json) printJson(permissions);
+  else print(configText(permissions));
+}
+
+async function configsIn(paths: readonly string[]): Promise<ResolvedConfig[]> {
+  const [{ loadActors }, { configsOf }] = await Promise.all([
+    import("../actor/loader.ts"),
+    import("../actor/registry.ts"),
+  ]);
+  return configsOf(await loadActors(paths));
+}
