@@ -42,7 +42,13 @@ export async function diagnose(services: DoctorServices, { monitors }: DoctorOpt
   };
 }
 
-const ofStreams: readonly Check[] = ["stream-missing", "stream-settings", "stream-leader", "stream-replicas"];
+const ofStreams: readonly Check[] = [
+  "stream-missing",
+  "stream-settings",
+  "stream-leader",
+  "stream-replicas",
+  "stream-placement",
+];
 const ofDurables: readonly Check[] = [
   "no-worker",
   "paused",

@@ -1,10 +1,10 @@
 /** Stream reader: looks into streams from outside, for people and tools; no message's way leads through it. */
 import { JetStreamApiError, type CompletionResult, type ConsumerInfo, type StoredMsg } from "@nats-io/jetstream";
 import { errors } from "@nats-io/transport-node";
-import { ConnectError, toError } from "../kernel/errors.ts";
+import { ConnectError, NotAuthorizedError, toError } from "../kernel/errors.ts";
 import type { ReceivedHeaders } from "../message/headers.ts";
 import { NatsHeaders } from "./received-headers.ts";
-import type { Connection } from "./connection.ts";
+import { violationOf, type Connection } from "./connection.ts";
 
 export interface StoredMessage {
   stream: string;
@@ -263,6 +263,13 @@ export class StreamReader {
       return await request();
     } catch (thrown) {
       const cause = toError(thrown);
+      const violation = violationOf(cause);
+      if (violation !== undefined) {
+        throw new NotAuthorizedError(
+          `The credentials have no right to ${violation.operation} to ${violation.subject}, which is needed to ask about ${what}; allow it in the user's permissions, or take others: godwit doctor --permissions prints those of each role.`,
+          { cause },
+        );
+      }
       const silent = cause instanceof errors.TimeoutError || cause instanceof errors.RequestError;
       if (!silent || isNotFound(cause)) throw cause;
       throw new ConnectError(

@@ -41,6 +41,8 @@ export interface StreamFacts {
   stream: string;
   memory: boolean;
   replicas: number;
+  /** Where its servers are asked to be, such as `cluster east, tags ssd`; undefined: anywhere. */
+  placement: string | undefined;
   /** Undefined while none is elected. */
   leader: string | undefined;
   /** The other replicas than the leader. */
@@ -200,6 +202,7 @@ function streamFacts(names: Names, { config, state, cluster }: StreamInfo): Stre
     stream: config.name,
     memory: config.storage === "memory",
     replicas,
+    placement: placementText(config.placement),
     leader: cluster?.leader,
     followers: (cluster?.replicas ?? []).map((peer) => ({
       server: peer.name,
@@ -216,6 +219,11 @@ function streamFacts(names: Names, { config, state, cluster }: StreamInfo): Stre
     firstAtMs: state.messages === 0 ? undefined : Date.parse(state.first_ts),
     altered: alteredSettings(names, config),
   };
+}
+
+function placementText({ cluster = "", tags = [] }: { cluster?: string; tags?: string[] } = {}): string | undefined {
+  const parts = [cluster !== "" && `cluster ${cluster}`, tags.length > 0 && `tags ${tags.toSorted().join(" ")}`];
+  return parts.filter((part) => part !== false).join(", ") || undefined;
 }
 
 function above0(limit: number | undefined): number | undefined {

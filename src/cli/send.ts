@@ -1,7 +1,6 @@
 /** What tell, ask and publish share: the options of a message, and what is said once it is sent. */
 import type { Command } from "commander";
 import type { Sent, TellOptions } from "../actor/context.ts";
-import { servesSubject } from "../admin/durables.ts";
 import { checkId, checkLane, lanes, type Lane } from "../message/names.ts";
 import type { ActorSystem } from "../system/actor-system.ts";
 import { note, print, printJson } from "./io.ts";
@@ -44,9 +43,9 @@ export function printSent(sent: Sent, json: boolean | undefined): void {
 }
 
 /** A name mistyped makes no error: the task waits for an actor that never comes. */
-export async function noteUnserved(system: ActorSystem, actor: string, lane: Lane = "normal"): Promise<void> {
+export async function noteUnserved(system: ActorSystem, actor: string): Promise<void> {
   const { names, reader } = system.parts;
-  const subject = names.taskSubject(actor, lane);
-  if ((await reader.consumers(names.tasks)).some((durable) => servesSubject(durable, subject))) return;
+  // Every actor has this durable, whatever lanes it declares, and who may send may look for it.
+  if (await reader.hasConsumer(names.schedule, names.durable(actor))) return;
   note(`no worker has ever run ${actor}, so its tasks wait; is the name right?`);
 }

@@ -57,7 +57,7 @@ Examples:
       const value = await readBody(body);
       await withSystem(flags, async (system) => {
         printSent(await system.tell(actor, value, tellOptions(flags)), flags.json);
-        await noteUnserved(system, actor, flags.lane);
+        await noteUnserved(system, actor);
       });
     });
 }
@@ -76,7 +76,7 @@ async function tellMany(actor: string, body: string | undefined, flags: TellFlag
       const more = failures.length - maxFailuresShown;
       if (more > 0) note(`and ${count(more)} more; --json lists them all.`);
     }
-    await noteUnserved(system, actor, flags.lane);
+    await noteUnserved(system, actor);
   });
 }
 

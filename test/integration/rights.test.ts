@@ -12,6 +12,7 @@ import { loadActors } from "../../src/actor/loader.ts";
 import { subjectMatches } from "../../src/message/names.ts";
 import { Names } from "../../src/message/subjects.ts";
 import { actorOf } from "../support/actors.ts";
+import { godwit, type Ended } from "../support/cli/run.ts";
 import { deployFile } from "../support/deploy/files.ts";
 import { startDeployed, type Deployed, type DeployedRole } from "../support/nats/deployed.ts";
 import { recordRights, type UsedRights } from "../support/nats/used-rights.ts";
@@ -263,6 +264,27 @@ test.each(["worker", "publisher"] as const)(
     expect(trials.filter((trial) => !denied.includes(trial))).toEqual([]);
   },
 );
+
+test("the command line does its work with the rights of a role", async () => {
+  const run = (role: Role, ...args: string[]): Promise<Ended> => {
+    const { servers, nkey, inboxPrefix } = deployed.as(role);
+    const env = { NATS_URL: servers.join(","), NATS_NKEY: nkey, NATS_INBOX_PREFIX: inboxPrefix };
+    return godwit(args, { cwd: "/", env });
+  };
+  const done = { code: 0, stderr: expect.not.stringContaining("iolation") as string };
+  expect(await run("publisher", "tell", "guarded", '{"do":"break"}')).toMatchObject(done);
+  expect(await run("publisher", "publish", "orders.placed", '{"do":"work"}')).toMatchObject(done);
+  for (const command of [
+    ["status"],
+    ["dead", "list", "--json"],
+    ["actor", "pause", "guarded"],
+    ["breaker", "list"],
+    ["limit", "list"],
+  ]) {
+    expect(await run("admin", ...command)).toMatchObject(done);
+  }
+  expect(await run("publisher", "actor", "pause", "guarded")).toMatchObject({ code: 1 });
+});
 
 test("the doctor finds each role's own rights complete, and those of others missing", async () => {
   for (const role of roles) {

@@ -15,6 +15,7 @@ export type Check =
   | "stream-settings"
   | "stream-leader"
   | "stream-replicas"
+  | "stream-placement"
   | "durability"
   | "stream-full"
   | "actor-full"

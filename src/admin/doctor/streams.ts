@@ -90,7 +90,21 @@ function replicas(own: readonly StreamFacts[], all: readonly StreamFacts[]): Fin
       finding: `It has ${count(copies, "replica")} and most of the others ${usual}: a chain is as strong as its weakest link.`,
       mend: `Give it as many: nats stream edit ${subject} --replicas ${usual}.`,
     }));
-  return [...different, ...all.flatMap(troubled)];
+  return [...different, ...misplaced(own), ...all.flatMap(troubled)];
+}
+
+function misplaced(own: readonly StreamFacts[]): Finding[] {
+  const placeOf = ({ placement = "anywhere" }: StreamFacts): string => placement;
+  const usual = mostFrequent(own.map(placeOf));
+  return own
+    .filter((facts) => placeOf(facts) !== usual)
+    .map((facts): Finding => ({
+      check: "stream-placement",
+      level: "warning",
+      subject: facts.stream,
+      finding: `Its servers are asked for as: ${placeOf(facts)}; those of most others as: ${usual}.`,
+      mend: "Start a worker, or godwit provision, with the placement that all of them should have.",
+    }));
 }
 
 function troubled({ stream: subject, followers, replicas: copies }: StreamFacts): Finding[] {
@@ -202,9 +216,10 @@ function scheduleSize({ stream: subject, bytes, messages }: StreamFacts, limit: 
   return { check: "schedule-size", level, subject, finding, mend };
 }
 
-function mostFrequent(values: readonly number[]): number {
-  const times = (value: number): number => values.filter((one) => one === value).length;
-  return values.toSorted((a, b) => times(b) - times(a) || b - a)[0] ?? 0;
+/** Of several that are equally frequent the greatest. */
+function mostFrequent<Value extends number | string>(values: readonly Value[]): Value | undefined {
+  const times = (value: Value): number => values.filter((one) => one === value).length;
+  return values.toSorted((a, b) => times(b) - times(a) || (a < b ? 1 : -1))[0];
 }
 
 export function count(value: number, noun: string): string {
