@@ -168,6 +168,8 @@ test("each role does its whole job, and the server refuses nothing of it", { tim
 const spare = [
   // Servers to come.
   /^worker publish \$JS\.ACK\.\*\.\*\./,
+  // godwit restart, and a supervisor of several processes.
+  /^(worker subscribe|admin publish) godwit\.supervisors$/,
   // A durable that is made while its actor is paused is paused too.
   /^provisioner publish \$JS\.API\.CONSUMER\.PAUSE\./,
   // explain of a message that is in flight, or backs off, wherever it came from.

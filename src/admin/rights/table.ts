@@ -102,6 +102,7 @@ export function rightsOf(names: Names, actors?: readonly ResolvedConfig[]): Righ
     ),
     ...worker.subscribe(
       names.workersSubject,
+      names.supervisorsSubject,
       ...each((actor) => [names.workerSubject(actor)], [names.workerSubject(">")]),
       ...notices,
     ),
@@ -141,7 +142,7 @@ export function rightsOf(names: Names, actors?: readonly ResolvedConfig[]): Righ
     // Sends dead letters again, also large ones, and deletes their bodies.
     ...admin.store(`${namespace}.task.>`, ...chunks(names.payloadsBucket), ...chunks(names.bodiesBucket)),
     ...admin.store(...kvKeys(...shared)),
-    ...admin.publish(...notices, names.workersSubject, names.workerSubject(">")),
+    ...admin.publish(...notices, names.workersSubject, names.supervisorsSubject, names.workerSubject(">")),
     ...admin.subscribe(names.replySubject("*.*")),
   ];
 }
