@@ -239,9 +239,14 @@ export class StreamReader {
           else reject(done.err);
         };
         const query = { seq: fromSequence, batch, ...(filter !== undefined && { next_by_subj: filter }), callback };
+        // The client would wait for an answer that the server has refused to give.
+        forget = this.#connection.onError((error) => {
+          if (violationOf(error)?.subject.startsWith(`$JS.API.DIRECT.GET.${stream}`)) reject(error);
+        });
         this.#connection.jsm.direct.getBatch(stream, query).catch(reject);
       });
-    return this.#ask(stream, ask);
+    let forget: () => void = () => undefined;
+    return this.#ask(stream, ask).finally(() => forget());
   }
 
   async #find(

@@ -50,12 +50,16 @@ function processes(value: string): Processes {
   );
 }
 
-/** The options that were given on the command line, but for some, as arguments of another `godwit worker`. */
-export function givenOptions(command: Command, except: readonly string[]): string[] {
-  return command.options.flatMap((option) => {
-    const name = option.attributeName();
-    if (command.getOptionValueSource(name) !== "cli" || except.includes(name) || option.long == null) return [];
-    const value: unknown = command.getOptionValue(name);
-    return value === true ? [option.long] : [`${option.long}=${String(value)}`];
-  });
+/**
+ * What is given on the command line, as arguments of another `godwit worker`, by the option's name. Call it once all options are there; it fills as
+ * they are read.
+ */
+export function givenOptions(command: Command): ReadonlyMap<string, string> {
+  const given = new Map<string, string>();
+  for (const option of command.options) {
+    command.on(`option:${option.name()}`, (raw: string | null | undefined) => {
+      given.set(option.attributeName(), `${option.long}${raw == null ? "" : `=${raw}`}`);
+    });
+  }
+  return given;
 }

@@ -1,5 +1,4 @@
 /** Runs a group of worker processes until a signal asks it to end; SIGHUP replaces all of them. */
-import type { Command } from "commander";
 import { Autoscaler } from "../fleet/autoscaler.ts";
 import { answerAsSupervisor, presentSupervisors } from "../fleet/control.ts";
 import { GroupProbes } from "../fleet/group-probes.ts";
@@ -11,7 +10,6 @@ import { readQueues } from "../observe/backlog.ts";
 import { serveProbes } from "../observe/probes.ts";
 import type { ActorSystem } from "../system/actor-system.ts";
 import { signalExitCode } from "./exit.ts";
-import { givenOptions } from "./group-options.ts";
 import { ownProgram } from "./own-program.ts";
 import { onAsked } from "./signals.ts";
 import { plural } from "./table.ts";
@@ -19,17 +17,23 @@ import type { WorkerFlags } from "./worker-flags.ts";
 import { connectWorker, makeLog } from "./worker-run.ts";
 
 /** What its processes are not told: it is this one's to heed. */
-const own = ["processes", "maxMessages", "maxMemory", "maxAge", "metricsPort", "metricsHost"];
+const own = new Set(["processes", "maxMessages", "maxMemory", "maxAge", "metricsPort", "metricsHost"]);
 
 /** For the answers of other supervisors. */
 const presentMs = 300;
 
-export async function runGroup(command: Command, paths: readonly string[], flags: WorkerFlags): Promise<void> {
+/** @param given on the command line, by name. */
+export async function runGroup(
+  paths: readonly string[],
+  flags: WorkerFlags,
+  given: ReadonlyMap<string, string>,
+): Promise<void> {
   const log = await makeLog(flags);
   // Streams are made once, and what is wrong with server or credentials is said once.
   const system = await connectWorker(flags, log, `godwit supervisor ${process.pid}`);
   try {
-    await new Group(system, log, flags, command, paths).run();
+    const options = [...given].flatMap(([name, option]) => (own.has(name) ? [] : [option]));
+    await new Group(system, log, flags, [...options, "--", ...paths]).run();
   } finally {
     await system.close();
   }
@@ -45,11 +49,12 @@ class Group {
   readonly #probes: GroupProbes;
   #stopping = false;
 
-  constructor(system: ActorSystem, log: Logger, flags: WorkerFlags, command: Command, paths: readonly string[]) {
+  /** @param rest of the arguments of its processes. */
+  constructor(system: ActorSystem, log: Logger, flags: WorkerFlags, rest: readonly string[]) {
     this.#system = system;
     this.#log = log;
     this.#flags = flags;
-    const args = [ownProgram, "worker", "--supervised", ...givenOptions(command, own), "--", ...paths];
+    const args = [ownProgram, "worker", "--supervised", ...rest];
     const env = { ...process.env, GODWIT_GROUP: this.#id };
     this.#supervisor = new Supervisor({
       spawn: (onMessage) => new WorkerProcess({ args, env, onMessage }),

@@ -11,6 +11,7 @@ import { exitCode, signalExitCode } from "./exit.ts";
 import { onAsked } from "./signals.ts";
 import { plural } from "./table.ts";
 import { textLogger } from "./text-log.ts";
+import { topologyOf } from "./topology-options.ts";
 import type { WorkerFlags } from "./worker-flags.ts";
 
 export async function runWorker(paths: string[], flags: WorkerFlags): Promise<void> {
@@ -38,9 +39,8 @@ export async function runWorker(paths: string[], flags: WorkerFlags): Promise<vo
 export async function connectWorker(flags: WorkerFlags, log: Logger, name: string): Promise<ActorSystem> {
   return connect(flags, {
     log,
-    durability: flags.durability,
+    ...topologyOf(flags),
     drainTarget: flags.drainTarget,
-    ...(flags.maxBytes !== undefined && { limits: { maxBytes: flags.maxBytes } }),
     name,
   });
 }

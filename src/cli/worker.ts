@@ -1,10 +1,11 @@
 /** `godwit worker`: runs actors until a signal asks it to end, in this process or in a group of processes. */
 import { Option, type Command } from "commander";
 import { connectOptions } from "./connect.ts";
-import { groupOptions, wantsGroup } from "./group-options.ts";
-import { duration, graceOption, oneOf, size, whole } from "./parse.ts";
+import { givenOptions, groupOptions, wantsGroup } from "./group-options.ts";
+import { duration, graceOption, oneOf, whole } from "./parse.ts";
 import { logLevels } from "./text-log.ts";
-import { durabilities, type WorkerFlags } from "./worker-flags.ts";
+import { topologyOptions } from "./topology-options.ts";
+import type { WorkerFlags } from "./worker-flags.ts";
 
 export function workerCommand(program: Command): void {
   const command = program
@@ -16,12 +17,6 @@ export function workerCommand(program: Command): void {
       whole("--concurrency"),
     )
     .addOption(graceOption("when asked to end", 30_000, "30s"))
-    .option("--durability <profile>", "of streams that have to be made", oneOf("--durability", durabilities), "single")
-    .option(
-      "--max-bytes <size>",
-      "of a task stream that has to be made (default: 10GB; 256MB with --durability dev)",
-      size("--max-bytes"),
-    )
     .option("--log <format>", "text or json (default: text on a terminal)", oneOf("--log", ["text", "json"]))
     .option("--log-level <level>", logLevels.join(", "), oneOf("--log-level", logLevels), "info")
     .option(
@@ -37,6 +32,7 @@ export function workerCommand(program: Command): void {
     )
     .addOption(new Option("--owned", "end at once when the process that started this one is gone").hideHelp())
     .addOption(new Option("--supervised", "one of a group: drain when its supervisor is gone").hideHelp());
+  topologyOptions(command, "keep");
   groupOptions(command);
   connectOptions(command)
     .summary("run actors")
@@ -69,10 +65,11 @@ Examples:
     .action(async (paths: string[], flags: WorkerFlags) => {
       if (wantsGroup(flags)) {
         const { runGroup } = await import("./worker-group.ts");
-        await runGroup(command, paths, flags);
+        await runGroup(paths, flags, given);
       } else {
         const { runWorker } = await import("./worker-run.ts");
         await runWorker(paths, flags);
       }
     });
+  const given = givenOptions(command);
 }

@@ -85,11 +85,17 @@ export async function readQueues(
   reader: StreamReader,
   durables: ReadonlyMap<string, readonly DurableName[]>,
 ): Promise<Map<string, Queue>> {
-  const queues = [...durables].map(async ([actor, own]): Promise<[string, Queue]> => {
-    const states = await Promise.all(own.map(({ stream, durable }) => reader.consumer(stream, durable)));
-    return [actor, queueOf(states.filter((state) => state !== undefined))];
-  });
+  const queues = [...durables].map(async ([actor, own]): Promise<[string, Queue]> => [
+    actor,
+    await readQueue(reader, own),
+  ]);
   return new Map(await Promise.all(queues));
+}
+
+/** The same of one actor. */
+export async function readQueue(reader: StreamReader, durables: readonly DurableName[]): Promise<Queue> {
+  const states = await Promise.all(durables.map(({ stream, durable }) => reader.consumer(stream, durable)));
+  return queueOf(states.filter((state) => state !== undefined));
 }
 
 function queueOf(states: readonly ConsumerState[]): Queue {

@@ -75,12 +75,12 @@ export class Metrics {
 
   async #look(): Promise<void> {
     const { roster, guards, publishing, connection } = this.#sources;
-    const backlogs = await this.#backlogs.get();
+    const { backlogs, queues } = await this.#backlogs.get();
     // Every family reads them before the first of them waits for anything.
     this.#samples = samplesOf({
       workers: roster.facts(),
       backlogs,
-      demand: this.#demand.look([loadOf(roster)], backlogs),
+      demand: this.#demand.look([loadOf(roster)], queues),
       guards: guards.snapshot(),
       published: publishing?.snapshot(),
       connectionUp: connection.up,

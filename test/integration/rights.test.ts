@@ -1,5 +1,9 @@
 /** The accounts of deploy/nats on its three nodes: each role does its whole job with the rights of the table, and nothing else. */
 import { randomBytes } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { configsOf } from "../../src/actor/registry.ts";
 import { Inspector } from "../../src/admin/inspector.ts";
@@ -12,7 +16,7 @@ import { loadActors } from "../../src/actor/loader.ts";
 import { subjectMatches } from "../../src/message/names.ts";
 import { Names } from "../../src/message/subjects.ts";
 import { actorOf } from "../support/actors.ts";
-import { godwit, type Ended } from "../support/cli/run.ts";
+import { godwit, Running, type Ended } from "../support/cli/run.ts";
 import { deployFile } from "../support/deploy/files.ts";
 import { startDeployed, type Deployed, type DeployedRole } from "../support/nats/deployed.ts";
 import { recordRights, type UsedRights } from "../support/nats/used-rights.ts";
@@ -287,6 +291,58 @@ test("the command line does its work with the rights of a role", async () => {
   }
   expect(await run("publisher", "actor", "pause", "guarded")).toMatchObject({ code: 1 });
 });
+
+test("a worker's metrics tell how many processes are wanted, without the right to read what waits", async () => {
+  const workers = await connect("worker");
+  const worker = await workers.work([Guarded]);
+  const page = (): Promise<string> => workers.metrics();
+  // Of the tests before, which tried what is forbidden.
+  errors.splice(0);
+  expect(await page()).toMatch(/^godwit_processes_wanted 1$/m);
+  const refused = errors.splice(0);
+  expect(refused.length).toBeGreaterThan(0);
+  expect(refused.every((error) => error.includes("$JS.API.DIRECT.GET."))).toBe(true);
+  // What was read is good for five seconds.
+  await wait(5_500);
+  expect(await page()).toMatch(/^godwit_processes_wanted 1$/m);
+  expect(await page()).not.toMatch(/^godwit_queue_depth{/m);
+  expect(errors).toEqual([]);
+  await worker.stop();
+});
+
+test(
+  "a group of processes works with a worker's credential, and an admin's restarts it",
+  { timeout: 60_000 },
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), "godwit-rights-"));
+    await writeFile(
+      join(folder, "guarded.mjs"),
+      'import { Actor } from "godwit";\nexport class Guarded extends Actor { static config = { name: "guarded" }; async receive() {} }\n',
+    );
+    const envOf = (role: Role): NodeJS.ProcessEnv => {
+      const { servers, nkey, inboxPrefix } = deployed.as(role);
+      return { NATS_URL: servers.join(","), NATS_NKEY: nkey, NATS_INBOX_PREFIX: inboxPrefix };
+    };
+    const args = ["worker", "guarded.mjs", "--processes", "2", "--provision", "use", "--log", "text"];
+    const group = new Running(args, { cwd: folder, env: envOf("worker") });
+    try {
+      await group.says("ready: 2 processes");
+      const restarted = await godwit(["restart"], { cwd: folder, env: envOf("admin") });
+      expect(restarted).toMatchObject({
+        code: 0,
+        stderr: expect.stringContaining("done, 2 processes replaced") as string,
+      });
+      group.signal("SIGTERM");
+      const { code, stderr } = await group.ended;
+      expect(code).toBe(0);
+      expect(stderr).not.toMatch(/iolation/);
+    } finally {
+      group.signal("SIGKILL");
+      await group.ended;
+      await rm(folder, { recursive: true, force: true });
+    }
+  },
+);
 
 test("the doctor finds each role's own rights complete, and those of others missing", async () => {
   for (const role of roles) {
