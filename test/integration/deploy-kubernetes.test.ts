@@ -4,7 +4,8 @@ import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
 import { EmbeddedServer } from "../../src/broker/embedded/server.ts";
 import { toMs } from "../../src/kernel/duration.ts";
-import { Running } from "../support/cli/run.ts";
+import { metricTable, type MetricSpec } from "../../src/observe/metric-table.ts";
+import { godwit, Running } from "../support/cli/run.ts";
 import { disagreements, type Manifests } from "../support/deploy/agreement.ts";
 import { deployFile, deployFolder } from "../support/deploy/files.ts";
 import { documentsOf, manifestsOf } from "../support/deploy/kubernetes.ts";
@@ -162,6 +163,12 @@ describe("the worker's command", () => {
     expect((await running.ended).code).toBe(0);
   });
 
+  test("reads the environment that it is given", async () => {
+    const { stdout } = await godwit(["worker", "--help"], { cwd: repository });
+    const read = [...stdout.matchAll(/env:\s+(NATS_\w+)/g)].map(([, name]) => name);
+    expect([...env.keys()].filter((name) => name !== "NODE_OPTIONS" && !read.includes(name))).toEqual([]);
+  });
+
   test("is one that godwit takes as it is: all that is missing is a server", async () => {
     running = new Running(container.args, { cwd: repository, env: { NATS_URL: "nats://127.0.0.1:1" } });
     expect((await running.ended).stderr).toContain("NO_SERVER");
@@ -176,6 +183,11 @@ describe("Prometheus and the autoscalers", () => {
     expect(text.hpa).toContain(`job: ${job.job_name}`);
     expect(deployFile("prometheus/rules.yml")).toContain('up{job=~"godwit.*"}');
     expect(job.job_name).toMatch(/^godwit/);
+  });
+
+  test("the metric is one that a worker has, and tells once", () => {
+    const metrics = new Map<string, MetricSpec>(Object.entries(metricTable));
+    expect(metrics.get("godwit_processes_wanted")).toMatchObject({ type: "gauge", labels: [] });
   });
 
   test("the job finds the pods by the Service", () => {
