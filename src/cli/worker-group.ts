@@ -2,7 +2,8 @@
 import { Autoscaler } from "../fleet/autoscaler.ts";
 import { answerAsSupervisor, presentSupervisors } from "../fleet/control.ts";
 import { GroupProbes } from "../fleet/group-probes.ts";
-import { Supervisor, type Restarted } from "../fleet/supervisor.ts";
+import { OrphanGuard } from "../fleet/orphan-guard.ts";
+import { drainPatienceMs, Supervisor, type Restarted } from "../fleet/supervisor.ts";
 import { WorkerProcess } from "../fleet/worker-process.ts";
 import type { Logger } from "../kernel/logger.ts";
 import { newId } from "../message/names.ts";
@@ -47,6 +48,7 @@ class Group {
   readonly #flags: WorkerFlags;
   readonly #supervisor: Supervisor;
   readonly #probes: GroupProbes;
+  readonly #guard: OrphanGuard;
   #stopping = false;
 
   /** @param rest of the arguments of its processes. */
@@ -55,9 +57,14 @@ class Group {
     this.#log = log;
     this.#flags = flags;
     const args = [ownProgram, "worker", "--supervised", ...rest];
+    this.#guard = new OrphanGuard(flags.grace + drainPatienceMs);
     const env = { ...process.env, GODWIT_GROUP: this.#id };
     this.#supervisor = new Supervisor({
-      spawn: (onMessage) => new WorkerProcess({ args, env, onMessage }),
+      spawn: (onMessage) => {
+        const worker = new WorkerProcess({ args, env, onMessage });
+        this.#guard.watch(worker);
+        return worker;
+      },
       processes: flags.processes?.min ?? 1,
       limits: { maxMessages: flags.maxMessages, maxMemoryBytes: flags.maxMemory, maxAgeMs: flags.maxAge },
       graceMs: flags.grace,
@@ -91,7 +98,7 @@ class Group {
       await this.#stop(why);
       stopAnswering();
     } finally {
-      await endpoint?.stop();
+      await Promise.all([endpoint?.stop(), this.#guard.stop()]);
     }
   }
 

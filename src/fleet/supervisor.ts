@@ -59,7 +59,8 @@ interface Roll {
   end: (how: Restarted) => void;
 }
 
-const drainPatienceMs = 10_000;
+/** Beyond its grace a process may take so long until it is killed. */
+export const drainPatienceMs = 10_000;
 const watchMs = 500;
 /** Until one has been seen to start. */
 const usualStartMs = 1_500;

@@ -145,6 +145,19 @@ describe("a group", () => {
     expect(await notes("done")).toHaveLength(4);
   });
 
+  test("whose supervisor is killed leaves none behind that hears nothing any more", async () => {
+    await writeActor("1", "if (input === 'hang') for (;;);");
+    const group = start("--processes", "2", "--grace", "0s", "--log", "text");
+    await group.says("ready: 2 processes");
+    await system.tell("echo", "hang");
+    await expect.poll(async () => (await notes("began")).length, patient).toBe(1);
+    const hanging = (await notes("began"))[0]?.pid ?? 0;
+    group.signal("SIGKILL");
+    await until("the other one has drained", () => alive(group).length === 1);
+    expect(alive(group)).toEqual([hanging]);
+    await until("it was killed", () => !isAlive(hanging), 20_000);
+  });
+
   test("that cannot start says why once, and ends", async () => {
     await writeActor("1", "", 'async start() { throw new Error("no database"); }');
     const group = start("--processes", "3", "--log", "text");
