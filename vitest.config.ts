@@ -38,6 +38,11 @@ export default defineConfig({
         extends: true,
         test: { name: "alone", include: boundInTime, maxWorkers: 1, sequence: { groupOrder: 1 } },
       },
+      {
+        extends: true,
+        // A cluster and its workers are a dozen processes.
+        test: { name: "faults", include: ["test/faults/*.test.ts"], maxWorkers: 1, sequence: { groupOrder: 2 } },
+      },
     ],
   },
 });

@@ -5,7 +5,8 @@ import { connect as connectSocket } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ActorSystem } from "godwit";
 import type { Proxy } from "../support/faults/proxy.ts";
-import { Scene, untilDrained } from "../support/faults/scene.ts";
+import { untilDrained } from "../support/faults/cast.ts";
+import { Scene } from "../support/faults/scene.ts";
 import { workName, type Job, type Step } from "../support/faults/work.ts";
 import { until } from "../support/embedded/until.ts";
 

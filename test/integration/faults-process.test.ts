@@ -1,7 +1,8 @@
 /** Workers that are killed, stopped, blocked or told to go, with real processes: no message is lost, none pays for another's fault. */
 import { connect } from "@nats-io/transport-node";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { Scene, untilDrained } from "../support/faults/scene.ts";
+import { untilDrained } from "../support/faults/cast.ts";
+import { Scene } from "../support/faults/scene.ts";
 import { workName, type Job } from "../support/faults/work.ts";
 import { until } from "../support/embedded/until.ts";
 

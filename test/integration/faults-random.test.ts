@@ -2,7 +2,8 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Proxy } from "../support/faults/proxy.ts";
-import { Scene, untilDrained, type WorkerProcess } from "../support/faults/scene.ts";
+import { untilDrained, type WorkerProcess } from "../support/faults/cast.ts";
+import { Scene } from "../support/faults/scene.ts";
 import { workName, type Job } from "../support/faults/work.ts";
 import { until } from "../support/embedded/until.ts";
 

@@ -4,7 +4,8 @@ import { rm } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ActorSystem, DeadSummary } from "godwit";
-import { Scene, untilDrained } from "../support/faults/scene.ts";
+import { untilDrained } from "../support/faults/cast.ts";
+import { Scene } from "../support/faults/scene.ts";
 import { workName, type Job } from "../support/faults/work.ts";
 import { until } from "../support/embedded/until.ts";
 

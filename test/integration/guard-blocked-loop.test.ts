@@ -3,7 +3,8 @@ import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises"
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { actorOf, gate } from "../support/actors.ts";
 import { until } from "../support/embedded/until.ts";
-import { Scene, untilDrained } from "../support/faults/scene.ts";
+import { untilDrained } from "../support/faults/cast.ts";
+import { Scene } from "../support/faults/scene.ts";
 import { collectLogs } from "../support/logs.ts";
 import { Hard } from "../support/isolation/actors.ts";
 import { record } from "../support/record.ts";

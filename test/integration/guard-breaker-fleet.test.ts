@@ -5,7 +5,8 @@ import { fileURLToPath } from "node:url";
 import { setTimeout as wait } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { until } from "../support/embedded/until.ts";
-import { Scene, untilDrained } from "../support/faults/scene.ts";
+import { untilDrained } from "../support/faults/cast.ts";
+import { Scene } from "../support/faults/scene.ts";
 import { breakerWork, type BreakerSetup } from "../support/guard/breaker-work.ts";
 
 const workerScript = fileURLToPath(new URL("../../dist/test/support/guard/breaker-worker.js", import.meta.url));

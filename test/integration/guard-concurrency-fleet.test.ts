@@ -3,7 +3,8 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import type { ActorSystem } from "godwit";
 import { until } from "../support/embedded/until.ts";
 import type { Entry } from "../support/faults/journal.ts";
-import { Scene, untilDrained } from "../support/faults/scene.ts";
+import { untilDrained } from "../support/faults/cast.ts";
+import { Scene } from "../support/faults/scene.ts";
 import { workName, type Job } from "../support/faults/work.ts";
 
 let scene: Scene;

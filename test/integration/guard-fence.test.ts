@@ -1,7 +1,8 @@
 /** The fence: what a worker does with a message that is no longer its own. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { until } from "../support/embedded/until.ts";
-import { Scene, untilDrained } from "../support/faults/scene.ts";
+import { untilDrained } from "../support/faults/cast.ts";
+import { Scene } from "../support/faults/scene.ts";
 import { workName } from "../support/faults/work.ts";
 
 let scene: Scene;

@@ -10,7 +10,7 @@ import type { ActorSystem } from "../../src/index.ts";
 import { actorOf, gate } from "../support/actors.ts";
 import { until } from "../support/embedded/until.ts";
 import { Proxy } from "../support/faults/proxy.ts";
-import { untilDrained } from "../support/faults/scene.ts";
+import { untilDrained } from "../support/faults/cast.ts";
 import { record } from "../support/record.ts";
 import { patient, useStage } from "../support/stage.ts";
 

@@ -3,7 +3,8 @@ import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { listDead } from "../support/dead.ts";
 import { until } from "../support/embedded/until.ts";
-import { Scene, untilDrained } from "../support/faults/scene.ts";
+import { untilDrained } from "../support/faults/cast.ts";
+import { Scene } from "../support/faults/scene.ts";
 import { workName, type Job } from "../support/faults/work.ts";
 
 let scene: Scene;

@@ -56,6 +56,12 @@ export class Proxy {
     this.#refusing = false;
   }
 
+  /** Swallows what comes from either side and takes no new connections until mend(); what there is must be dropped then. */
+  isolate(): void {
+    this.#refusing = true;
+    this.mute("both");
+  }
+
   /** Swallows bytes of the connections that there are; later ones are whole. Neither end is told. */
   mute(silence: Silence): void {
     for (const pair of this.#pairs) pair.silence = silence;
@@ -63,7 +69,7 @@ export class Proxy {
 
   async stop(): Promise<void> {
     this.cut();
-    await new Promise((resolve) => this.#server.close(resolve));
+    if (this.#server.listening) await new Promise((resolve) => this.#server.close(resolve));
   }
 
   #join(client: Socket): void {

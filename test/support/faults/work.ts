@@ -1,7 +1,7 @@
 /** The actor of the fault tests: does what each message says, and writes down that it ran. */
 import { setTimeout as wait } from "node:timers/promises";
 import { Actor, config, Snooze, Terminal } from "godwit";
-import type { ActorSystem, Context, MessageRef, Worker } from "godwit";
+import type { ActorSystem, Context, MessageRef, SystemOptions, Worker } from "godwit";
 import type { Entry, Journal } from "./journal.ts";
 
 /**
@@ -27,7 +27,8 @@ export interface Job extends Step {
 }
 
 export interface WorkerSetup {
-  servers: string;
+  servers: string | readonly string[];
+  durability: NonNullable<SystemOptions["durability"]>;
   namespace: string;
   /** A name for it in the journal. */
   worker: string;

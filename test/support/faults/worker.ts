@@ -12,7 +12,8 @@ const journal = new Journal(path);
 const note = (what: string): void =>
   journal.write({ what, at: Date.now(), pid: process.pid, worker: setup.worker, id: "", attempt: 0, deliveries: 0 });
 
-const system = await ActorSystem.connect({ servers: setup.servers, namespace: setup.namespace, log: "silent" });
+const { servers, namespace, durability } = setup;
+const system = await ActorSystem.connect({ servers, namespace, durability, log: "silent" });
 const worker = await startWork(system, setup, journal);
 const { graceMs } = setup;
 
