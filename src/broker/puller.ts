@@ -3,8 +3,15 @@
  * 1. `outstanding` is what open pulls may still bring. It falls by one with each message and by the rest of a pull that ends.
  * 2. Every pull ends: by its messages, by a status of the server, by missing heartbeats, or with the connection.
  * 3. After each end `onReady` is called, at once or, when the server refused, after a short wait that grows to `maxWaitMs`.
+ * 4. While nobody knows whether the durable has a leader that answers, pulls are trials: short, with quick heartbeats, and given up and
+ *    repeated after `trialMs`. A durable without a leader, or whose leader stands still, swallows pulls without a word. Any word of it
+ *    ends the doubt, also one that comes late.
+ * 5. A new leader knows of no pull that was made before it was elected, and the old one may have dropped some without a word.
+ * 6. A pull that was given up counts no more. Once the doubt is over nobody listens where its messages would go, so that a server that
+ *    took it up much later, having stood still, delivers nothing.
  */
 import type { Msg, Subscription } from "@nats-io/transport-node";
+import { monotonicMs } from "../kernel/clock.ts";
 import type { Connection } from "./connection.ts";
 
 const expiresMs = 30_000;
@@ -12,8 +19,16 @@ const heartbeatMs = 1_500;
 const watchMs = heartbeatMs / 3;
 /** Two and a half heartbeats, counted in turns of the watch: a clock would take a pause of the event loop for silence. */
 const maxSilentTurns = 8;
+/** After so long without a pull nobody knows whether the durable still has the leader that it had: 2 s. */
+const quietTurns = 4;
+const trialMs = 300;
+const trialExpiresMs = 1_000;
+const trialHeartbeatMs = 200;
 const minWaitMs = 25;
 const maxWaitMs = 500;
+
+/** Where a cluster tells that a durable has a new leader. */
+const electedSubject = "$JS.EVENT.ADVISORY.CONSUMER.LEADER_ELECTED";
 
 export interface PullerOptions {
   connection: Connection;
@@ -23,11 +38,12 @@ export interface PullerOptions {
   onMessage: (message: Msg) => number;
   /** A pull may be made now. */
   onReady: () => void;
-  /** The server keeps refusing, for example because the durable is gone. Called once for each row of refusals. */
+  /** The server has refused, or not answered, for 5 s, for example because the durable is gone. Called once for each row of refusals. */
   onRefused: (reason: string) => void;
 }
 
-const refusalsToReport = 8;
+/** An election is over sooner, as a rule. */
+const reportAfterMs = 5_000;
 
 export class Puller {
   readonly #options: PullerOptions;
@@ -38,7 +54,17 @@ export class Puller {
   #outstanding = 0;
   #pulls = 0;
   #refusals = 0;
+  #refusedSinceMs = 0;
+  #reported = false;
   #silentTurns = 0;
+  #doubtful = true;
+  /** Trials that were given up since the doubt began. */
+  #givenUp = 0;
+  /** The newest pull that is void. */
+  #void = 0;
+  #trial: NodeJS.Timeout | undefined;
+  /** Ends the listening where the trials' answers went. */
+  #retire: () => void = () => undefined;
   #watch: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -56,14 +82,18 @@ export class Puller {
     this.#subscription = this.#listen();
     this.#cleanUps.push(
       () => this.#subscription.unsubscribe(),
+      () => this.#retire(),
       // What was asked of the old connection is void: at a new address, or the server would take it up again.
       connection.onDown(() => {
         this.#reset();
+        this.#doubtful = true;
         this.#subscription.unsubscribe();
         this.#subscription = this.#listen();
       }),
       connection.onUp(() => this.#ready()),
     );
+    const elected = connection.subscribe(`${electedSubject}.${stream}.${durable}`, () => this.#refuse("a new leader"));
+    this.#cleanUps.push(() => elected.unsubscribe());
     this.#watch = setInterval(() => this.#checkHeartbeats(), watchMs).unref();
   }
 
@@ -85,11 +115,16 @@ export class Puller {
   pull(batch: number): void {
     if (!this.ready || batch < 1) return;
     this.#pulls += 1;
-    if (this.#outstanding === 0) this.#silentTurns = 0;
+    if (this.#outstanding === 0) {
+      if (this.#silentTurns >= quietTurns) this.#doubtful = true;
+      this.#silentTurns = 0;
+    }
     this.#outstanding += batch;
+    const [lifeMs, beatMs] = this.#doubtful ? [trialExpiresMs, trialHeartbeatMs] : [expiresMs, heartbeatMs];
+    if (this.#doubtful) this.#trial ??= setTimeout(() => this.#giveUp(), trialMs).unref();
     this.#options.connection.nc.publish(
       this.#requestSubject,
-      `{"batch":${batch},"expires":${expiresMs}000000,"idle_heartbeat":${heartbeatMs}000000}`,
+      `{"batch":${batch},"expires":${lifeMs}000000,"idle_heartbeat":${beatMs}000000}`,
       { reply: `${this.#inbox}.${this.#pulls.toString(36)}` },
     );
   }
@@ -115,6 +150,7 @@ export class Puller {
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#retry);
+    clearTimeout(this.#trial);
     clearInterval(this.#watch);
   }
 
@@ -132,11 +168,10 @@ export class Puller {
   }
 
   #receive(message: Msg): void {
-    this.#silentTurns = 0;
     // What is to be settled says where; a status does not.
     if (message.reply) {
+      this.#heard();
       this.#outstanding = Math.max(0, this.#outstanding - 1);
-      this.#refusals = 0;
       this.arrived += 1;
       this.known = this.#options.onMessage(message);
       this.hot = this.known > 0;
@@ -144,31 +179,80 @@ export class Puller {
       return;
     }
     const code = message.headers?.code ?? 0;
-    if (code === 100 || code === 404 || code === 408) this.#refusals = 0;
-    if (code === 100) return;
-    const rest = Number(message.headers?.get("Nats-Pending-Messages") || Number.NaN);
     const description = message.headers?.description ?? "";
     // 404 and 408 are ordinary ends of a pull; so is 409 when a size limit ended it early.
-    if (code === 404 || code === 408 || (code === 409 && /batch completed|max ?bytes/i.test(description))) {
+    const ends = code === 404 || code === 408 || (code === 409 && /batch completed|max ?bytes/i.test(description));
+    const isVoid = Number.parseInt(message.subject.slice(message.subject.lastIndexOf(".") + 1), 36) <= this.#void;
+    if (ends || code === 100) {
+      this.#heard();
+      if (!ends || isVoid) return;
+      const rest = Number(message.headers?.get("Nats-Pending-Messages") || Number.NaN);
       if (this.#outstanding === rest || Number.isNaN(rest)) this.#reset();
       else this.#outstanding = Math.max(0, this.#outstanding - rest);
       this.#ready();
       return;
     }
-    this.#refuse(`${code} ${description || "no responders"}`);
+    if (!isVoid) this.#refuse(`${code} ${description || "no responders"}`);
+  }
+
+  /** The durable has a leader, and it answers. */
+  #trust(): void {
+    this.#doubtful = false;
+    this.#endTrial();
+    if (this.#givenUp === 0 || this.#stopped) return;
+    this.#givenUp = 0;
+    const old = this.#subscription;
+    this.#subscription = this.#listen();
+    this.#retire();
+    // The last trials may still bring something.
+    const timer = setTimeout(() => this.#retire(), 2 * trialExpiresMs).unref();
+    this.#retire = () => {
+      clearTimeout(timer);
+      old.unsubscribe();
+    };
+  }
+
+  #giveUp(): void {
+    if (this.#outstanding === 0 || !this.#doubtful) return;
+    this.#givenUp += 1;
+    this.#reset();
+    this.#count("no answer");
+    this.#ready();
   }
 
   /** Open pulls are void: leader change, no such consumer, too many pulls, shutdown. */
   #refuse(reason: string): void {
     this.#reset();
+    this.#doubtful = true;
     if (this.#stopped || this.#retry !== undefined) return;
-    this.#refusals += 1;
-    if (this.#refusals === refusalsToReport) this.#options.onRefused(reason);
+    this.#count(reason);
     const waitMs = Math.min(maxWaitMs, minWaitMs * 2 ** (this.#refusals - 1));
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
       this.#ready();
     }, waitMs).unref();
+  }
+
+  #endTrial(): void {
+    clearTimeout(this.#trial);
+    this.#trial = undefined;
+  }
+
+  #count(reason: string): void {
+    const nowMs = monotonicMs();
+    this.#refusals += 1;
+    if (this.#refusals === 1) this.#refusedSinceMs = nowMs;
+    if (this.#reported || nowMs - this.#refusedSinceMs < reportAfterMs) return;
+    this.#reported = true;
+    this.#options.onRefused(reason);
+  }
+
+  /** A word of the durable's leader. */
+  #heard(): void {
+    this.#silentTurns = 0;
+    this.#refusals = 0;
+    this.#reported = false;
+    if (this.#doubtful) this.#trust();
   }
 
   #checkHeartbeats(): void {
@@ -177,6 +261,8 @@ export class Puller {
   }
 
   #reset(): void {
+    this.#void = this.#pulls;
+    this.#endTrial();
     this.#outstanding = 0;
     this.hot = false;
   }

@@ -105,7 +105,7 @@ export class Intake {
           onRefused: (reason) =>
             reporter.problem(
               new Error(
-                `The server refuses pulls from ${stream} by ${durable} (${reason}); it is tried on. Was the durable or its stream deleted?`,
+                `The server refuses pulls from ${stream} by ${durable} (${reason}); it is tried on. Is a leader being elected, or was the durable or its stream deleted?`,
               ),
             ),
         }),

@@ -94,7 +94,9 @@ test("a node that is cut off is heard of by nobody, takes nothing, and joins aga
   cluster.cutOff(leader);
   await othersCarryOn(leader);
   const alone = await jetstreamManager(direct, { timeout: 500, checkAPI: false });
-  await expect(alone.jetstream().publish("s", "", { timeout: 500 }), "alone it has no quorum").rejects.toThrow();
+  await expect(alone.jetstream().publish("s", "", { timeout: 500 }), "alone it has no quorum").rejects.toThrow(
+    /timeout|unavailable|no responders/i,
+  );
   cluster.mend(leader);
   await cluster.ready();
   expect(leader.pid).toBe(pid);

@@ -330,6 +330,62 @@ describe("a worker is never silent", () => {
     for (const ms of [dropMs, killMs, deleteMs]) expect(ms).toBeLessThan(1_000);
   });
 
+  /**
+   * Deletes the durable and has a plain client take the pulls for it, as a leader takes them that stands still: without a word.
+   * @returns where those pulls want their messages, and what brings the durable back.
+   */
+  async function swallowPulls(): Promise<{ inboxes: string[]; restore: () => Promise<void> }> {
+    const { names, connection, reader } = system.parts;
+    const [stream, durable] = [names.tasks, names.durable(workName)];
+    const { config } = await connection.jsm.consumers.info(stream, durable);
+    const inboxes: string[] = [];
+    const swallower = connection.subscribe(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${durable}`, ({ reply }) => {
+      if (reply !== undefined) inboxes.push(reply);
+    });
+    await connection.ping();
+    await reader.deleteConsumer(stream, durable);
+    return {
+      inboxes,
+      restore: async () => {
+        swallower.unsubscribe();
+        await connection.jsm.consumers.add(stream, config);
+      },
+    };
+  }
+
+  test("after pulls that were swallowed: it tries again soon, and what takes those up later finds nobody", async () => {
+    const { connection } = system.parts;
+    await scene.work({ worker: "w" });
+    await latencyMs("warm");
+    const { inboxes, restore } = await swallowPulls();
+    await until("pulls are given up and repeated", () => inboxes.length >= 4);
+    await restore();
+    const ms = await latencyMs("after the swallowing");
+    console.log(`first message after swallowed pulls: ${Math.round(ms)} ms`);
+    expect(ms).toBeLessThan(1_000);
+    await until("nobody listens where they wanted their messages", async () => {
+      const answers = inboxes.map((inbox) =>
+        connection.nc.request(inbox, "", { timeout: 200 }).then(() => "an answer", String),
+      );
+      return (await Promise.all(answers)).every((answer) => /no responders/i.test(answer));
+    });
+  });
+
+  test("after a time in which it was busy and pulled nothing, and its first pull was swallowed", async () => {
+    await scene.work({ worker: "w", concurrency: 1, ackWaitMs: 20_000 });
+    await system.tell(workName, { do: "work", ms: 3_000 }, { id: "long" });
+    await until("it runs", () => scene.journal.of("run", "long").length === 1);
+    const { inboxes, restore } = await swallowPulls();
+    await until("its first pull is swallowed", () => inboxes.length > 0);
+    const beganMs = performance.now();
+    await restore();
+    // Its ack went with the durable.
+    await until("it comes again", () => scene.journal.of("run", "long").length === 2);
+    const ms = performance.now() - beganMs;
+    console.log(`first message after a busy time and a swallowed pull: ${Math.round(ms)} ms`);
+    expect(ms).toBeLessThan(1_000);
+  });
+
   test("after a connection that dropped in its handshake", async () => {
     await scene.work({ worker: "w", servers: proxy.url });
     await latencyMs("warm");

@@ -2,11 +2,15 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { ActorSystem } from "godwit";
 import { messageId } from "../../../src/message/headers.ts";
 import { Cast } from "../../support/faults/cast.ts";
 import { account, type Account } from "./checker.ts";
 import { Cluster } from "./cluster.ts";
+
+/** What Cast.spawn() makes a publisher of; its setup is a PublisherSetup. */
+export const publisherScript = fileURLToPath(new URL("../../../dist/test/faults/kit/publisher.js", import.meta.url));
 
 export class ClusterScene extends Cast {
   readonly cluster: Cluster;

@@ -5,6 +5,7 @@
  * 2. All of it ends with this process, however that ends (src/broker/embedded/guard.ts).
  */
 import { join } from "node:path";
+import { connect } from "@nats-io/transport-node";
 import { until } from "../../support/embedded/until.ts";
 import { Proxy } from "../../support/faults/proxy.ts";
 import { freePort } from "../../support/free-port.ts";
@@ -115,6 +116,19 @@ export class Cluster {
   /** Waits for a leader; see leader(). */
   leaderOf(stream?: string, consumer?: string): Promise<ClusterNode> {
     return until(`${consumer ?? stream ?? "the cluster"} has a leader`, () => this.leader(stream, consumer), 30_000);
+  }
+
+  /** Has a node lead a stream. */
+  async lead(node: ClusterNode, stream: string): Promise<void> {
+    const client = await connect({ servers: node.url, ignoreClusterUpdates: true });
+    const wish = JSON.stringify({ placement: { preferred: node.name } });
+    try {
+      if ((await this.leaderOf(stream)) === node) return;
+      await client.request(`$JS.API.STREAM.LEADER.STEPDOWN.${stream}`, wish, { timeout: 5_000 });
+      await until(`${node.name} leads ${stream}`, async () => (await this.leader(stream)) === node, 15_000);
+    } finally {
+      await client.close();
+    }
   }
 
   /** Cuts a node off from the others and from clients, as when a cable is pulled: nobody is told. */

@@ -3,7 +3,7 @@
  * JetStream accepted. Arguments: its setup as JSON and the journal's path. SIGTERM ends the offering; it ends when all is answered.
  */
 import { ActorSystem } from "godwit";
-import { Journal } from "../../support/faults/journal.ts";
+import { Journal, type Entry } from "../../support/faults/journal.ts";
 import { workName, type Job, type WorkerSetup } from "../../support/faults/work.ts";
 
 export interface PublisherSetup extends WorkerSetup {
@@ -16,17 +16,8 @@ const turnMs = 20;
 const [json = "", path = ""] = process.argv.slice(2);
 const { servers, namespace, durability, worker, ratePerSecond, job } = JSON.parse(json) as PublisherSetup;
 const journal = new Journal(path);
-const note = (what: string, id = "", error?: string): void =>
-  journal.write({
-    what,
-    at: Date.now(),
-    pid: process.pid,
-    worker,
-    id,
-    attempt: 0,
-    deliveries: 0,
-    ...(error !== undefined && { error }),
-  });
+const note = (what: string, id = "", more: Partial<Entry> = {}): void =>
+  journal.write({ what, at: Date.now(), pid: process.pid, worker, id, attempt: 0, deliveries: 0, ...more });
 
 const system = await ActorSystem.connect({ servers, namespace, durability, log: "silent" });
 const beganMs = performance.now();
@@ -37,11 +28,12 @@ function offer(): void {
   const due = ((performance.now() - beganMs) / 1_000) * ratePerSecond;
   while (offered < due) {
     const id = `${worker}-${offered++}`;
+    const sinceAt = Date.now();
     const sent = system
       .tell(workName, job, { id })
       .then(
-        () => note("accepted", id),
-        (error: unknown) => note("refused", id, String(error)),
+        () => note("accepted", id, { sinceAt }),
+        (error: unknown) => note("refused", id, { error: String(error) }),
       )
       .finally(() => open.delete(sent));
     open.add(sent);
@@ -53,7 +45,7 @@ const timer = setInterval(offer, turnMs);
 async function leave(): Promise<void> {
   clearInterval(timer);
   await Promise.all(open);
-  note("offered", String(offered));
+  note("offered", "", { reason: String(offered) });
   await system.close();
   process.exit(0);
 }

@@ -21,6 +21,8 @@ export interface Entry {
   /** The machine's monotonic clock, the same for all its processes. */
   ns?: number;
   key?: string;
+  /** When what is noted began, wall-clock ms. */
+  sinceAt?: number;
 }
 
 export class Journal {
