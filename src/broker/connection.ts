@@ -19,6 +19,7 @@ import {
 } from "../kernel/errors.ts";
 import type { Credentials } from "./addresses.ts";
 import { authenticatorOf } from "./credentials.ts";
+import { resetSocket } from "./socket.ts";
 import { checkTls, isTlsTrouble, type TlsFiles } from "./tls.ts";
 
 /** The oldest nats-server that has all Godwit builds on (schedules with time zones, reset, batches). */
@@ -28,6 +29,9 @@ export const serverFloor = "2.14.0";
 export const defaultInboxPrefix = "_INBOX";
 
 const managerOptions = { timeout: 5_000 };
+
+/** Pings. With as many unanswered a connection is given up when the next is due. */
+const maxUnanswered = 2;
 
 export interface ConnectionSettings {
   /** Without credentials, which are shown nowhere. */
@@ -86,7 +90,7 @@ export class Connection {
         // A connection that neither answers nor closes is given up after 3 s: before a cluster has another leader for what a server
         // led that stands still, which takes it 4 s and more.
         pingInterval: 1_000,
-        maxPingOut: 2,
+        maxPingOut: maxUnanswered + 1,
         // Of one attempt. A connection that drops in its handshake is waited for this long, so no longer.
         timeout: 2_000,
         noAsyncTraces: true,
@@ -214,7 +218,10 @@ export class Connection {
 
   async #watch(): Promise<void> {
     for await (const status of this.nc.status()) {
-      if (status.type === "disconnect") {
+      if (status.type === "ping") {
+        // This one included. One later the client would close it, which is not the same: see resetSocket().
+        if (status.pendingPings > maxUnanswered) resetSocket(this.nc);
+      } else if (status.type === "disconnect") {
         this.#up = false;
         this.#tell(this.#downListeners);
       } else if (status.type === "reconnect") {

@@ -26,16 +26,17 @@ export class Proxy {
     server.on("connection", (client) => this.#join(client));
   }
 
-  /** @param upstream `nats://host:port`. */
-  static async start(upstream: string): Promise<Proxy> {
+  /** @param upstream `nats://host:port`, on this machine. @param host the address that it takes connections on. */
+  static async start(upstream: string, host = "127.0.0.1"): Promise<Proxy> {
     const server = createServer();
     const proxy = new Proxy(server, Number(new URL(upstream).port));
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    await new Promise<void>((resolve, reject) => server.once("error", reject).listen(0, host, resolve));
     return proxy;
   }
 
   get url(): string {
-    return `nats://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    const { address, port } = this.#server.address() as AddressInfo;
+    return `nats://${address}:${port}`;
   }
 
   /** Resets every connection. Clients may come back at once. */

@@ -48,8 +48,9 @@ export class Scene extends Cast {
     this.#server = await EmbeddedServer.start({ storeDir, port: this.#port, maxPayloadBytes });
   }
 
-  async proxy(): Promise<Proxy> {
-    const proxy = await Proxy.start(this.url);
+  /** @param host the address that it takes connections on. */
+  async proxy(host?: string): Promise<Proxy> {
+    const proxy = await Proxy.start(this.url, host);
     this.#proxies.push(proxy);
     return proxy;
   }
