@@ -3,6 +3,8 @@
  * 1. Nothing is sent while the connection is down, because the client discards what it buffered; all of it is sent on reconnect.
  * 2. A request ends exactly once: answered, or past its deadline.
  * 3. No timer and no promise for each request: one sweep serves all.
+ * 4. Where a peer is silent, or nobody is there, a few requests are tried again and again, and all of them once it answers: a stream
+ *    whose leader stood still is used again at once, and is not flooded until then.
  */
 import type { Msg, MsgHdrs, NatsConnection } from "@nats-io/transport-node";
 import { monotonicMs } from "../kernel/clock.ts";
@@ -12,6 +14,26 @@ import type { Connection } from "./connection.ts";
 const sweepMs = 50;
 const noResponders = 503;
 const askAgainMs = 1_000;
+
+/** Half a second without an answer, counted in sweeps: a clock would take a pause of the event loop for silence. */
+const tryAfter = 10;
+/** A second: what has no answer by then was swallowed, as a rule, and not delayed. */
+const lostAfter = 20;
+const trialsPerSweep = 10;
+
+/** Those requests' common addressee, a stream for example: whether it answers. */
+export class Peer {
+  /** Sweeps that found requests open and no answer. */
+  silentSweeps = 0;
+  /** Nobody was there. */
+  absent = false;
+  sweep = 0;
+  trials = 0;
+
+  silentFor(sweeps: number): boolean {
+    return this.absent || this.silentSweeps > sweeps;
+  }
+}
 
 /** What requests are put on. */
 export type Wire = Pick<NatsConnection, "publish">;
@@ -30,6 +52,8 @@ export abstract class PipelineRequest {
   firstSentMs = 0;
   sends = 0;
   resendAtMs = 0;
+  /** Undefined where each is sent again in its own time. */
+  readonly peer: Peer | undefined;
 
   constructor(
     subject: string,
@@ -37,7 +61,9 @@ export abstract class PipelineRequest {
     headers: Uint8Array | undefined,
     deadlineMs: number,
     resendMs: number,
+    peer?: Peer,
   ) {
+    this.peer = peer;
     this.subject = subject;
     this.body = body;
     this.headers = headers;
@@ -115,6 +141,7 @@ export class Pipeline {
   readonly #pending = new Map<number, PipelineRequest>();
   readonly #unsubscribe: () => void;
   #count = 0;
+  #sweeps = 0;
   #sweeper: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -173,8 +200,13 @@ export class Pipeline {
     const request = this.#pending.get(token);
     if (!request) return;
     const unavailable = message.data.length === 0 && message.headers?.code === noResponders;
+    const { peer } = request;
     if (!unavailable && request.onReply(message)) {
       this.#pending.delete(token);
+      if (peer !== undefined) {
+        if (peer.silentFor(lostAfter)) this.#resume(peer);
+        peer.silentSweeps = 0;
+      }
       return;
     }
     if (request.resendMs === Infinity) {
@@ -182,7 +214,8 @@ export class Pipeline {
       this.#pending.delete(token);
       return;
     }
-    request.resendAtMs = monotonicMs() + 2 * sweepMs;
+    if (unavailable && peer !== undefined) peer.absent = true;
+    else request.resendAtMs = monotonicMs() + 2 * sweepMs;
     // Nobody had it, so it counts as never sent.
     if (unavailable && request.sends === 1) {
       request.sends = 0;
@@ -214,6 +247,25 @@ export class Pipeline {
     for (const part of parts) this.send(part);
   }
 
+  /** It answers again: what it may not have had is sent at the next sweep. */
+  #resume(peer: Peer): void {
+    peer.absent = false;
+    for (const request of this.#pending.values()) if (request.peer === peer) request.resendAtMs = 0;
+  }
+
+  /** Whether it is one of the few that find out when a silent peer answers. */
+  #isTrial({ peer, resendAtMs, resendMs }: PipelineRequest, nowMs: number): boolean {
+    if (peer === undefined) return false;
+    if (peer.sweep !== this.#sweeps) {
+      peer.sweep = this.#sweeps;
+      peer.silentSweeps += 1;
+      peer.trials = peer.silentFor(tryAfter) ? trialsPerSweep : 0;
+    }
+    if (peer.trials === 0 || nowMs < resendAtMs - resendMs + 2 * sweepMs) return false;
+    peer.trials -= 1;
+    return true;
+  }
+
   #refusal({ subject, body, headers }: PipelineRequest, error: Error): Error {
     const sizeBytes = body.length + (headers?.length ?? 0);
     const { maxPayloadBytes } = this.#connection;
@@ -231,11 +283,12 @@ export class Pipeline {
 
   #sweep(): void {
     const nowMs = monotonicMs();
+    this.#sweeps += 1;
     for (const [token, request] of this.#pending) {
       if (nowMs >= request.deadlineMs) {
         this.#pending.delete(token);
         request.onDeadline();
-      } else if (nowMs >= request.resendAtMs) {
+      } else if (this.#isTrial(request, nowMs) || nowMs >= request.resendAtMs) {
         if (request.sends === 0 || request.mayRepeat(nowMs)) this.#repeat(token, request, nowMs);
         else {
           this.#pending.delete(token);

@@ -15,7 +15,7 @@ import {
 } from "../kernel/errors.ts";
 import type { HeaderFields } from "../message/headers.ts";
 import type { Connection } from "./connection.ts";
-import { PipelineRequest, type Pipeline } from "./pipeline.ts";
+import { Peer, PipelineRequest, type Pipeline } from "./pipeline.ts";
 import type { PublishTally } from "./publish-tally.ts";
 import { StreamLimits } from "./stream-limits.ts";
 
@@ -58,6 +58,7 @@ export class Publisher {
   #head = 0;
   #roomWaiters: (() => void)[] = [];
   readonly #limits: StreamLimits;
+  readonly #streams = new Map<string, Peer>();
   /** Undefined where nobody counts. */
   readonly #tally: PublishTally | undefined;
   #advancing = false;
@@ -93,7 +94,7 @@ export class Publisher {
       onPublished(new PayloadTooLargeError(message.subject, sizeBytes, limitBytes));
       return;
     }
-    const request = new PublishRequest(message, headers, (result) => {
+    const request = new PublishRequest(message, headers, this.#peer(message.stream), (result) => {
       this.#inFlight -= 1;
       this.#inFlightBytes -= sizeBytes;
       if (this.#tally !== undefined) count(this.#tally, request, message.stream, result);
@@ -121,6 +122,12 @@ export class Publisher {
       `The stream ${stream} takes no more for '${subject}' (${reason}${what}); let its workers catch up, add workers, or raise the limit.`,
       limit,
     );
+  }
+
+  #peer(stream: string): Peer {
+    let peer = this.#streams.get(stream);
+    if (peer === undefined) this.#streams.set(stream, (peer = new Peer()));
+    return peer;
   }
 
   get #hasRoom(): boolean {
@@ -184,11 +191,12 @@ class PublishRequest extends PipelineRequest {
   constructor(
     message: OutgoingMessage,
     headers: Uint8Array,
+    peer: Peer,
     onPublished: (result: Published | Error | Refusal) => void,
   ) {
     const { timeoutMs = defaultTimeoutMs } = message;
     const nowMs = monotonicMs();
-    super(message.subject, message.body, headers, nowMs + timeoutMs, resendMs);
+    super(message.subject, message.body, headers, nowMs + timeoutMs, resendMs, peer);
     this.offeredMs = nowMs;
     this.#stream = message.stream;
     this.#onPublished = onPublished;

@@ -214,6 +214,25 @@ describe("a connection that drops", () => {
     expect((await reader.state(names.tasks))?.lastSequence).toBe(1);
   });
 
+  test("a stream that swallows what is sent to it, as one does whose leader stands still: all is stored soon after it answers", async () => {
+    const { names, connection } = system.parts;
+    const { config } = await connection.jsm.streams.info(names.tasks);
+    const swallower = connection.subscribe(`${names.namespace}.task.>`, () => undefined);
+    await connection.jsm.streams.delete(names.tasks);
+    const sending = system.tellMany(
+      workName,
+      Array.from({ length: 500 }, (): Job => ({ do: "work" })),
+    );
+    await wait(3_300);
+    await connection.jsm.streams.add(config);
+    swallower.unsubscribe();
+    const beganMs = performance.now();
+    expect(await sending).toMatchObject({ accepted: 500, failures: [] });
+    const ms = performance.now() - beganMs;
+    console.log(`500 swallowed messages were stored ${Math.round(ms)} ms after their stream answered`);
+    expect(ms).toBeLessThan(1_000);
+  });
+
   test("after a delayed publish, before its confirmation: sent again when it has long run, it does not run again", async () => {
     await scene.work({ worker: "w" });
     const sender = await scene.connect({ servers: proxy.url });

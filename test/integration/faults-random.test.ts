@@ -1,6 +1,7 @@
 /** Faults at random for half a minute: killed workers, dropped connections, a killed server. All that was accepted is completed or dead. */
 import { setTimeout as wait } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { dice, newSeed } from "../support/faults/dice.ts";
 import type { Proxy } from "../support/faults/proxy.ts";
 import { untilDrained, type WorkerProcess } from "../support/faults/cast.ts";
 import { Scene } from "../support/faults/scene.ts";
@@ -8,7 +9,7 @@ import { workName, type Job } from "../support/faults/work.ts";
 import { until } from "../support/embedded/until.ts";
 
 const count = 5_000;
-const seed = Number(process.env["FAULTS_SEED"] ?? Date.now() % 1_000_000);
+const seed = newSeed();
 
 let scene: Scene;
 
@@ -19,17 +20,6 @@ beforeEach(async () => {
 afterEach(async ({ task }) => {
   await scene.close(task.result?.state === "fail");
 });
-
-/** The same faults for the same seed (mulberry32); when they strike is up to the machine. */
-function dice(start: number): (below: number) => number {
-  let state = start;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
 
 test("5,000 messages under faults at random", async () => {
   const roll = dice(seed);
