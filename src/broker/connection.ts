@@ -19,6 +19,7 @@ import {
 } from "../kernel/errors.ts";
 import type { Credentials } from "./addresses.ts";
 import { authenticatorOf } from "./credentials.ts";
+import { patiently } from "./patience.ts";
 import { resetSocket } from "./socket.ts";
 import { checkTls, isTlsTrouble, type TlsFiles } from "./tls.ts";
 
@@ -138,6 +139,11 @@ export class Connection {
     return this.#up;
   }
 
+  /** Whether the server is one of a cluster. */
+  get clustered(): boolean {
+    return this.nc.info?.cluster !== undefined;
+  }
+
   /** When the connection that there is was made, monotonic; 0 for the first. */
   get upSinceMs(): number {
     return this.#upSinceMs;
@@ -250,8 +256,9 @@ function hostsOf(servers: readonly string[]): string {
 
 async function manager(nc: NatsConnection): Promise<JetStreamManager> {
   try {
-    return await jetstreamManager(nc, managerOptions);
+    return await patiently("account", () => jetstreamManager(nc, managerOptions));
   } catch (cause) {
+    if (cause instanceof ConnectError) throw cause;
     const violation = violationOf(cause);
     if (violation !== undefined) {
       throw new NotAuthorizedError(

@@ -27,8 +27,10 @@ const trialHeartbeatMs = 200;
 const minWaitMs = 25;
 const maxWaitMs = 500;
 
-/** Where a cluster tells that a durable has a new leader. */
-const electedSubject = "$JS.EVENT.ADVISORY.CONSUMER.LEADER_ELECTED";
+/** Where a cluster tells that a durable, `<stream>.<durable>`, has a new leader. */
+export function electedSubject(durable: string): string {
+  return `$JS.EVENT.ADVISORY.CONSUMER.LEADER_ELECTED.${durable}`;
+}
 
 export interface PullerOptions {
   connection: Connection;
@@ -92,8 +94,10 @@ export class Puller {
       }),
       connection.onUp(() => this.#ready()),
     );
-    const elected = connection.subscribe(`${electedSubject}.${stream}.${durable}`, () => this.#refuse("a new leader"));
-    this.#cleanUps.push(() => elected.unsubscribe());
+    if (connection.clustered) {
+      const heard = connection.subscribe(electedSubject(`${stream}.${durable}`), () => this.#refuse("a new leader"));
+      this.#cleanUps.push(() => heard.unsubscribe());
+    }
     this.#watch = setInterval(() => this.#checkHeartbeats(), watchMs).unref();
   }
 
@@ -138,6 +142,7 @@ export class Puller {
     clearTimeout(this.#retry);
     this.#retry = undefined;
     this.#reset();
+    this.#doubtful = true;
     // One that the client has closed is what this is for, and cannot be drained.
     void this.#subscription.drain().catch(() => undefined);
     this.#subscription = this.#listen();

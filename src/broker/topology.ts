@@ -8,6 +8,7 @@
 import { JetStreamApiError, type ConsumerConfig, type JetStreamManager, type StreamConfig } from "@nats-io/jetstream";
 import { TopologyMismatchError } from "../kernel/errors.ts";
 import type { Names } from "../message/subjects.ts";
+import { patiently } from "./patience.ts";
 
 /**
  * `create`: make and update. `keep`: make what is missing and leave the streams that exist as they are; durables are updated, since
@@ -164,8 +165,12 @@ function bucketSpec(bucket: string, kept: Partial<StreamConfig>): StreamSpec {
   };
 }
 
-/** Creates, updates or refuses one stream. */
-export async function reconcileStream(jsm: JetStreamManager, spec: StreamSpec, provision: Provision): Promise<void> {
+/** Creates, updates or refuses one stream. Waits for a cluster that has no leader just now. */
+export function reconcileStream(jsm: JetStreamManager, spec: StreamSpec, provision: Provision): Promise<void> {
+  return patiently(`stream ${spec.name}`, () => reconcileStreamOnce(jsm, spec, provision));
+}
+
+async function reconcileStreamOnce(jsm: JetStreamManager, spec: StreamSpec, provision: Provision): Promise<void> {
   const found = await absentAsUndefined(jsm.streams.info(spec.name));
   if (found === undefined) {
     if (provision === "check" || provision === "use") throw missing(`stream ${spec.name}`, provision);
@@ -190,13 +195,23 @@ export async function reconcileStream(jsm: JetStreamManager, spec: StreamSpec, p
  * Creates, updates or refuses one durable. It is never deleted here: what waits for it would be lost to it. A pause outlives it.
  * @returns whether it was created, and until when it is paused, if it is: ISO time.
  */
-export async function reconcileDurable(
+export function reconcileDurable(
   jsm: JetStreamManager,
   stream: string,
   spec: DurableSpec,
   provision: Provision,
 ): Promise<{ created: boolean; pausedUntil?: string }> {
   const what = `durable ${spec.durable_name} on ${stream}`;
+  return patiently(what, () => reconcileDurableOnce(jsm, stream, spec, provision, what));
+}
+
+async function reconcileDurableOnce(
+  jsm: JetStreamManager,
+  stream: string,
+  spec: DurableSpec,
+  provision: Provision,
+  what: string,
+): Promise<{ created: boolean; pausedUntil?: string }> {
   const found = await absentAsUndefined(jsm.consumers.info(stream, spec.durable_name));
   if (found === undefined) {
     if (provision === "check" || provision === "use") throw missing(what, provision);
@@ -231,7 +246,8 @@ export async function pauseDurable(
 }
 
 export async function durableExists(jsm: JetStreamManager, stream: string, durable: string): Promise<boolean> {
-  return (await absentAsUndefined(jsm.consumers.info(stream, durable))) !== undefined;
+  const what = `durable ${durable} on ${stream}`;
+  return (await patiently(what, () => absentAsUndefined(jsm.consumers.info(stream, durable)))) !== undefined;
 }
 
 /** What a system's options choose of its streams: systems may differ in it. */

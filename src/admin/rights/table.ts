@@ -7,6 +7,7 @@
  *    their own.
  */
 import type { ResolvedConfig } from "../../actor/config.ts";
+import { electedSubject } from "../../broker/puller.ts";
 import type { Names } from "../../message/subjects.ts";
 import { durablesOf } from "../../worker/durables.ts";
 
@@ -101,6 +102,7 @@ export function rightsOf(names: Names, actors?: readonly ResolvedConfig[]): Righ
       ...notices,
     ),
     ...worker.subscribe(
+      ...ofDurables.map(electedSubject),
       names.workersSubject,
       names.supervisorsSubject,
       ...each((actor) => [names.workerSubject(actor)], [names.workerSubject(">")]),

@@ -1,0 +1,46 @@
+/** Patience with a cluster that has no leader for a while: what asks it for something at a start is asked again. */
+import { JetStreamApiError } from "@nats-io/jetstream";
+import { errors } from "@nats-io/transport-node";
+import { monotonicMs, pause } from "../kernel/clock.ts";
+import { ConnectError, toError } from "../kernel/errors.ts";
+
+/** An election takes 4 to 12 s. */
+const patienceMs = 20_000;
+const againMs = 250;
+
+/** JetStream's codes for "no leader now". */
+const leaderless = new Set([10008, 10009]);
+
+/**
+ * Asks until there is an answer; a refusal is one.
+ * @param request can be repeated, whether the server had the last one or not.
+ * @param what for the error: `stream godwit_TASKS`.
+ * @throws ConnectError when nobody has answered for 20 s; what `request` throws, where that is an answer.
+ */
+export async function patiently<T>(what: string, request: () => Promise<T>, timeoutMs = patienceMs): Promise<T> {
+  const deadlineMs = monotonicMs() + timeoutMs;
+  for (;;) {
+    try {
+      return await request();
+    } catch (thrown) {
+      if (!isUnanswered(thrown)) throw thrown;
+      if (monotonicMs() < deadlineMs) {
+        await pause(againMs);
+        continue;
+      }
+      throw new ConnectError(
+        `The NATS cluster has had no leader for ${timeoutMs / 1_000} s that answers about the ${what} (${toError(thrown).message}); start the servers that are missing, more than half of them must be up, and try again.`,
+        { cause: thrown },
+      );
+    }
+  }
+}
+
+/** Whether an error, or what is behind it, says that nobody answered. */
+function isUnanswered(error: unknown): boolean {
+  for (let one = error, depth = 0; one instanceof Error && depth < 5; one = one.cause, depth++) {
+    if (one instanceof JetStreamApiError) return leaderless.has(one.code);
+    if (one instanceof errors.TimeoutError) return true;
+  }
+  return false;
+}
