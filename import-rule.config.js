@@ -45,7 +45,7 @@ const fences = {
   "@nats-io": ["broker"],
   opossum: ["guard"],
   piscina: ["guard"],
-  xstate: ["lifecycle", "fleet"],
+  xstate: ["lifecycle"],
   msgpackr: ["message"],
   pino: ["observe"],
   "prom-client": ["observe"],

@@ -6,8 +6,9 @@
  * 3. Reconciling twice, or from several hosts at once, changes nothing.
  */
 import { JetStreamApiError, type ConsumerConfig, type JetStreamManager, type StreamConfig } from "@nats-io/jetstream";
-import { TopologyMismatchError } from "../kernel/errors.ts";
+import { NotAuthorizedError, TopologyMismatchError } from "../kernel/errors.ts";
 import type { Names } from "../message/subjects.ts";
+import { violationOf } from "./connection.ts";
 import { patiently } from "./patience.ts";
 
 /**
@@ -302,6 +303,13 @@ async function explainRefusal<T>(what: string, request: Promise<T>, reservedByte
   try {
     return await request;
   } catch (cause) {
+    const violation = violationOf(cause);
+    if (violation !== undefined) {
+      throw new NotAuthorizedError(
+        `The credentials have no right to make or change the ${what} (${violation.operation} to ${violation.subject}); do it with those of a provisioner, by godwit provision, or allow it in the user's permissions.`,
+        { cause },
+      );
+    }
     const why = (cause as Error).message;
     if (reservedBytes !== undefined && noRoom.test(why)) {
       throw new TopologyMismatchError(

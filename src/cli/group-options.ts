@@ -24,7 +24,7 @@ export function groupOptions(command: Command): void {
     new Option("--processes <n|min..max>", "run in so many processes of their own; a range scales by load").argParser(
       processes,
     ),
-    new Option("--drain-target <duration>", "of a range: the time in which what waits is to be worked off")
+    new Option("--drain-target <duration>", "the time in which what waits is to be worked off, for a range and metrics")
       .default(60_000, "1m")
       .argParser(duration("--drain-target")),
     new Option("--max-messages <n>", "replace a process that has run so many").argParser(whole("--max-messages")),
@@ -36,9 +36,18 @@ export function groupOptions(command: Command): void {
   for (const option of options) command.addOption(option.helpGroup("Processes:"));
 }
 
+/** What the supervisor heeds; its processes are not told. */
+const ofSupervisor = ["processes", "maxMessages", "maxMemory", "maxAge"] as const;
+
 /** True where the actors are to run in processes of their own. */
-export function wantsGroup({ processes: some, maxMessages, maxMemory, maxAge }: GroupFlags): boolean {
-  return [some, maxMessages, maxMemory, maxAge].some((flag) => flag !== undefined);
+export function wantsGroup(flags: GroupFlags & { supervised?: boolean }): boolean {
+  return flags.supervised !== true && ofSupervisor.some((name) => flags[name] !== undefined);
+}
+
+/** The options of each of its processes. @param given on the command line, by name. */
+export function optionsOfProcesses(given: ReadonlyMap<string, string>): string[] {
+  const kept = new Set<string>([...ofSupervisor, "metricsPort", "metricsHost"]);
+  return ["--supervised", ...[...given].flatMap(([name, option]) => (kept.has(name) ? [] : [option]))];
 }
 
 function processes(value: string): Processes {

@@ -11,14 +11,12 @@ import { readQueues } from "../observe/backlog.ts";
 import { serveProbes } from "../observe/probes.ts";
 import type { ActorSystem } from "../system/actor-system.ts";
 import { signalExitCode } from "./exit.ts";
+import { optionsOfProcesses } from "./group-options.ts";
 import { ownProgram } from "./own-program.ts";
 import { onAsked } from "./signals.ts";
 import { plural } from "./table.ts";
 import type { WorkerFlags } from "./worker-flags.ts";
 import { connectWorker, makeLog } from "./worker-run.ts";
-
-/** What its processes are not told: it is this one's to heed. */
-const own = new Set(["processes", "maxMessages", "maxMemory", "maxAge", "metricsPort", "metricsHost"]);
 
 /** For the answers of other supervisors. */
 const presentMs = 300;
@@ -33,8 +31,7 @@ export async function runGroup(
   // Streams are made once, and what is wrong with server or credentials is said once.
   const system = await connectWorker(flags, log, `godwit supervisor ${process.pid}`);
   try {
-    const options = [...given].flatMap(([name, option]) => (own.has(name) ? [] : [option]));
-    await new Group(system, log, flags, [...options, "--", ...paths]).run();
+    await new Group(system, log, flags, [...optionsOfProcesses(given), "--", ...paths]).run();
   } finally {
     await system.close();
   }
@@ -56,7 +53,7 @@ class Group {
     this.#system = system;
     this.#log = log;
     this.#flags = flags;
-    const args = [ownProgram, "worker", "--supervised", ...rest];
+    const args = [ownProgram, "worker", ...rest];
     this.#guard = new OrphanGuard(flags.grace + drainPatienceMs);
     const env = { ...process.env, GODWIT_GROUP: this.#id };
     this.#supervisor = new Supervisor({
@@ -143,8 +140,8 @@ class Group {
         processes: () => this.#supervisor.members.length,
         hosts: async () => {
           const own = this.#actors.join();
-          const others = await presentSupervisors(parts, presentMs);
-          return Math.max(1, others.filter(({ actors }) => actors.toSorted().join() === own).length);
+          const all = await presentSupervisors(parts, presentMs);
+          return Math.max(1, all.filter(({ actors }) => actors.toSorted().join() === own).length);
         },
         resize: (target, why) => {
           this.#log.info(`${plural(target, "process", "processes")} instead of ${this.#supervisor.target}: ${why}`);

@@ -30,7 +30,7 @@ export async function runWorker(paths: string[], flags: WorkerFlags): Promise<vo
   });
   const metrics = endpoint === undefined ? "" : `; metrics on ${endpoint.url}/metrics`;
   log.info(`ready: ${worker.actors.join(", ")} on ${system.servers.join(", ")}${metrics}`);
-  owner?.follow(system, worker, flags.healthWindow);
+  if (flags.supervised) owner?.follow(system, worker, flags.healthWindow);
   const why = await asked;
   await drain(worker, system, flags.grace, why, log, owner);
 }

@@ -86,8 +86,9 @@ export class Member {
   due(startMs: number): RecycleReason | "unhealthy" | "silent" | undefined {
     if (this.#report === undefined) return undefined;
     if (this.#turns > this.#options.silentTurns) return "silent";
-    const { load, handled, unhealthyReasons } = this.#report;
+    const { load, unhealthyReasons } = this.#report;
     if (unhealthyReasons.length > 0) return "unhealthy";
+    const handled = Object.values(load.actors).reduce((sum, actor) => sum + actor.handled, 0);
     const vitals = { ageMs: this.readyForMs, handled, rssBytes: load.rssBytes, growthBytesPerMs: this.#trend.growth };
     // Its replacement may have to wait for that of another.
     return recycleReason(this.#options.limits, vitals, 2 * startMs);

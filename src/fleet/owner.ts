@@ -29,14 +29,10 @@ export class Owner {
   /** The worker is at work: from now on its owner is told how it does. */
   follow(system: ActorSystem, worker: Worker, healthWindowMs: number): void {
     this.#system = system;
+    system.endpoint.watch(healthWindowMs);
     const report = (): void => {
-      const { actors } = worker.stats;
       const { healthy, reasons } = system.endpoint.health(healthWindowMs);
-      const handled = Object.values(actors).reduce(
-        (sum, { completed, retry, dead, lost }) => sum + completed + retry + dead + lost,
-        0,
-      );
-      tell({ say: "report", load: system.load(), handled, unhealthyReasons: healthy ? [] : reasons });
+      tell({ say: "report", load: system.load(), unhealthyReasons: healthy ? [] : reasons });
     };
     // First, so that whoever hears that it is ready knows how large it is.
     report();

@@ -40,8 +40,6 @@ const fromWorker = z.discriminatedUnion("say", [
       rssBytes: z.number(),
       actors: z.record(z.string(), actorLoad),
     }),
-    /** Runs that have come to an end. */
-    handled: z.number(),
     /** Why the process should be replaced, one sentence each. */
     unhealthyReasons: z.array(z.string()),
   }),

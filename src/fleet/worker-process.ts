@@ -32,10 +32,10 @@ export class WorkerProcess {
       this.#child.once("error", () => resolve(1));
       this.#child.once("exit", (code, signal) => resolve(code ?? signal ?? 1));
     });
-    if (onMessage === undefined) return;
+    // Whoever cares: what nobody listens for is kept for ever.
     this.#child.on("message", (said) => {
       const message = readFromWorker(said);
-      if (message !== undefined) onMessage(message);
+      if (message !== undefined) onMessage?.(message);
     });
   }
 

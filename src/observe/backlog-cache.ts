@@ -52,8 +52,10 @@ export class BacklogCache {
   /** Never rejects. */
   async get(): Promise<Waits> {
     const { connection } = this.#sources;
-    if (!connection.up) this.#read = undefined;
-    if (!connection.up) return nothing;
+    if (!connection.up) {
+      this.#read = undefined;
+      return nothing;
+    }
     if (this.#read === undefined || monotonicMs() >= this.#read.untilMs) {
       this.#reading ??= this.#readOnce().finally(() => (this.#reading = undefined));
       const waited = new AbortController();

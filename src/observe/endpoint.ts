@@ -14,6 +14,7 @@ export class Endpoint {
   readonly #sources: EndpointSources;
   /** With the health window of each, ms. */
   readonly #open = new Map<HttpServer, number>();
+  #watchedMs = Infinity;
   /** Made when first asked for: it watches the event loop from then on. */
   #metrics: Metrics | undefined;
 
@@ -39,9 +40,15 @@ export class Endpoint {
     return endpoint;
   }
 
-  /** The shortest of those that are served, ms; undefined where none is. */
+  /** Somebody else tells of this system's health, its supervisor. @param windowMs as of an endpoint. */
+  watch(windowMs: number): void {
+    this.#watchedMs = windowMs;
+  }
+
+  /** The shortest of those that are told to anybody, ms; undefined where none is. */
   get healthWindowMs(): number | undefined {
-    return this.#open.size === 0 ? undefined : Math.min(...this.#open.values());
+    const shortestMs = Math.min(this.#watchedMs, ...this.#open.values());
+    return shortestMs === Infinity ? undefined : shortestMs;
   }
 
   async close(): Promise<void> {

@@ -41,13 +41,13 @@ export function loadOf(roster: Pick<Roster, "facts" | "workers">): ProcessLoad {
   const running = [...roster.workers].filter(({ state }) => state === "running");
   const here = totalsOf(running.map((worker) => worker.perActor()));
   const actors = [...here].map(([actor, now]): [string, ActorLoad] => {
-    const { handlerMs, outcomes } = done.get(actor) ?? now;
+    const { handlerMs, outcomes, deferred } = done.get(actor) ?? now;
     const load = {
       concurrency: now.concurrency,
       running: now.running,
       handled: totalOf(handlerMs),
       handledMs: handlerMs.sum,
-      deferred: outcomes.deferred,
+      deferred: outcomes.deferred - (deferred.snooze ?? 0),
     };
     return [actor, { ...load, ...standing(running, actor) }];
   });

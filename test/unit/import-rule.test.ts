@@ -26,7 +26,7 @@ const clean: Record<string, string> = {
   "src/worker/executor.ts": `import { machine } from "../lifecycle/machine.ts"; import { breaker } from "../guard/breaker.ts"; export const executor = [machine, breaker];`,
   "src/worker/deep/slots.ts": `import { store } from "../../result/store.ts"; import { executor } from "../executor.ts"; export const slots = [store, executor];`,
   "src/system/system.ts": `import { slots } from "../worker/deep/slots.ts"; import { metrics } from "../observe/metrics.ts"; export class System { slots = slots; metrics = metrics; }`,
-  "src/fleet/fleet.ts": `import { createActor } from "xstate"; import { metrics } from "../observe/metrics.ts"; import { System } from "../system/system.ts"; export class Fleet { parts = [createActor, System, metrics]; }`,
+  "src/fleet/fleet.ts": `import { metrics } from "../observe/metrics.ts"; import { System } from "../system/system.ts"; export class Fleet { parts = [System, metrics]; }`,
   "src/observe/metrics.ts": `import { Counter } from "prom-client"; import { pino } from "pino"; export const metrics = [Counter, pino];`,
   "src/admin/api.ts": `import type { errors } from "../kernel/errors.ts"; export interface Frame { errors: typeof errors }`,
   "src/dashboard/live/feed.ts": `import type { Frame } from "../../admin/api.ts"; export type Live = Frame;`,
