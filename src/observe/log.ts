@@ -36,7 +36,7 @@ export function createLogger(
           ...base,
           // An error is left to its serializer, which finds its message and causes.
           formatters: { log: (fields) => redact(fields, "err") },
-          serializers: { err: (error: Error) => redact(err(error)) },
+          serializers: { err: (thrown: unknown) => (isObject(thrown) ? redact(err(thrown as Error)) : thrown) },
           redact: { paths: [...paths], censor: hidden },
         },
         destination,
@@ -49,6 +49,9 @@ export function createLogger(
     });
   }
 }
+
+/** Anything may have been thrown, and some lines have an error's message alone. */
+const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
 
 function standardError(): DestinationStream {
   return pino.destination({ dest: 2, sync: true });

@@ -74,6 +74,11 @@ test("what is no secret is written as it is", () => {
   expect(line).toMatchObject({ passed: 3, tokens: 4, at: at.toISOString(), list: [1], none: null });
 });
 
+test.each(["refused", 7, null])("what was thrown and is no error is written as it is: %j", (err) => {
+  const lines = written({}, (log) => log.error({ err }, "failed"));
+  expect(lines).toMatchObject([{ err, msg: "failed" }]);
+});
+
 test("redact names more, by pino's paths; false hides nothing", () => {
   const fields = { order: { iban: "DE00", token: "t" }, deep: { iban: "DE00" } };
   const log = (to: Logger): void => to.info(fields, "m");
