@@ -1,34 +1,17 @@
 /** deploy/kubernetes: the values of the Helm charts for NATS and for prometheus-adapter. */
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { nkeys } from "@nats-io/nats-core";
 import { describe, expect, test } from "vitest";
 import { findBinary } from "../../src/broker/embedded/binary.ts";
 import { valueProblems } from "../support/deploy/chart-values.ts";
 import { deployFile } from "../support/deploy/files.ts";
 import { documentsOf } from "../support/deploy/kubernetes.ts";
+import { accountVariables, layOutServer, natsValues } from "../support/deploy/nats-pod.ts";
 import { run } from "../support/tools.ts";
 
-interface NatsValues {
-  config: {
-    cluster: { enabled: boolean; replicas: number };
-    jetstream: { enabled: boolean; fileStore: { enabled: boolean; maxSize: string; pvc: { size: string } } };
-    merge: { $include: string };
-  };
-  container: {
-    env: { GOMEMLIMIT: string };
-    resources: { limits: { memory: string } };
-    patch: { value: { name: string; mountPath: string } }[];
-  };
-  podTemplate: {
-    topologySpreadConstraints: Record<string, { whenUnsatisfiable: string; minDomains?: number }>;
-    patch: { value: { name: string } }[];
-  };
-  podDisruptionBudget: { enabled: boolean };
-}
-
 const text = (file: string): string => deployFile(`kubernetes/${file}`);
-const nats = documentsOf(text("nats-values.yaml"))[0] as NatsValues;
 
 test.each(["nats-values.yaml", "prometheus-adapter.yaml"] as const)("%s has only keys that its chart knows", (file) => {
   expect(documentsOf(text(file)).flatMap((values) => valueProblems(file, values))).toEqual([]);
@@ -58,6 +41,20 @@ const mistakes = [
     '/config/jetstream/fileStore/pvc/size: must match pattern "^[0-9]+(m|Ki|Mi|Gi|Ti)?$"',
   ],
   [
+    "a file of the Secret without its path",
+    "nats-values.yaml",
+    ", path: accounts.conf",
+    "",
+    "/podTemplate/patch/0/value/secret/items/0: must have required property 'path'",
+  ],
+  [
+    "a variable from a Secret's key in a ConfigMap's place",
+    "nats-values.yaml",
+    "configMapKeyRef",
+    "secretKeyRef",
+    "/container/env/GODWIT_PUBLISHER/valueFrom/secretKeyRef: unknown field",
+  ],
+  [
     "a rule without its query",
     "prometheus-adapter.yaml",
     "metricsQuery:",
@@ -76,33 +73,26 @@ describe("nats-values.yaml", () => {
   const gibibytes = (quantity: string): number => Number(/^(\d+)Gi$/.exec(quantity)?.[1]);
 
   test("three servers, each on a host of its own, and one at a time taken away", () => {
-    const { cluster } = nats.config;
+    const { cluster } = natsValues.config;
     expect(cluster).toEqual({ enabled: true, replicas: 3 });
-    expect(nats.podTemplate.topologySpreadConstraints["kubernetes.io/hostname"]).toEqual({
+    expect(natsValues.podTemplate.topologySpreadConstraints["kubernetes.io/hostname"]).toEqual({
       maxSkew: 1,
       minDomains: cluster.replicas,
       whenUnsatisfiable: "DoNotSchedule",
     });
-    expect(nats.podDisruptionBudget.enabled).toBe(true);
+    expect(natsValues.podDisruptionBudget.enabled).toBe(true);
   });
 
   test("streams are files on a volume that is larger than they may get", () => {
-    const { enabled, fileStore } = nats.config.jetstream;
+    const { enabled, fileStore } = natsValues.config.jetstream;
     expect({ enabled, onDisk: fileStore.enabled }).toEqual({ enabled: true, onDisk: true });
     expect(gibibytes(fileStore.maxSize)).toBeLessThan(gibibytes(fileStore.pvc.size));
     expect(gibibytes(fileStore.maxSize)).toBeGreaterThan(10);
   });
 
   test("the server's memory target is below the pod's limit", () => {
-    const [, mebibytes = "?"] = /^(\d+)MiB$/.exec(nats.container.env.GOMEMLIMIT) ?? [];
-    expect(Number(mebibytes) / 1024).toBeLessThan(gibibytes(nats.container.resources.limits.memory));
-  });
-
-  test("the accounts are mounted where the config includes them from", () => {
-    const [mount] = nats.container.patch;
-    const [volume] = nats.podTemplate.patch;
-    expect(mount?.value.name).toBe(volume?.value.name);
-    expect(join("/etc/nats-config", nats.config.merge.$include)).toBe(`${mount?.value.mountPath}/accounts.conf`);
+    const [, mebibytes = "?"] = /^(\d+)MiB$/.exec(natsValues.container.env.GOMEMLIMIT) ?? [];
+    expect(Number(mebibytes) / 1024).toBeLessThan(gibibytes(natsValues.container.resources.limits.memory));
   });
 
   test("a server takes the include, the store's size and the sync_interval that stands there for `strict`", async () => {
@@ -110,20 +100,9 @@ describe("nats-values.yaml", () => {
     expect(strict).toBe("always");
     const folder = await mkdtemp(join(tmpdir(), "godwit-test-"));
     try {
-      await Promise.all([mkdir(join(folder, "nats-config")), mkdir(join(folder, "nats-accounts"))]);
-      await writeFile(
-        join(folder, "nats-accounts/accounts.conf"),
-        "accounts { A { jetstream: enabled, users: [ { user: a, password: b } ] } }",
-      );
-      // As the chart writes it: strings as JSON, what has a unit bare.
-      const config = join(folder, "nats-config/nats.conf");
-      const { $include } = nats.config.merge;
-      const { maxSize } = nats.config.jetstream.fileStore;
-      await writeFile(
-        config,
-        `{ include ${$include};\n"jetstream": { "store_dir": "${folder}", "max_file_store": ${maxSize}, "sync_interval": "${strict}" } }`,
-      );
-      expect((await run(await findBinary(), ["-t", "-c", config])).stderr).toContain("is valid");
+      const config = await layOutServer(folder, `, "sync_interval": "${strict}"`);
+      const env = Object.fromEntries(accountVariables.map((name) => [name, nkeys.createUser().getPublicKey()]));
+      expect((await run(await findBinary(), ["-t", "-c", config], { env })).stderr).toContain("is valid");
     } finally {
       await rm(folder, { recursive: true });
     }

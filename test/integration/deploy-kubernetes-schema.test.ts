@@ -10,7 +10,7 @@ const files = readdirSync(`${deployFolder}kubernetes`).filter(
 );
 
 test("every file but the charts' values is checked", () => {
-  expect(files).toEqual(["pdb.yaml", "scale-hpa.yaml", "scale-keda.yaml", "worker.yaml"]);
+  expect(files).toEqual(["pdb.yaml", "provision.yaml", "scale-hpa.yaml", "scale-keda.yaml", "worker.yaml"]);
 });
 
 test.each(files)("%s has no field that is unknown or of the wrong type, and none is missing", (file) => {
@@ -63,7 +63,7 @@ const mistakes: [what: string, file: string, right: string | RegExp, wrong: stri
     "worker.yaml",
     '"--max-old-space-size=384"',
     "384",
-    "/spec/template/spec/containers/0/env/2/value: must be string",
+    "/spec/template/spec/containers/0/env/3/value: must be string",
   ],
   [
     "a quantity in no unit",
@@ -78,6 +78,13 @@ const mistakes: [what: string, file: string, right: string | RegExp, wrong: stri
     "ScheduleAnyway",
     "ScheduleAnyhow",
     "/spec/template/spec/topologySpreadConstraints/0/whenUnsatisfiable: must be equal to one of the allowed values",
+  ],
+  [
+    "a field of a Job in its pod",
+    "provision.yaml",
+    '"enableServiceLinks"',
+    '"backoffLimit"',
+    "/spec/template/spec/backoffLimit: unknown field",
   ],
   [
     "no selector",

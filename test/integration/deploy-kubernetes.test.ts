@@ -1,28 +1,27 @@
 /** deploy/kubernetes: that the manifests agree with each other, with the rest of deploy/ and with what a worker does. */
 import { existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { afterEach, describe, expect, test } from "vitest";
-import { EmbeddedServer } from "../../src/broker/embedded/server.ts";
+import { describe, expect, test } from "vitest";
 import { toMs } from "../../src/kernel/duration.ts";
 import { metricTable, type MetricSpec } from "../../src/observe/metric-table.ts";
-import { godwit, Running } from "../support/cli/run.ts";
+import { godwit } from "../support/cli/run.ts";
 import { disagreements, type Manifests } from "../support/deploy/agreement.ts";
 import { deployFile, deployFolder } from "../support/deploy/files.ts";
 import { documentsOf, manifestsOf } from "../support/deploy/kubernetes.ts";
+import { natsValues } from "../support/deploy/nats-pod.ts";
 import { missingTool, run } from "../support/tools.ts";
 
 const repository = fileURLToPath(new URL("../../", import.meta.url));
 const [worker, service] = manifestsOf("worker.yaml");
+const [provision] = manifestsOf("provision.yaml");
 const [pdb] = manifestsOf("pdb.yaml");
 const [hpa] = manifestsOf("scale-hpa.yaml");
 const [keda] = manifestsOf("scale-keda.yaml");
-const manifests = { worker, service, pdb, hpa, keda } as unknown as Manifests;
+const manifests = { worker, provision, service, pdb, hpa, keda } as unknown as Manifests;
 const pod = manifests.worker.spec.template.spec;
+const jobPod = manifests.provision.spec.template.spec;
 const [container] = pod.containers;
 const env = new Map(container.env.map(({ name, value }) => [name, value]));
-const [nats] = documentsOf(deployFile("kubernetes/nats-values.yaml")) as [
-  { config: { cluster: { replicas: number } } },
-];
 const [scrapeConfig] = documentsOf(deployFile("kubernetes/prometheus-scrape.yml")) as [
   { scrape_configs: [{ job_name: string; dns_sd_configs: [{ names: [string]; port: number }] }] },
 ];
@@ -66,6 +65,31 @@ describe("the manifests agree with each other", () => {
       (wrong) => (wrong.keda.spec.scaleTargetRef.name = "worker"),
       ["the ScaledObject scales something else"],
     ],
+    [
+      "a Job that is taken for a worker",
+      ({ provision: { spec }, worker }) => (spec.template.metadata.labels = worker.spec.template.metadata.labels),
+      [
+        "the Deployment selects the Job",
+        "the Service selects the Job",
+        "the PodDisruptionBudget selects the Job",
+        "the spread selects the Job",
+      ],
+    ],
+    [
+      "a Job of another image",
+      ({ provision: { spec } }) => (spec.template.spec.containers[0].image = "godwit:0.9.0"),
+      ["the Job's image is not the worker's"],
+    ],
+    [
+      "a Job that makes other streams, for other actors",
+      ({ provision: { spec } }) => (spec.template.spec.containers[0].args = ["provision", "actors"]),
+      ["the Job has no dist/actors", "the Job has no --durability=replicated"],
+    ],
+    [
+      "a Job at other servers",
+      ({ provision: { spec } }) => (spec.template.spec.containers[0].env = []),
+      ["the Job's servers are not the worker's"],
+    ],
     ["a mount without its volume", ({ worker: { spec } }) => (spec.template.spec.volumes = []), ["no volume is nats"]],
   ];
   test.each(mistakes)("%s is reported", (_, plant, said) => {
@@ -104,16 +128,12 @@ describe("the worker's pod", () => {
 
   test("knows each of the chart's servers by its name", () => {
     const servers = Array.from(
-      { length: nats.config.cluster.replicas },
+      { length: natsValues.config.cluster.replicas },
       (_, n) => `nats://nats-${n}.nats-headless:4222`,
     );
     expect(env.get("NATS_URL")?.split(",")).toEqual(servers);
     expect(flag("durability")).toBe("replicated");
-  });
-
-  test("has its credentials where they are mounted", () => {
-    const [mount] = container.volumeMounts;
-    expect(env.get("NATS_CREDS")).toBe(`${mount?.mountPath}/worker.creds`);
+    expect(flag("provision"), "a worker has no right to make what is missing").toBe("check");
   });
 
   test("has a heap that leaves a quarter of its memory to everything else", () => {
@@ -123,55 +143,39 @@ describe("the worker's pod", () => {
     expect(container.resources.limits).not.toHaveProperty("cpu");
   });
 
-  test("may do nothing that a worker does not need", () => {
-    expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } });
-    expect(container.securityContext).toEqual({
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ["ALL"] },
-    });
-    expect(pod).toMatchObject({ automountServiceAccountToken: false });
+  test("may do nothing that it does not need, and no more may the Job's", () => {
+    for (const { automountServiceAccountToken, securityContext, containers } of [pod, jobPod]) {
+      expect(automountServiceAccountToken).toBe(false);
+      expect(securityContext).toEqual({
+        runAsNonRoot: true,
+        runAsUser: 1000,
+        runAsGroup: 1000,
+        fsGroup: 1000,
+        seccompProfile: { type: "RuntimeDefault" },
+      });
+      expect(containers[0].securityContext).toEqual({
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ["ALL"] },
+      });
+    }
   });
 });
 
-describe("the worker's command", () => {
-  let server: EmbeddedServer | undefined;
-  let running: Running | undefined;
-  afterEach(async () => {
-    running?.signal("SIGKILL");
-    await running?.ended;
-    await server?.stop();
-  });
-
-  test("becomes ready, answers the probes, and ends with 0 when it is asked to", async () => {
-    server = await EmbeddedServer.start();
-    // One server has no three copies, and other tests have the port.
-    const args = container.args
-      .map((arg) =>
-        arg.replace(/^--durability=.*/, "--durability=single").replace(/^--metrics-port=.*/, "--metrics-port=0"),
-      )
-      .map((arg) => arg.replace(/^--metrics-host=.*/, "--metrics-host=127.0.0.1"));
-    const { NODE_OPTIONS } = Object.fromEntries(env);
-    running = new Running(args, { cwd: repository, env: { NATS_URL: server.url, NODE_OPTIONS } });
-    await running.says(/ready: .+; metrics on http:\/\/127\.0\.0\.1:\d+\/metrics/);
-    const [, url = ""] = /metrics on (\S+)\/metrics/.exec(running.stderr) ?? [];
-    const answers = [container.startupProbe, container.readinessProbe, container.livenessProbe].map(
-      async ({ httpGet }) => `${httpGet.path} ${(await fetch(`${url}${httpGet.path}`)).status}`,
-    );
-    expect(await Promise.all(answers)).toEqual(["/readyz 200", "/readyz 200", "/healthz 200"]);
-    running.signal("SIGTERM");
-    expect((await running.ended).code).toBe(0);
-  });
-
+describe.each([
+  ["worker", container],
+  ["provision", jobPod.containers[0]],
+])("the command godwit %s", (command, { args, env: given }) => {
   test("reads the environment that it is given", async () => {
-    const { stdout } = await godwit(["worker", "--help"], { cwd: repository });
+    const { stdout } = await godwit([command, "--help"], { cwd: repository });
     const read = [...stdout.matchAll(/env:\s+(NATS_\w+)/g)].map(([, name]) => name);
-    expect([...env.keys()].filter((name) => name !== "NODE_OPTIONS" && !read.includes(name))).toEqual([]);
+    const names = given.map(({ name }) => name).filter((name) => name !== "NODE_OPTIONS");
+    expect(names.filter((name) => !read.includes(name))).toEqual([]);
   });
 
   test("is one that godwit takes as it is: all that is missing is a server", async () => {
-    running = new Running(container.args, { cwd: repository, env: { NATS_URL: "nats://127.0.0.1:1" } });
-    expect((await running.ended).stderr).toContain("NO_SERVER");
+    const { stderr } = await godwit(args, { cwd: repository, env: { NATS_URL: "nats://127.0.0.1:1" } });
+    expect(stderr).toContain("NO_SERVER");
   });
 });
 

@@ -12,33 +12,49 @@ export interface Probe {
   failureThreshold?: number;
 }
 
-export interface Container {
+export interface PodContainer {
   name: string;
+  image: string;
   args: string[];
   env: { name: string; value: string }[];
-  ports: { name: string; containerPort: number }[];
-  startupProbe: Probe;
-  readinessProbe: Probe;
-  livenessProbe: Probe;
   resources: { limits: { memory: string; cpu?: string } };
   securityContext: object;
   volumeMounts: { name: string; mountPath: string }[];
 }
 
+export interface WorkerContainer extends PodContainer {
+  ports: { name: string; containerPort: number }[];
+  startupProbe: Probe;
+  readinessProbe: Probe;
+  livenessProbe: Probe;
+}
+
+interface Pod<Container extends PodContainer> {
+  automountServiceAccountToken: boolean;
+  securityContext: object;
+  containers: [Container];
+  volumes: { name: string }[];
+}
+
+interface Template<Spec> {
+  metadata: { labels: Labels };
+  spec: Spec;
+}
+
 export interface Worker extends Manifest {
   spec: {
     selector: Selector;
-    template: {
-      metadata: { labels: Labels };
-      spec: {
+    template: Template<
+      Pod<WorkerContainer> & {
         terminationGracePeriodSeconds: number;
-        securityContext: object;
         topologySpreadConstraints: { labelSelector: Selector }[];
-        containers: [Container];
-        volumes: { name: string }[];
-      };
-    };
+      }
+    >;
   };
+}
+
+export interface Job extends Manifest {
+  spec: { activeDeadlineSeconds: number; template: Template<Pod<PodContainer>> };
 }
 
 interface Target {
@@ -49,6 +65,7 @@ interface Target {
 
 export interface Manifests {
   worker: Worker;
+  provision: Job;
   service: Manifest & { spec: { selector: Labels; ports: { port: number; targetPort: string }[] } };
   pdb: Manifest & { spec: { selector: Selector } };
   hpa: Manifest & { spec: { scaleTargetRef: Target; minReplicas: number; maxReplicas: number; behavior: object } };
@@ -63,7 +80,7 @@ export interface Manifests {
 }
 
 /** Each as a sentence; empty where all fits. */
-export function disagreements({ worker, service, pdb, hpa, keda }: Manifests): string[] {
+export function disagreements({ worker, provision, service, pdb, hpa, keda }: Manifests): string[] {
   const { selector, template } = worker.spec;
   const { labels } = template.metadata;
   const { containers, volumes, topologySpreadConstraints } = template.spec;
@@ -87,15 +104,35 @@ export function disagreements({ worker, service, pdb, hpa, keda }: Manifests): s
     ["the HorizontalPodAutoscaler", hpa.spec.scaleTargetRef],
     ["the ScaledObject", keda.spec.scaleTargetRef],
   ];
+  const job = provision.spec.template;
+  const [jobContainer] = job.spec.containers;
+  const mounts = [
+    ...container.volumeMounts.map(({ name }) => ({ name, volumes })),
+    ...jobContainer.volumeMounts.map(({ name }) => ({ name, volumes: job.spec.volumes })),
+  ];
   return [
     ...selectors.filter(([, wanted]) => !selects(wanted, labels)).map(([whose]) => `${whose} selects no worker`),
     ...ports.filter((port) => !portNames.includes(port.split(" ").at(-1) ?? "")).map((port) => `no port is ${port}`),
     ...targets.filter(([, target]) => !isAt(worker, target)).map(([whose]) => `${whose} scales something else`),
-    ...container.volumeMounts
-      .filter(({ name }) => !volumes.some((volume) => volume.name === name))
+    ...mounts
+      .filter((mount) => !mount.volumes.some((volume) => volume.name === mount.name))
       .map(({ name }) => `no volume is ${name}`),
+    ...selectors
+      .filter(([, wanted]) => selects(wanted, job.metadata.labels))
+      .map(([whose]) => `${whose} selects the Job`),
+    ...(jobContainer.image === container.image ? [] : ["the Job's image is not the worker's"]),
+    ...topologyFlags(container)
+      .filter((flag) => !topologyFlags(jobContainer).includes(flag))
+      .map((flag) => `the Job has no ${flag}`),
+    ...(serversOf(jobContainer) === serversOf(container) ? [] : ["the Job's servers are not the worker's"]),
   ];
 }
+
+/** What says which streams there have to be, and the paths of the actors, who say which durables. */
+const topologyFlags = ({ args }: PodContainer): string[] =>
+  args.slice(1).filter((arg) => !arg.startsWith("--") || /^--(durability|replicas|placement|max-bytes)=/.test(arg));
+
+const serversOf = ({ env }: PodContainer): string | undefined => env.find(({ name }) => name === "NATS_URL")?.value;
 
 const selects = (wanted: Labels, labels: Labels): boolean =>
   Object.keys(wanted).length > 0 && Object.entries(wanted).every(([name, value]) => labels[name] === value);

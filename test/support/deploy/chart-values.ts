@@ -16,10 +16,15 @@ const shape = (properties: Record<string, object>, required: string[] = []): obj
 });
 
 const computeResources = shape({ cpu: quantity, memory: quantity });
-const patches = {
-  type: "array",
-  items: shape({ op: { enum: ["add"] }, path: { type: "string", pattern: "^/" }, value: {} }, ["op", "path", "value"]),
-};
+const list = (items: object): object => ({ type: "array", minItems: 1, items });
+const add = (path: string, value: object): object =>
+  list(shape({ op: { const: "add" }, path: { const: path }, value }, ["op", "path", "value"]));
+const mounts = add("/volumeMounts/-", shape({ name: text, mountPath: text, readOnly: bool }, ["name", "mountPath"]));
+const item = shape({ key: text, path: text }, ["key", "path"]);
+const secret = shape({ secretName: text, items: list(item) }, ["secretName"]);
+const volumes = add("/spec/volumes/-", shape({ name: text, secret }, ["name", "secret"]));
+const keyRef = shape({ name: text, key: text }, ["name", "key"]);
+const fromElsewhere = shape({ valueFrom: shape({ configMapKeyRef: keyRef }, ["configMapKeyRef"]) }, ["valueFrom"]);
 const spread = shape(
   { maxSkew: count, minDomains: count, whenUnsatisfiable: { enum: ["DoNotSchedule", "ScheduleAnyway"] } },
   ["maxSkew", "whenUnsatisfiable"],
@@ -43,13 +48,17 @@ const nats = shape(
       merge: shape({ $include: text }),
     }),
     container: shape({
-      env: { type: "object", additionalProperties: text },
+      env: {
+        type: "object",
+        properties: { GOMEMLIMIT: text },
+        additionalProperties: fromElsewhere,
+      },
       resources: shape({ requests: computeResources, limits: computeResources }),
-      patch: patches,
+      patch: mounts,
     }),
     podTemplate: shape({
       topologySpreadConstraints: { type: "object", additionalProperties: spread },
-      patch: patches,
+      patch: volumes,
     }),
     podDisruptionBudget: shape({ enabled: bool }),
   },

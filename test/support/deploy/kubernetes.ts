@@ -2,6 +2,7 @@
 import { ScaledObject } from "@kubernetes-models/keda/keda.sh/v1alpha1/ScaledObject";
 import { Deployment } from "kubernetes-models/apps/v1/Deployment";
 import { HorizontalPodAutoscaler } from "kubernetes-models/autoscaling/v2/HorizontalPodAutoscaler";
+import { Job } from "kubernetes-models/batch/v1/Job";
 import { PodDisruptionBudget } from "kubernetes-models/policy/v1/PodDisruptionBudget";
 import { Service } from "kubernetes-models/v1/Service";
 import { parseAllDocuments } from "yaml";
@@ -23,6 +24,7 @@ interface Checkable {
 const models = new Map<string, (manifest: object) => Checkable>([
   ["v1 Service", (manifest) => new Service(manifest)],
   ["apps/v1 Deployment", (manifest) => new Deployment(manifest)],
+  ["batch/v1 Job", (manifest) => new Job(manifest)],
   ["policy/v1 PodDisruptionBudget", (manifest) => new PodDisruptionBudget(manifest)],
   ["autoscaling/v2 HorizontalPodAutoscaler", (manifest) => new HorizontalPodAutoscaler(manifest as never)],
   ["keda.sh/v1alpha1 ScaledObject", (manifest) => new ScaledObject(manifest as never)],
