@@ -20,7 +20,7 @@ import {
 import type { Credentials } from "./addresses.ts";
 import { authenticatorOf } from "./credentials.ts";
 import { patiently } from "./patience.ts";
-import { resetSocket } from "./socket.ts";
+import { keepTrying, resetSocket } from "./inside.ts";
 import { checkTls, isTlsTrouble, type TlsFiles } from "./tls.ts";
 
 /** The oldest nats-server that has all Godwit builds on (schedules with time zones, reset, batches). */
@@ -29,6 +29,8 @@ export const serverFloor = "2.14.0";
 /** What every client may subscribe to by default. */
 export const defaultInboxPrefix = "_INBOX";
 
+/** For the first connection, over all servers. */
+const connectMs = 10_000;
 const managerOptions = { timeout: 5_000 };
 
 /** Pings. With as many unanswered a connection is given up when the next is due. */
@@ -75,7 +77,8 @@ export class Connection {
     const { servers, inboxPrefix = defaultInboxPrefix } = settings;
     const authenticator = authenticatorOf(settings.auth ?? {});
     const tls = settings.tls && checkTls(settings.tls);
-    let nc: NatsConnection;
+    let nc: NatsConnection | undefined;
+    const deadlineMs = monotonicMs() + connectMs;
     try {
       nc = await connect({
         ...(authenticator && { authenticator }),
@@ -84,8 +87,11 @@ export class Connection {
         name: settings.name,
         inboxPrefix,
         maxReconnectAttempts: -1,
-        // A credential that is refused may be restored; without this the client closes itself at the second refusal.
-        ignoreAuthErrorAbort: true,
+        // The first connection is tried with each server once, but in a cluster each of them tells of the others again.
+        reconnectToServer: () => {
+          if (nc === undefined && monotonicMs() > deadlineMs) throw new Error(`given up after ${connectMs / 1_000} s`);
+          return null;
+        },
         reconnectTimeWait: 200,
         reconnectJitter: 100,
         // A connection that neither answers nor closes is given up after 3 s: before a cluster has another leader for what a server
@@ -116,6 +122,7 @@ export class Connection {
         { cause },
       );
     }
+    keepTrying(nc);
     if (settings.unchecked === true) {
       const jsm = await jetstreamManager(nc, { ...managerOptions, checkAPI: false });
       return new Connection(nc, jsm, servers, inboxPrefix);

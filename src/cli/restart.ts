@@ -1,9 +1,8 @@
 /** `godwit restart`: every supervisor of the fleet replaces its processes by ones that load the code anew. */
 import { Option, type Command } from "commander";
-import { NotFoundError } from "../kernel/errors.ts";
+import { NotFoundError, RestartError } from "../kernel/errors.ts";
 import type { SupervisorAnswer } from "../fleet/control.ts";
 import { connectOptions, jsonOption, withExisting, type ConnectFlags } from "./connect.ts";
-import { exitCode } from "./exit.ts";
 import { note, printJson } from "./io.ts";
 import { duration } from "./parse.ts";
 import { plural } from "./table.ts";
@@ -33,12 +32,10 @@ does not start, that host goes on with the code that it has, and the exit code
 is 1.`,
     )
     .addHelpText("after", "\nExamples:\n  godwit restart\n  godwit restart --timeout 20m --json");
-  connectOptions(jsonOption(command)).action(async (flags: RestartFlags) => {
-    process.exitCode = await restart(flags);
-  });
+  connectOptions(jsonOption(command)).action(restart);
 }
 
-async function restart(flags: RestartFlags): Promise<number> {
+async function restart(flags: RestartFlags): Promise<void> {
   const { restartSupervisors } = await import("../fleet/control.ts");
   const answers = await withExisting(flags, ({ parts }) =>
     restartSupervisors(parts, {
@@ -56,9 +53,17 @@ async function restart(flags: RestartFlags): Promise<number> {
     );
   }
   if (flags.json) printJson({ supervisors: all });
-  const late = all.filter(({ state }) => state === "restarting");
-  if (late.length > 0 && !flags.json) note(`not done in time, and going on: ${late.map(placeOf).join(", ")}.`);
-  return all.every(({ state }) => state === "restarted") ? exitCode.ok : exitCode.failed;
+  const wrong = all.filter(({ state }) => state !== "restarted");
+  if (wrong.length === 0) return;
+  const late = wrong.filter(({ state }) => state === "restarting").map(placeOf);
+  const failed = wrong.filter(({ state }) => state === "failed").map(placeOf);
+  const what = [
+    ...(failed.length > 0 ? [`given up by ${failed.join(", ")}`] : []),
+    ...(late.length > 0 ? [`not done in time by ${late.join(", ")}, and goes on`] : []),
+  ];
+  throw new RestartError(
+    `The restart was ${what.join("; ")}: those processes run the code that they had; the log of each host says what its new process said, mend that and restart again.`,
+  );
 }
 
 function placeOf({ host, pid }: SupervisorAnswer): string {

@@ -19,7 +19,10 @@ export async function runWorker(paths: string[], flags: WorkerFlags): Promise<vo
   let ask: (why: string) => void = () => undefined;
   const asked = new Promise<string>((resolve) => (ask = resolve));
   const owner = ownerOf(flags, ask);
-  onAsked(owner?.inItsWords(ask) ?? ask, (signal) => process.exit(signalExitCode(signal)));
+  // What stops a whole service sends its signal to every process, and the supervisor passes on its own: the second one is no haste. It kills
+  // who takes too long.
+  const again = flags.supervised ? () => undefined : (signal: NodeJS.Signals) => process.exit(signalExitCode(signal));
+  onAsked(owner?.inItsWords(ask) ?? ask, again);
 
   const { loadActors } = await import("../actor/loader.ts");
   const sources = await loadActors(paths);

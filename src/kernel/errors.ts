@@ -229,6 +229,13 @@ export class WorkerStartError extends GodwitError {
   }
 }
 
+/** Groups of worker processes were not replaced by `godwit restart`. `RESTART_FAILED`. */
+export class RestartError extends GodwitError {
+  constructor(message: string) {
+    super("RESTART_FAILED", message);
+  }
+}
+
 /** The handler ran past its actor's hard time limit: the attempt has failed. */
 export class TimeLimitError extends GodwitError {
   readonly actor: string;

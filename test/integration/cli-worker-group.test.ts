@@ -121,6 +121,20 @@ describe("a group", () => {
     expect(alive(group)).toEqual([]);
   });
 
+  test("drains where what stops the service signals every process of it", async () => {
+    await writeActor("1", 'while (!existsSync("release")) await new Promise((r) => setTimeout(r, 10));');
+    const group = start("--processes", "2", "--log", "text");
+    await group.says("ready: 2 processes on");
+    await system.tellMany("echo", [1, 2, 3, 4]);
+    await expect.poll(async () => (await notes("began")).length, patient).toBe(4);
+    for (const pid of pidsOf(group)) process.kill(pid, "SIGTERM");
+    group.signal("SIGTERM");
+    await group.says("draining on", 2);
+    appendFileSync(join(folder, "release"), "");
+    expect((await group.ended).code).toBe(0);
+    expect(await notes("done")).toHaveLength(4);
+  });
+
   test("a second signal ends all of it at once", async () => {
     await writeActor("1", "await new Promise(() => {});");
     const group = start("--processes", "2", "--log", "text");
@@ -341,6 +355,7 @@ describe("a restart asked for over NATS", () => {
     await writeActor("2", "", 'async start() { throw new Error("no"); }');
     const failed = await restart("--json");
     expect(failed.code).toBe(1);
+    expect(JSON.parse(failed.stderr)).toMatchObject({ error: { code: "RESTART_FAILED" } });
     const { supervisors } = JSON.parse(failed.stdout) as {
       supervisors: { state: string; actors: string[]; failure: string }[];
     };

@@ -271,6 +271,15 @@ test.each(["worker", "publisher"] as const)(
   },
 );
 
+test("who is not known to any node of the cluster is told so at once", { timeout: 20_000 }, async () => {
+  const { servers } = deployed.as("worker");
+  const refused = ActorSystem.connect({ servers, log: "silent", provision: "check" });
+  await expect(refused).rejects.toMatchObject({ code: "NOT_AUTHORIZED" });
+  await expect(ActorSystem.connect({ servers: servers[0] ?? "", log: "silent" })).rejects.toMatchObject({
+    code: "NOT_AUTHORIZED",
+  });
+});
+
 test("the command line does its work with the rights of a role", async () => {
   const run = (role: Role, ...args: string[]): Promise<Ended> => {
     const { servers, nkey, inboxPrefix } = deployed.as(role);

@@ -1,9 +1,22 @@
-/** The socket under a client's connection, for the one thing that the client does not do: give it up so that nothing in it is still sent. */
+/** Inside the client: the two things that it does not do for whoever asks. */
 import { Socket } from "node:net";
 import type { NatsConnection } from "@nats-io/transport-node";
 
-/** Where the client keeps its socket, and a TLS socket the one under it. */
-type Inside = { protocol?: { transport?: { socket?: { _parent?: unknown } } } };
+type Inside = {
+  /** Read anew each time. */
+  options?: { ignoreAuthErrorAbort?: boolean };
+  /** Where it keeps its socket, and a TLS socket the one under it. */
+  protocol?: { transport?: { socket?: { _parent?: unknown } } };
+};
+
+/**
+ * From now on a credential that is refused may be restored: by itself the client closes for good at the second refusal. From the beginning
+ * it would never say that it was refused where several servers do so.
+ */
+export function keepTrying(client: NatsConnection): void {
+  const { options } = client as Inside;
+  if (options !== undefined) options.ignoreAuthErrorAbort = true;
+}
 
 /**
  * Resets a connection that is given up. Closing it, as the client does, leaves what was written to the system, which goes on trying to
