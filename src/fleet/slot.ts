@@ -5,6 +5,7 @@
  */
 import { CrashStreak } from "./crash-streak.ts";
 import type { Member } from "./member.ts";
+import type { ReplaceReason } from "./replace-reason.ts";
 import type { WorkerEnd } from "./worker-process.ts";
 
 type State =
@@ -12,7 +13,7 @@ type State =
   | { kind: "waiting"; timer: NodeJS.Timeout }
   | { kind: "starting"; next: Member }
   | { kind: "serving"; now: Member }
-  | { kind: "replacing"; now: Member; next: Member }
+  | { kind: "replacing"; now: Member; next: Member; reason: ReplaceReason }
   | { kind: "closed" };
 
 export interface Crash {
@@ -25,14 +26,19 @@ export interface Crash {
   againMs: number;
 }
 
+export interface Replaced {
+  before: Member;
+  reason: ReplaceReason;
+}
+
 export interface SlotOptions {
   start: () => Member;
   random: () => number;
-  /** It is served by another process than before. */
-  onServed: (now: Member, before: Member | undefined) => void;
+  /** It is served by another process than before. @param replaced undefined where nobody served it. */
+  onServed: (now: Member, replaced: Replaced | undefined) => void;
   onCrash: (crash: Crash) => void;
   /** The replacement ended before it was ready; who holds the slot stays. */
-  onFailedReplacement: (crash: Crash) => void;
+  onFailedReplacement: (crash: Crash, reason: ReplaceReason) => void;
 }
 
 export class Slot {
@@ -84,10 +90,10 @@ export class Slot {
   }
 
   /** Starts a process that takes over once it is ready. */
-  replace(): void {
+  replace(reason: ReplaceReason): void {
     if (this.#state.kind !== "serving") return;
     const next = this.#options.start();
-    this.#state = { kind: "replacing", now: this.#state.now, next };
+    this.#state = { kind: "replacing", now: this.#state.now, next, reason };
     this.#follow(next);
   }
 
@@ -112,9 +118,10 @@ export class Slot {
 
   #served(member: Member): void {
     if (this.starting !== member) return;
-    const before = this.serving;
+    const replaced =
+      this.#state.kind === "replacing" ? { before: this.#state.now, reason: this.#state.reason } : undefined;
     this.#state = { kind: "serving", now: member };
-    this.#options.onServed(member, before);
+    this.#options.onServed(member, replaced);
   }
 
   /** Nothing where it was taken out before. */
@@ -124,7 +131,7 @@ export class Slot {
       this.#state = { kind: "serving", now: state.now };
       const crash = this.#count(member, how);
       this.#replaceAfter = setTimeout(() => (this.#replaceAfter = undefined), crash.againMs).unref();
-      this.#options.onFailedReplacement(crash);
+      this.#options.onFailedReplacement(crash, state.reason);
     } else if (state.kind === "replacing" && state.now === member) {
       this.#state = { kind: "starting", next: state.next };
       this.#options.onCrash({ ...this.#count(member, how), againMs: 0 });

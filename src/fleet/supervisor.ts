@@ -13,7 +13,8 @@ import type { MetricsSnapshot } from "../observe/metrics-snapshot.ts";
 import { Member } from "./member.ts";
 import type { FromWorker } from "./protocol.ts";
 import { drawLimits, type RecycleLimits } from "./recycling.ts";
-import { Slot, type Crash } from "./slot.ts";
+import { noReplacements, whyReplaced, type ReplaceReason } from "./replace-reason.ts";
+import { Slot, type Crash, type Replaced } from "./slot.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
 export interface SupervisorOptions {
@@ -31,9 +32,6 @@ export interface SupervisorOptions {
   /** A process has ended; what its metrics last were. */
   onEnded?: (metrics: MetricsSnapshot) => void;
 }
-
-/** Why a process was replaced, or ended by itself. */
-export type ReplaceReason = "messages" | "memory" | "age" | "unhealthy" | "silent" | "restart" | "crash";
 
 export interface GroupSnapshot {
   target: number;
@@ -70,17 +68,7 @@ export class Supervisor {
   readonly #random: () => number;
   readonly #slots: Slot[] = [];
   readonly #draining = new Set<Member>();
-  readonly #replaced: GroupSnapshot["replaced"] = {
-    messages: 0,
-    memory: 0,
-    age: 0,
-    unhealthy: 0,
-    silent: 0,
-    restart: 0,
-    crash: 0,
-  };
-  /** Why a slot's process is being replaced. */
-  readonly #reasons = new Map<Slot, ReplaceReason>();
+  readonly #replaced = noReplacements();
   #target = 0;
   #generations = 0;
   #roll: Roll | undefined;
@@ -212,9 +200,9 @@ export class Supervisor {
     const slot: Slot = new Slot({
       start: () => this.#startMember(slot),
       random: this.#random,
-      onServed: (now, before) => this.#served(slot, now, before),
+      onServed: (now, replaced) => this.#served(now, replaced),
       onCrash: (crash) => this.#crashed(crash),
-      onFailedReplacement: (crash) => this.#failedToReplace(slot, crash),
+      onFailedReplacement: (crash, reason) => this.#failedToReplace(crash, reason),
     });
     this.#slots.push(slot);
     return slot;
@@ -244,7 +232,6 @@ export class Supervisor {
 
   #drain(slot: Slot, why: string): void {
     this.#slots.splice(this.#slots.indexOf(slot), 1);
-    this.#reasons.delete(slot);
     for (const member of slot.vacate(true)) this.#letGo(member, why);
   }
 
@@ -256,7 +243,6 @@ export class Supervisor {
   #reported(slot: Slot, member: Member): void {
     if (slot.serving !== member || this.#stopped !== undefined) return;
     if (member.overweight) {
-      this.#reasons.delete(slot);
       this.#replaced.memory += 1;
       this.#options.log.warn(
         { process: member.pid, ...sizeOf(member) },
@@ -278,9 +264,7 @@ export class Supervisor {
     for (const slot of this.#slots) {
       if (this.#slots.filter(({ kind }) => kind === "replacing").length >= atOnce) break;
       const reason = slot.replaceable ? this.#dueReason(slot.serving as Member) : undefined;
-      if (reason === undefined) continue;
-      this.#reasons.set(slot, reason);
-      slot.replace();
+      if (reason !== undefined) slot.replace(reason);
     }
     this.#endRoll();
   }
@@ -290,20 +274,19 @@ export class Supervisor {
     return member.due(this.#startMs);
   }
 
-  #served(slot: Slot, now: Member, before: Member | undefined): void {
+  #served(now: Member, replaced: Replaced | undefined): void {
     // The slowest of late: what is due is judged by it.
     this.#startMs = Math.max(now.startTookMs ?? 0, 0.8 * this.#startMs);
-    if (before !== undefined) {
-      const reason = this.#reasons.get(slot) ?? "restart";
-      this.#reasons.delete(slot);
+    if (replaced !== undefined) {
+      const { before, reason } = replaced;
       this.#replaced[reason] += 1;
       if (this.#roll !== undefined && before.generation < this.#roll.generation) this.#roll.replaced += 1;
       const { log } = this.#options;
       log.info(
         { process: before.pid, by: now.pid, ...(reason === "memory" && sizeOf(before)) },
-        `replaced: ${why[reason]}`,
+        `replaced: ${whyReplaced[reason]}`,
       );
-      this.#letGo(before, why[reason]);
+      this.#letGo(before, whyReplaced[reason]);
     }
     this.#tellFull();
     this.#advance();
@@ -328,16 +311,14 @@ export class Supervisor {
     this.#advance();
   }
 
-  #failedToReplace(slot: Slot, { member, how, againMs }: Crash): void {
-    const reason = this.#reasons.get(slot) ?? "restart";
-    this.#reasons.delete(slot);
+  #failedToReplace({ member, how, againMs }: Crash, reason: ReplaceReason): void {
     const said = `a replacement ended with ${endText(how)} before it was ready`;
     const { log } = this.#options;
     if (this.#roll !== undefined) this.#giveUpRoll(member, said);
     else {
       const again = formatMs(Math.round(againMs / 100) * 100);
       log.error(
-        { process: member.pid, reason: why[reason] },
+        { process: member.pid, reason: whyReplaced[reason] },
         `${said}; the old one works on, and another is tried in ${again}`,
       );
     }
@@ -365,16 +346,6 @@ export class Supervisor {
     if (settled) roll.end({ replaced: roll.replaced });
   }
 }
-
-const why: Record<ReplaceReason, string> = {
-  messages: "it has run its share of messages",
-  memory: "its memory limit",
-  age: "its age limit",
-  unhealthy: "it is unhealthy",
-  silent: "it stands still",
-  restart: "a restart",
-  crash: "it ended by itself",
-};
 
 function megabytes(bytes: number): string {
   return `${Math.round(bytes / 1e6)} MB`;
