@@ -7,7 +7,7 @@ import * as z from "zod";
 import { toError } from "../kernel/errors.ts";
 import { header, parseReplyAddress } from "../message/headers.ts";
 import { gather, type AskServices } from "../worker/gather.ts";
-import type { Restarted } from "./supervisor.ts";
+import type { Restarted } from "./restarts.ts";
 
 const question = z.object({ ask: z.enum(["present", "restart"]) });
 export type Question = z.output<typeof question>;

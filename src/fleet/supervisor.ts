@@ -3,7 +3,6 @@
  * 1. A replacement is ready before the one that it replaces drains, and no more than a quarter of the group are replaced at a time, one at
  *    least. The one exception: who is a quarter above its memory limit drains at once.
  * 2. The first process is started alone: what is wrong with actors or server is said once, and ends the start.
- * 3. A restart whose first replacement does not start ends there: what runs goes on.
  */
 import { availableParallelism } from "node:os";
 import { formatMs } from "../kernel/duration.ts";
@@ -14,6 +13,7 @@ import { Member } from "./member.ts";
 import type { FromWorker } from "./protocol.ts";
 import { drawLimits, type RecycleLimits } from "./recycling.ts";
 import { noReplacements, whyReplaced, type ReplaceReason } from "./replace-reason.ts";
+import { Restarts, type Restarted } from "./restarts.ts";
 import { Slot, type Crash, type Replaced } from "./slot.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
@@ -44,19 +44,6 @@ export interface GroupSnapshot {
   loops: number;
 }
 
-export interface Restarted {
-  /** Processes that were replaced. */
-  replaced: number;
-  /** Why the rest was not; undefined where there is none. */
-  failure?: string;
-}
-
-interface Roll {
-  generation: number;
-  replaced: number;
-  end: (how: Restarted) => void;
-}
-
 /** Beyond its grace a process may take so long until it is killed. */
 export const drainPatienceMs = 10_000;
 const watchMs = 500;
@@ -67,12 +54,10 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #random: () => number;
   readonly #slots: Slot[] = [];
+  readonly #restarts: Restarts;
   readonly #draining = new Set<Member>();
   readonly #replaced = noReplacements();
   #target = 0;
-  #generations = 0;
-  #roll: Roll | undefined;
-  #restarts: Promise<Restarted> = Promise.resolve({ replaced: 0 });
   /** The first process was at work. */
   #begun = false;
   #onFull: () => void = () => undefined;
@@ -83,6 +68,7 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#random = options.random ?? Math.random;
+    this.#restarts = new Restarts({ slots: this.#slots, log: options.log, onBegun: () => this.#advance() });
   }
 
   /** Resolves when all are at work. @throws WorkerStartError where the first one ends before it is, ConfigError where it is larger than it may be. */
@@ -155,23 +141,7 @@ export class Supervisor {
 
   /** Replaces every process by one that loads all code anew. A second call while one goes on gets a restart of its own, after it. */
   restart(): Promise<Restarted> {
-    this.#restarts = this.#restarts.then(() => this.#restartOnce());
-    return this.#restarts;
-  }
-
-  #restartOnce(): Promise<Restarted> {
-    return new Promise((resolve) => {
-      this.#generations += 1;
-      const end = (how: Restarted): void => {
-        this.#roll = undefined;
-        resolve(how);
-      };
-      this.#roll = { generation: this.#generations, replaced: 0, end };
-      if (this.#stopped !== undefined) return end({ replaced: 0, failure: "the group is being stopped" });
-      // What they wait for may be this code.
-      for (const slot of this.#slots) slot.hurry();
-      this.#advance();
-    });
+    return this.#restarts.add();
   }
 
   /** Lets all drain. Resolves when all have ended. A second call returns the first one's promise. */
@@ -183,6 +153,7 @@ export class Supervisor {
   /** Ends all at once. */
   async kill(): Promise<void> {
     this.#stopped ??= Promise.resolve();
+    this.#restarts.stop();
     clearInterval(this.#watch);
     const all = this.everyone;
     for (const slot of this.#slots) slot.vacate(true);
@@ -191,7 +162,7 @@ export class Supervisor {
 
   async #stopOnce(why: string): Promise<void> {
     clearInterval(this.#watch);
-    this.#roll?.end({ replaced: this.#roll.replaced, failure: "the group is being stopped" });
+    this.#restarts.stop();
     for (const slot of this.#slots.toReversed()) this.#drain(slot, why);
     await Promise.all([...this.#draining].map(({ ended }) => ended));
   }
@@ -214,7 +185,7 @@ export class Supervisor {
       start: spawn,
       limits: drawLimits(limits, this.#random),
       setLimits: limits,
-      generation: this.#generations,
+      generation: this.#restarts.generation,
       silentTurns: silentAfterMs / watchMs,
       onReport: () => this.#reported(slot, member),
     });
@@ -266,12 +237,11 @@ export class Supervisor {
       const reason = slot.replaceable ? this.#dueReason(slot.serving as Member) : undefined;
       if (reason !== undefined) slot.replace(reason);
     }
-    this.#endRoll();
+    this.#restarts.settle();
   }
 
   #dueReason(member: Member): ReplaceReason | undefined {
-    if (this.#roll !== undefined && member.generation < this.#roll.generation) return "restart";
-    return member.due(this.#startMs);
+    return this.#restarts.concerns(member) ? "restart" : member.due(this.#startMs);
   }
 
   #served(now: Member, replaced: Replaced | undefined): void {
@@ -280,7 +250,7 @@ export class Supervisor {
     if (replaced !== undefined) {
       const { before, reason } = replaced;
       this.#replaced[reason] += 1;
-      if (this.#roll !== undefined && before.generation < this.#roll.generation) this.#roll.replaced += 1;
+      this.#restarts.replaced(before);
       const { log } = this.#options;
       log.info(
         { process: before.pid, by: now.pid, ...(reason === "memory" && sizeOf(before)) },
@@ -297,16 +267,14 @@ export class Supervisor {
     this.#replaced.crash += 1;
     const { log } = this.#options;
     const process = member.pid;
-    const ran =
-      member.readyForMs > 0 ? `after ${formatMs(Math.round(member.readyForMs / 100) * 100)}` : "before it was ready";
+    const ran = member.readyForMs > 0 ? `after ${roughly(member.readyForMs)}` : "before it was ready";
     const said = `ended by itself with ${endText(how)} ${ran}`;
-    const again =
-      againMs > 0 ? `another starts in ${formatMs(Math.round(againMs / 100) * 100)}` : "another starts already";
+    const again = againMs > 0 ? `another starts in ${roughly(againMs)}` : "another starts already";
     if (isLoop)
       log.error({ process }, `${said}, ${streak} in a row soon after their start: a crash loop, slowed; ${again}`);
     else log.warn({ process }, `${said}; ${again}`);
-    if (this.#roll !== undefined && member.readyForMs === 0 && member.generation >= this.#roll.generation) {
-      this.#giveUpRoll(member, `a process ended with ${endText(how)} before it was ready`);
+    if (this.#restarts.underWay && member.readyForMs === 0 && !this.#restarts.concerns(member)) {
+      this.#restarts.giveUp(member, `a process ended with ${endText(how)} before it was ready`);
     }
     this.#advance();
   }
@@ -314,41 +282,27 @@ export class Supervisor {
   #failedToReplace({ member, how, againMs }: Crash, reason: ReplaceReason): void {
     const said = `a replacement ended with ${endText(how)} before it was ready`;
     const { log } = this.#options;
-    if (this.#roll !== undefined) this.#giveUpRoll(member, said);
+    if (this.#restarts.underWay) this.#restarts.giveUp(member, said);
     else {
-      const again = formatMs(Math.round(againMs / 100) * 100);
       log.error(
         { process: member.pid, reason: whyReplaced[reason] },
-        `${said}; the old one works on, and another is tried in ${again}`,
+        `${said}; the old one works on, and another is tried in ${roughly(againMs)}`,
       );
     }
     this.#advance();
   }
 
-  #giveUpRoll({ pid }: Member, said: string): void {
-    const roll = this.#roll as Roll;
-    const left = this.members.filter(({ generation }) => generation < roll.generation).length;
-    const failure = `${said}; ${left} of ${this.#slots.length} processes go on with the code that they have`;
-    this.#options.log.error({ process: pid }, `the restart was given up: ${failure}`);
-    roll.end({ replaced: roll.replaced, failure });
-  }
-
   #tellFull(): void {
     if (this.members.length >= this.#target) this.#onFull();
-  }
-
-  #endRoll(): void {
-    const roll = this.#roll;
-    if (roll === undefined) return;
-    const settled = this.#slots.every(
-      ({ kind, serving }) => kind === "serving" && (serving?.generation ?? 0) >= roll.generation,
-    );
-    if (settled) roll.end({ replaced: roll.replaced });
   }
 }
 
 function megabytes(bytes: number): string {
   return `${Math.round(bytes / 1e6)} MB`;
+}
+
+function roughly(ms: number): string {
+  return formatMs(Math.round(ms / 100) * 100);
 }
 
 function endText(how: string | number): string {
