@@ -4,7 +4,7 @@
  */
 import type { Logger } from "../kernel/logger.ts";
 import type { Member } from "./member.ts";
-import type { Slot } from "./slot.ts";
+import type { Seat } from "./seat.ts";
 
 export interface Restarted {
   /** Processes that were replaced. */
@@ -15,7 +15,7 @@ export interface Restarted {
 
 export interface RestartsOptions {
   /** Those of the group, as they are at the moment. */
-  slots: readonly Slot[];
+  seats: readonly Seat[];
   log: Logger;
   /** One has begun: there are processes to be replaced. */
   onBegun: () => void;
@@ -62,16 +62,16 @@ export class Restarts {
 
   /** @param said what became of the process that was to replace another. */
   giveUp({ pid }: Member, said: string): void {
-    const { slots, log } = this.#options;
-    const left = slots.filter(({ serving }) => serving !== undefined && this.concerns(serving)).length;
-    const failure = `${said}; ${left} of ${slots.length} processes go on with the code that they have`;
+    const { seats, log } = this.#options;
+    const left = seats.filter(({ serving }) => serving !== undefined && this.concerns(serving)).length;
+    const failure = `${said}; ${left} of ${seats.length} processes go on with the code that they have`;
     log.error({ process: pid }, `the restart was given up: ${failure}`);
     this.#end?.({ replaced: this.#replaced, failure });
   }
 
   /** Ends the one under way where all have been replaced. */
   settle(): void {
-    const settled = this.#options.slots.every(
+    const settled = this.#options.seats.every(
       ({ kind, serving }) => kind === "serving" && (serving?.generation ?? 0) >= this.#generation,
     );
     if (settled) this.#end?.({ replaced: this.#replaced });
@@ -93,7 +93,7 @@ export class Restarts {
       };
       if (this.#stopped) return this.stop();
       // What they wait for may be the code that is to be replaced.
-      for (const slot of this.#options.slots) slot.hurry();
+      for (const seat of this.#options.seats) seat.hurry();
       this.#options.onBegun();
     });
   }

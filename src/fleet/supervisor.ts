@@ -14,7 +14,7 @@ import type { FromWorker } from "./protocol.ts";
 import { drawLimits, type RecycleLimits } from "./recycling.ts";
 import { noReplacements, whyReplaced, type ReplaceReason } from "./replace-reason.ts";
 import { Restarts, type Restarted } from "./restarts.ts";
-import { Slot, type Crash, type Replaced } from "./slot.ts";
+import { Seat, type Crash, type Replaced } from "./seat.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
 export interface SupervisorOptions {
@@ -40,7 +40,7 @@ export interface GroupSnapshot {
   draining: number;
   /** Since the beginning. */
   replaced: Record<ReplaceReason, number>;
-  /** Places whose processes keep ending soon after their start. */
+  /** Seats whose processes keep ending soon after their start. */
   loops: number;
 }
 
@@ -53,7 +53,7 @@ const usualStartMs = 1_500;
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #random: () => number;
-  readonly #slots: Slot[] = [];
+  readonly #seats: Seat[] = [];
   readonly #restarts: Restarts;
   readonly #draining = new Set<Member>();
   readonly #replaced = noReplacements();
@@ -68,13 +68,13 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#random = options.random ?? Math.random;
-    this.#restarts = new Restarts({ slots: this.#slots, log: options.log, onBegun: () => this.#advance() });
+    this.#restarts = new Restarts({ seats: this.#seats, log: options.log, onBegun: () => this.#advance() });
   }
 
   /** Resolves when all are at work. @throws WorkerStartError where the first one ends before it is, ConfigError where it is larger than it may be. */
   async start(): Promise<void> {
     const { processes, limits } = this.#options;
-    const scout = this.#addSlot();
+    const scout = this.#addSeat();
     this.#target = 1;
     scout.fill();
     const first = scout.starting as Member;
@@ -109,12 +109,12 @@ export class Supervisor {
 
   /** Those that are at work or about to be, draining ones excepted. */
   get members(): Member[] {
-    return this.#slots.flatMap(({ serving }) => serving ?? []);
+    return this.#seats.flatMap(({ serving }) => serving ?? []);
   }
 
   /** All there are. */
   get everyone(): Member[] {
-    return [...this.#slots.flatMap(({ serving, starting }) => [serving, starting]), ...this.#draining].filter(
+    return [...this.#seats.flatMap(({ serving, starting }) => [serving, starting]), ...this.#draining].filter(
       (one) => one !== undefined,
     );
   }
@@ -122,11 +122,11 @@ export class Supervisor {
   snapshot(): GroupSnapshot {
     return {
       target: this.#target,
-      starting: this.#slots.filter(({ starting }) => starting !== undefined).length,
+      starting: this.#seats.filter(({ starting }) => starting !== undefined).length,
       serving: this.members.length,
       draining: this.#draining.size,
       replaced: { ...this.#replaced },
-      loops: this.#slots.filter(({ loops }) => loops).length,
+      loops: this.#seats.filter(({ loops }) => loops).length,
     };
   }
 
@@ -134,8 +134,8 @@ export class Supervisor {
   resize(processes: number): void {
     if (this.#stopped !== undefined) return;
     this.#target = processes;
-    while (this.#slots.length < processes) this.#addSlot();
-    while (this.#slots.length > processes) this.#drain(this.#leastNeeded(), "the group shrinks");
+    while (this.#seats.length < processes) this.#addSeat();
+    while (this.#seats.length > processes) this.#drain(this.#leastNeeded(), "the group shrinks");
     this.#advance();
   }
 
@@ -156,30 +156,30 @@ export class Supervisor {
     this.#restarts.stop();
     clearInterval(this.#watch);
     const all = this.everyone;
-    for (const slot of this.#slots) slot.vacate(true);
+    for (const seat of this.#seats) seat.vacate(true);
     await Promise.all(all.map((member) => member.kill()));
   }
 
   async #stopOnce(why: string): Promise<void> {
     clearInterval(this.#watch);
     this.#restarts.stop();
-    for (const slot of this.#slots.toReversed()) this.#drain(slot, why);
+    for (const seat of this.#seats.toReversed()) this.#drain(seat, why);
     await Promise.all([...this.#draining].map(({ ended }) => ended));
   }
 
-  #addSlot(): Slot {
-    const slot: Slot = new Slot({
-      start: () => this.#startMember(slot),
+  #addSeat(): Seat {
+    const seat: Seat = new Seat({
+      start: () => this.#startMember(seat),
       random: this.#random,
       onServed: (now, replaced) => this.#served(now, replaced),
       onCrash: (crash) => this.#crashed(crash),
       onFailedReplacement: (crash, reason) => this.#failedToReplace(crash, reason),
     });
-    this.#slots.push(slot);
-    return slot;
+    this.#seats.push(seat);
+    return seat;
   }
 
-  #startMember(slot: Slot): Member {
+  #startMember(seat: Seat): Member {
     const { spawn, limits, silentAfterMs, onEnded } = this.#options;
     const member = new Member({
       start: spawn,
@@ -187,23 +187,23 @@ export class Supervisor {
       setLimits: limits,
       generation: this.#restarts.generation,
       silentTurns: silentAfterMs / watchMs,
-      onReport: () => this.#reported(slot, member),
+      onReport: () => this.#reported(seat, member),
     });
     void member.ended.then(() => onEnded?.(member.lastMetrics));
     return member;
   }
 
   /** Who is starting or waiting to, else who has been there longest: it would be replaced soonest. */
-  #leastNeeded(): Slot {
-    const oldest = this.#slots.toSorted(
+  #leastNeeded(): Seat {
+    const oldest = this.#seats.toSorted(
       (one, other) => (other.serving?.readyForMs ?? Infinity) - (one.serving?.readyForMs ?? Infinity),
     );
-    return oldest[0] as Slot;
+    return oldest[0] as Seat;
   }
 
-  #drain(slot: Slot, why: string): void {
-    this.#slots.splice(this.#slots.indexOf(slot), 1);
-    for (const member of slot.vacate(true)) this.#letGo(member, why);
+  #drain(seat: Seat, why: string): void {
+    this.#seats.splice(this.#seats.indexOf(seat), 1);
+    for (const member of seat.vacate(true)) this.#letGo(member, why);
   }
 
   #letGo(member: Member, why: string): void {
@@ -211,15 +211,15 @@ export class Supervisor {
     void member.stop(why, this.#options.graceMs + drainPatienceMs).then(() => this.#draining.delete(member));
   }
 
-  #reported(slot: Slot, member: Member): void {
-    if (slot.serving !== member || this.#stopped !== undefined) return;
+  #reported(seat: Seat, member: Member): void {
+    if (seat.serving !== member || this.#stopped !== undefined) return;
     if (member.overweight) {
       this.#replaced.memory += 1;
       this.#options.log.warn(
         { process: member.pid, ...sizeOf(member) },
         "far above its memory limit, so it drains at once",
       );
-      for (const one of slot.vacate(false)) this.#letGo(one, "its memory limit");
+      for (const one of seat.vacate(false)) this.#letGo(one, "its memory limit");
     }
     this.#advance();
   }
@@ -227,15 +227,15 @@ export class Supervisor {
   /** Starts what is to be started, as much as may be at a time. */
   #advance(): void {
     if (this.#stopped !== undefined) return;
-    const starting = (): number => this.#slots.filter((slot) => slot.starting !== undefined).length;
-    for (const slot of this.#slots) {
-      if (slot.kind === "empty" && starting() < availableParallelism()) slot.fill();
+    const starting = (): number => this.#seats.filter((seat) => seat.starting !== undefined).length;
+    for (const seat of this.#seats) {
+      if (seat.kind === "empty" && starting() < availableParallelism()) seat.fill();
     }
-    const atOnce = Math.max(1, Math.floor(this.#slots.length / 4));
-    for (const slot of this.#slots) {
-      if (this.#slots.filter(({ kind }) => kind === "replacing").length >= atOnce) break;
-      const reason = slot.replaceable ? this.#dueReason(slot.serving as Member) : undefined;
-      if (reason !== undefined) slot.replace(reason);
+    const atOnce = Math.max(1, Math.floor(this.#seats.length / 4));
+    for (const seat of this.#seats) {
+      if (this.#seats.filter(({ kind }) => kind === "replacing").length >= atOnce) break;
+      const reason = seat.replaceable ? this.#dueReason(seat.serving as Member) : undefined;
+      if (reason !== undefined) seat.replace(reason);
     }
     this.#restarts.settle();
   }

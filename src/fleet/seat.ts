@@ -1,5 +1,5 @@
 /**
- * Slot: one place in a group, and the processes that hold it one after the other.
+ * Seat: one place in a group, and the processes that hold it one after the other.
  * 1. Who holds it stays at work until its replacement is ready; only then it drains.
  * 2. One that ends by itself is started again, after a wait that grows while it keeps ending.
  */
@@ -31,24 +31,24 @@ export interface Replaced {
   reason: ReplaceReason;
 }
 
-export interface SlotOptions {
+export interface SeatOptions {
   start: () => Member;
   random: () => number;
   /** It is served by another process than before. @param replaced undefined where nobody served it. */
   onServed: (now: Member, replaced: Replaced | undefined) => void;
   onCrash: (crash: Crash) => void;
-  /** The replacement ended before it was ready; who holds the slot stays. */
+  /** The replacement ended before it was ready; who holds the seat stays. */
   onFailedReplacement: (crash: Crash, reason: ReplaceReason) => void;
 }
 
-export class Slot {
-  readonly #options: SlotOptions;
+export class Seat {
+  readonly #options: SeatOptions;
   readonly #streak = new CrashStreak();
   #state: State = { kind: "empty" };
   /** Not before this may a replacement be tried again. */
   #replaceAfter: NodeJS.Timeout | undefined;
 
-  constructor(options: SlotOptions) {
+  constructor(options: SeatOptions) {
     this.#options = options;
   }
 
@@ -74,7 +74,7 @@ export class Slot {
     return this.#streak.isLoop && this.serving === undefined;
   }
 
-  /** Fills an empty slot. */
+  /** Fills an empty seat. */
   fill(): void {
     if (this.#state.kind !== "empty") return;
     const next = this.#options.start();
