@@ -15,6 +15,7 @@ export interface GroupFlags {
   maxMemory?: number;
   maxAge?: number;
   drainTarget: number;
+  maxTotalMemory?: number;
 }
 
 const mostProcesses = 256;
@@ -27,6 +28,10 @@ export function groupOptions(command: Command): void {
     new Option("--drain-target <duration>", "the time in which what waits is to be worked off, for a range and metrics")
       .default(60_000, "1m")
       .argParser(duration("--drain-target")),
+    new Option(
+      "--max-total-memory <size>",
+      "of a range: no more processes than this is enough for (default: what the host or its control group has, less a reserve)",
+    ).argParser(size("--max-total-memory")),
     new Option("--max-messages <n>", "replace a process that has run so many").argParser(whole("--max-messages")),
     new Option("--max-memory <size>", "replace a process that takes so much, such as 300MB").argParser(
       size("--max-memory"),
@@ -37,7 +42,7 @@ export function groupOptions(command: Command): void {
 }
 
 /** What the supervisor heeds; its processes are not told. */
-const ofSupervisor = ["processes", "maxMessages", "maxMemory", "maxAge"] as const;
+const ofSupervisor = ["processes", "maxTotalMemory", "maxMessages", "maxMemory", "maxAge"] as const;
 
 /** True where the actors are to run in processes of their own. */
 export function wantsGroup(flags: GroupFlags & { supervised?: boolean }): boolean {

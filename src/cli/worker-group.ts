@@ -131,7 +131,7 @@ class Group {
 
   /** Undefined where the number of processes is fixed. */
   #scale(): Autoscaler | undefined {
-    const { processes, drainTarget: drainTargetMs } = this.#flags;
+    const { processes, drainTarget: drainTargetMs, maxTotalMemory: memoryCeilingBytes } = this.#flags;
     if (processes === undefined || processes.min === processes.max) return undefined;
     const { parts } = this.#system;
     const scaler = new Autoscaler(
@@ -148,9 +148,10 @@ class Group {
           this.#log.info(`${plural(target, "process", "processes")} instead of ${this.#supervisor.target}: ${why}`);
           this.#supervisor.resize(target);
         },
+        onKept: (target, why) => this.#log.debug(`still ${plural(target, "process", "processes")}: ${why}`),
         onProblem: (error) => this.#log.warn({ error: error.message }, "cannot tell how many processes are needed"),
       },
-      { ...processes, drainTargetMs },
+      { ...processes, drainTargetMs, ...(memoryCeilingBytes !== undefined && { memoryCeilingBytes }) },
     );
     scaler.start();
     return scaler;

@@ -24,6 +24,8 @@ export interface AutoscalerParts {
   hosts: () => number | Promise<number>;
   /** Called when the number changes. @param why one short sentence. */
   resize: (processes: number, why: string) => void;
+  /** Called when the number stays for another reason than at the look before. @param why one short sentence. */
+  onKept: (processes: number, why: string) => void;
   onProblem: (error: Error) => void;
   /** Default: of this host. */
   host?: { look(): HostUse };
@@ -40,15 +42,6 @@ export interface AutoscalerOptions
   memoryReserve?: number;
 }
 
-/** How it stands, for those who show it. */
-export interface AutoscalerStatus {
-  /** Processes of this host. */
-  target: number;
-  /** Of the whole fleet; undefined where that is not known. */
-  wanted: number | undefined;
-  why: string;
-}
-
 export class Autoscaler {
   readonly #parts: AutoscalerParts;
   readonly #rules: AutoscaleOptions;
@@ -59,7 +52,7 @@ export class Autoscaler {
   readonly #stopping = new AbortController();
   #state: AutoscaleState;
   #before: Gathered | undefined;
-  #status: AutoscalerStatus;
+  #why = "";
   #troubled = false;
   #running: Promise<void> | undefined;
 
@@ -74,11 +67,6 @@ export class Autoscaler {
     this.#demand = new DemandWatch({ ...defaultDemand, drainTargetMs });
     this.#host = parts.host ?? new HostUseWatch();
     this.#state = beginAutoscale(begin);
-    this.#status = { target: begin, wanted: undefined, why: "nobody has looked yet" };
-  }
-
-  get status(): AutoscalerStatus {
-    return this.#status;
   }
 
   start(): void {
@@ -106,7 +94,7 @@ export class Autoscaler {
   }
 
   async #round(): Promise<void> {
-    const { loads: loadsOf, queues: queuesOf, processes, hosts: hostsOf, resize } = this.#parts;
+    const { loads: loadsOf, queues: queuesOf, processes, hosts: hostsOf, resize, onKept } = this.#parts;
     const [loads, hosts] = await Promise.all([loadsOf(), hostsOf()]);
     const durables = new Map(
       loads.flatMap(({ actors }) => Object.entries(actors).map(([name, its]) => [name, its.durables])),
@@ -121,7 +109,8 @@ export class Autoscaler {
     const { target, why, state } = decide(facts, this.#state, this.#rules);
     const changed = target !== this.#state.target;
     this.#state = state;
-    this.#status = { target, wanted: demand?.processes, why };
     if (changed) resize(target, why);
+    else if (why !== this.#why) onKept(target, why);
+    this.#why = why;
   }
 }

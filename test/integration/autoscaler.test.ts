@@ -17,6 +17,7 @@ const idle: AutoscalerParts = {
   processes: () => 1,
   hosts: () => 1,
   resize: () => undefined,
+  onKept: () => undefined,
   onProblem: (error) => {
     throw error;
   },
@@ -29,21 +30,23 @@ test("a backlog has it ask for more processes, and for one again when all is don
   const slow = actorOf<number>({ name: "slow", concurrency: 10 }, () => Promise.race([pause(20), held.opened]));
   await system.tellMany("slow", Array(2_000).fill(1));
   await system.work([slow]);
-  const sizes: number[] = [];
+  const sizes = [1];
+  const kept: string[] = [];
   const scaler = new Autoscaler(
     {
       ...idle,
       loads: () => [system.load()],
       queues: (durables) => readQueues(system.parts.reader, durables),
       // As if those that it asks for were there at once.
-      processes: () => scaler.status.target,
+      processes: () => sizes.at(-1) ?? 1,
       resize: (processes) => void sizes.push(processes),
+      onKept: (_processes, why) => void kept.push(why),
     },
     options,
   );
   scaler.start();
   // 2,000 × 20 ms ÷ 5 s are 8 slots; 4,000 more are 24, of ten in a process.
-  await expect.poll(() => scaler.status.wanted, patient).toBe(1);
+  await expect.poll(() => kept, patient).toContain("1 is needed");
   await system.tellMany("slow", Array(4_000).fill(1));
   await expect.poll(() => sizes.at(-1), patient).toBeGreaterThanOrEqual(2);
   held.open();
@@ -55,9 +58,11 @@ test("a look that fails keeps the number, is reported once, and the next one goe
   const problems: string[] = [];
   let looks = 0;
   const resized: number[] = [];
+  const kept: [number, string][] = [];
   const scaler = new Autoscaler(
     {
       ...idle,
+      onKept: (processes, why) => void kept.push([processes, why]),
       loads: () => {
         looks += 1;
         if (looks % 10 < 5) throw new Error(`away ${Math.floor(looks / 10)}`);
@@ -74,7 +79,7 @@ test("a look that fails keeps the number, is reported once, and the next one goe
   await scaler.stop();
   expect(problems.slice(0, 3)).toEqual(["away 0", "away 1", "away 2"]);
   expect(resized).toEqual([]);
-  expect(scaler.status).toEqual({ target: 3, wanted: undefined, why: "how many are needed is not known" });
+  expect(kept).toEqual([[3, "how many are needed is not known"]]);
 });
 
 test("looks do not overlap, and once it is stopped nothing is resized", async () => {

@@ -184,6 +184,17 @@ describe("a group", () => {
   });
 });
 
+test("a range starts no more processes than --max-total-memory is enough for, and says so at debug", async () => {
+  await writeActor("one", "await new Promise((resolve) => setTimeout(resolve, 20_000));");
+  await system.tellMany("echo", Array(20).fill("x"));
+  const range = ["--processes", "1..4", "--max-total-memory", "1MB", "--grace", "200ms"];
+  const group = start(...range, "--log", "text", "--log-level", "debug");
+  // Both handlers are busy, so that two processes are needed.
+  // A machine that is busy otherwise names its CPU first.
+  await group.says(/still 1 process: \d+ are needed, but (the memory is enough for 1|\d+ % of the CPU)/);
+  expect(pidsOf(group)).toHaveLength(1);
+});
+
 test("a memory limit that every process passes at its start is refused", async () => {
   await writeActor("1");
   const group = start("--processes", "2", "--max-memory", "20MB", "--log", "text");
