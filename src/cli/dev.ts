@@ -2,7 +2,7 @@
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { WorkerProcess } from "../fleet/worker-process.ts";
+import { endText, WorkerProcess } from "../fleet/worker-process.ts";
 import { namespaceOption, defaultStoreDir } from "./connect.ts";
 import { DevDashboard } from "./dev-dashboard.ts";
 import { startOrJoin, type DevServer } from "./dev-server.ts";
@@ -160,8 +160,7 @@ class Dev {
     void worker.ended.then((end) => {
       this.#workers.delete(worker);
       if (worker.stopped) return;
-      const how = typeof end === "number" ? `exit code ${end}` : end;
-      note(`the worker ended (${how})${watch ? "; it starts again when a file changes" : ""}.`);
+      note(`the worker ended (${endText(end)})${watch ? "; it starts again when a file changes" : ""}.`);
       giveUp?.(typeof end === "number" && end > 0 ? end : exitCode.failed);
     });
   }

@@ -1,5 +1,6 @@
 /** Options of `godwit worker` for a group of processes: how many, and when each is replaced. */
 import { Option, type Command } from "commander";
+import { supervisedFlag } from "../fleet/orphan-guard.ts";
 import { UsageError } from "./exit.ts";
 import { duration, size, whole } from "./parse.ts";
 
@@ -52,7 +53,7 @@ export function wantsGroup(flags: GroupFlags & { supervised?: boolean }): boolea
 /** The options of each of its processes. @param given on the command line, by name. */
 export function optionsOfProcesses(given: ReadonlyMap<string, string>): string[] {
   const kept = new Set<string>([...ofSupervisor, "metricsPort", "metricsHost"]);
-  return ["--supervised", ...[...given].flatMap(([name, option]) => (kept.has(name) ? [] : [option]))];
+  return [supervisedFlag, ...[...given].flatMap(([name, option]) => (kept.has(name) ? [] : [option]))];
 }
 
 function processes(value: string): Processes {

@@ -1,5 +1,6 @@
 /** `godwit worker`: runs actors until a signal asks it to end, in this process or in a group of processes. */
 import { Option, type Command } from "commander";
+import { supervisedFlag } from "../fleet/orphan-guard.ts";
 import { connectOptions } from "./connect.ts";
 import { givenOptions, groupOptions, wantsGroup } from "./group-options.ts";
 import { duration, graceOption, oneOf, whole } from "./parse.ts";
@@ -31,7 +32,7 @@ export function workerCommand(program: Command): void {
         .argParser(duration("--health-window")),
     )
     .addOption(new Option("--owned", "end at once when the process that started this one is gone").hideHelp())
-    .addOption(new Option("--supervised", "one of a group: drain when its supervisor is gone").hideHelp());
+    .addOption(new Option(supervisedFlag, "one of a group: drain when its supervisor is gone").hideHelp());
   topologyOptions(command, "keep");
   groupOptions(command);
   connectOptions(command)

@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 
 /** What each of them has among its arguments, so that no process is ended that has come to have its number. */
-const mark = "--supervised";
+export const supervisedFlag = "--supervised";
 
 // Slim images have no ps, other systems no /proc. Lines are "+ pid" and "- pid". Those that are left when the pipe closes have the time of $1 seconds to drain.
 const script = `
@@ -19,7 +19,7 @@ done
 seconds=$1
 while [ -n "$pids" ]; do
   for pid in $pids; do
-    if ! args "$pid" | grep -q -e ${mark}; then without "$pid"
+    if ! args "$pid" | grep -q -e ${supervisedFlag}; then without "$pid"
     elif [ "$seconds" -le 0 ]; then kill -KILL "$pid"; fi
   done
   seconds=$((seconds - 1))

@@ -15,7 +15,7 @@ import { drawLimits, type RecycleLimits } from "./recycling.ts";
 import { noReplacements, whyReplaced, type ReplaceReason } from "./replace-reason.ts";
 import { Restarts, type Restarted } from "./restarts.ts";
 import { Seat, type Crash, type Replaced } from "./seat.ts";
-import type { WorkerProcess } from "./worker-process.ts";
+import { endText, type WorkerProcess } from "./worker-process.ts";
 
 export interface SupervisorOptions {
   /** Starts a worker process that speaks the protocol. */
@@ -81,7 +81,7 @@ export class Supervisor {
     if (!(await first.ready)) {
       const how = await first.ended;
       await this.stop("its first process did not start");
-      throw new WorkerStartError(how);
+      throw new WorkerStartError(endText(how));
     }
     const { maxMemoryBytes: limit = Infinity } = limits;
     const { rssBytes = 0 } = first.report?.load ?? {};
@@ -303,10 +303,6 @@ function megabytes(bytes: number): string {
 
 function roughly(ms: number): string {
   return formatMs(Math.round(ms / 100) * 100);
-}
-
-function endText(how: string | number): string {
-  return typeof how === "number" ? `exit code ${how}` : how;
 }
 
 function sizeOf({ report }: Member): object {

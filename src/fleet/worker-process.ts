@@ -5,6 +5,11 @@ import { readFromWorker, type FromWorker, type ToWorker } from "./protocol.ts";
 /** How it ended: an exit code, or the signal that killed it. */
 export type WorkerEnd = number | NodeJS.Signals;
 
+/** How it ended, within a sentence: `exit code 1`, `SIGKILL`. */
+export function endText(end: WorkerEnd): string {
+  return typeof end === "number" ? `exit code ${end}` : end;
+}
+
 export interface WorkerProcessOptions {
   /** Arguments of node: the program and its own. */
   args: readonly string[];

@@ -219,12 +219,11 @@ export class ActorStartError extends GodwitError {
 
 /** The first worker process of a group ended before it was ready. `WORKER_START_FAILED`. */
 export class WorkerStartError extends GodwitError {
-  /** @param how exit code, or signal. */
-  constructor(how: number | string) {
-    const ended = typeof how === "number" ? `exit code ${how}` : how;
+  /** @param how it ended, such as `exit code 1`. */
+  constructor(how: string) {
     super(
       "WORKER_START_FAILED",
-      `The first worker process ended with ${ended} before it was ready, so no other was started; mend what it says above.`,
+      `The first worker process ended with ${how} before it was ready, so no other was started; mend what it says above.`,
     );
   }
 }
