@@ -12,19 +12,22 @@
  */
 import { formatMs } from "../kernel/duration.ts";
 import { wholeProcesses } from "../observe/demand.ts";
+import type { FleetFacts } from "./fleet-facts.ts";
 
+/** Defaults are those of `defaultAutoscale`; `min` and `max` have none. */
 export interface AutoscaleOptions {
+  /** Processes of this host. */
   min: number;
   max: number;
-  /** Share of the CPU, 0 to 1, from which on nothing is added. */
+  /** Share of the CPU, 0 to 1, from which on nothing is added. Default 0.9. */
   cpuCeiling: number;
-  /** Bytes that all processes together may take; what the host has left may be less. */
+  /** Bytes that all processes together may take; what the host has left may be less. Default: any. */
   memoryCeilingBytes: number;
-  /** How long a step has to show what it brought, once its processes are ready. */
+  /** How long a step has to show what it brought, once its processes are ready. Default 15 s. */
   settleMs: number;
-  /** Fewer must have been needed for so long. A window below the drain target would let go of processes before they have worked off what they are for. */
+  /** Fewer must have been needed for so long. A window below the drain target would let go of processes before they have worked off what they are for. Default 1 minute. */
   shrinkAfterMs: number;
-  /** How long what did not help is not tried again; each time that it does not, twice as long, up to 12 times. */
+  /** How long what did not help is not tried again; each time that it does not, twice as long, up to 12 times. Default 5 minutes. */
   retryAfterMs: number;
 }
 
@@ -35,28 +38,6 @@ export const defaultAutoscale = Object.freeze({
   shrinkAfterMs: 60_000,
   retryAfterMs: 300_000,
 });
-
-export interface FleetFacts {
-  /** Monotonic ms. */
-  atMs: number;
-  /** Processes that the whole fleet needs, unrounded; undefined where that is not known. */
-  need: number | undefined;
-  /** Hosts that share it alike, this one included. */
-  hosts: number;
-  /** Processes of this host that take work. */
-  ready: number;
-  /** Messages wait that no worker has been handed. */
-  backlogged: boolean;
-  /** Runs that ended on this host since the look before. */
-  handledPerS: number;
-  /** Of all CPU that may be used, 0 to 1, by whatever runs; and by a process on average. */
-  cpuUse: number;
-  cpuPerProcess: number;
-  /** The largest process; 0 where none is known. */
-  memoryPerProcessBytes: number;
-  /** What the processes of this host may take together. */
-  memoryBytes: number;
-}
 
 /** What one look showed. */
 interface Seen {
@@ -92,16 +73,22 @@ const shrinkReserve = 1.1;
 /** A step must have brought this share of what it would bring where nothing else is short. */
 const leastGain = 0.2;
 
+/** The state before the first look. @param target how many processes this host runs. */
 export function beginAutoscale(target: number): AutoscaleState {
   return { target, seen: [], step: undefined, barred: undefined };
 }
 
+/**
+ * One look.
+ * @param facts of now. @param state what the look before returned, at first that of `beginAutoscale`.
+ * @returns how many processes this host should run, within the bounds, why, and the state for the next look.
+ */
 export function decide(facts: FleetFacts, state: AutoscaleState, options: AutoscaleOptions): Decision {
   const { min, max, settleMs, shrinkAfterMs, retryAfterMs } = options;
   const { atMs, need } = facts;
-  const held = Math.min(max, Math.max(min, state.target));
+  const current = Math.min(max, Math.max(min, state.target));
   if (need === undefined)
-    return { target: held, why: "how many are needed is not known", state: { ...state, target: held } };
+    return { target: current, why: "how many are needed is not known", state: { ...state, target: current } };
   const hosts = Math.max(1, facts.hosts);
   const share = (of: number): number => Math.min(max, Math.max(min, Math.ceil(wholeProcesses(of) / hosts)));
   const last = state.seen.at(-1);
@@ -109,16 +96,16 @@ export function decide(facts: FleetFacts, state: AutoscaleState, options: Autosc
     atMs,
     up: share(need),
     down: share(need * shrinkReserve),
-    target: held,
+    target: current,
     handledPerS: facts.handledPerS,
     backlogged: facts.backlogged,
-    full: facts.ready >= held && facts.backlogged && last?.backlogged === true && last.target === held,
+    full: facts.ready >= current && facts.backlogged && last?.backlogged === true && last.target === current,
   };
   const seen = [...since(state.seen, atMs - Math.max(shrinkAfterMs, 2 * settleMs)), now];
-  const ready = facts.ready >= held ? (state.step?.readyMs ?? atMs) : state.step?.readyMs;
+  const ready = facts.ready >= current ? (state.step?.readyMs ?? atMs) : state.step?.readyMs;
   const after: AutoscaleState = {
     ...state,
-    target: held,
+    target: current,
     seen,
     step: state.step && { ...state.step, readyMs: ready },
   };
@@ -129,28 +116,28 @@ export function decide(facts: FleetFacts, state: AutoscaleState, options: Autosc
   };
 
   const roomy = memoryFor(facts, options);
-  if (roomy < held) {
+  if (roomy < current) {
     const why = `the memory is enough for ${roomy}`;
     return { target: roomy, why, state: { ...after, target: roomy, step: undefined, barred: bar(roomy) } };
   }
-  const verdict = after.step && judge(after.step, held, seen, atMs, settleMs);
+  const verdict = after.step && judge(after.step, current, seen, atMs, settleMs);
   if (after.step !== undefined && verdict === "useless") {
     const { from } = after.step;
     const its = bar(from);
-    const why = `${held} did no more than ${from}: no more than these for ${formatMs(its.forMs)}`;
+    const why = `${current} did no more than ${from}: no more than these for ${formatMs(its.forMs)}`;
     return { target: from, why, state: { ...after, target: from, step: undefined, barred: its } };
   }
   // What did not help then does now.
-  const barred = held > (after.barred?.above ?? 0) ? undefined : after.barred;
+  const barred = current > (after.barred?.above ?? 0) ? undefined : after.barred;
   const judged = verdict === "useful" ? { ...after, step: undefined, barred } : after;
 
-  const asked = now.up >= 2 * held ? now.up : Math.min(now.up, last?.up ?? 0);
-  if (asked > held) {
+  const asked = now.up >= 2 * current ? now.up : Math.min(now.up, last?.up ?? 0);
+  if (asked > current) {
     const [limit, why] = ceilingOf(facts, judged, roomy, options);
     const target = Math.min(asked, limit);
-    if (target <= held) return { target: held, why: `${needed(now.up)}, but ${why}`, state: judged };
-    const beforePerS = fullPerS(seen, held, atMs - 2 * settleMs);
-    const step = { from: held, beforePerS, readyMs: undefined };
+    if (target <= current) return { target: current, why: `${needed(now.up)}, but ${why}`, state: judged };
+    const beforePerS = fullPerS(seen, current, atMs - 2 * settleMs);
+    const step = { from: current, beforePerS, readyMs: undefined };
     return {
       target,
       why: target < asked ? `${needed(now.up)}, but ${why}` : needed(now.up),
@@ -159,12 +146,12 @@ export function decide(facts: FleetFacts, state: AutoscaleState, options: Autosc
   }
   const most = mostOf(seen, atMs, shrinkAfterMs);
   // After a step the window holds the look that asked for it, so that nothing is undone too soon.
-  if (most !== undefined && most < held) {
+  if (most !== undefined && most < current) {
     const why = `at most ${needed(most)} for ${formatMs(shrinkAfterMs)}`;
     return { target: most, why, state: { ...judged, target: most, step: undefined } };
   }
-  const why = now.up > held ? `${needed(now.up)}; at the next look too, and they are started` : needed(now.up);
-  return { target: held, why, state: judged };
+  const why = now.up > current ? `${needed(now.up)}; at the next look too, and they are started` : needed(now.up);
+  return { target: current, why, state: judged };
 }
 
 /** How far a step may go, and why no further. */

@@ -1,9 +1,31 @@
 /** Fleet facts: what the autoscaler decides by, out of what the processes of this host say of themselves now and said at the look before. Pure. */
 import type { Queue } from "../observe/backlog.ts";
 import type { ProcessLoad } from "../observe/load.ts";
-import type { FleetFacts } from "./autoscale.ts";
 import { memoryForProcesses, type HostUse } from "./host-use.ts";
 
+export interface FleetFacts {
+  /** Monotonic ms. */
+  atMs: number;
+  /** Processes that the whole fleet needs, unrounded; undefined where that is not known. */
+  need: number | undefined;
+  /** Hosts that share it alike, this one included. */
+  hosts: number;
+  /** Processes of this host that take work. */
+  ready: number;
+  /** Messages wait that no worker has been handed. */
+  backlogged: boolean;
+  /** Runs that ended on this host since the look before. */
+  handledPerS: number;
+  /** Of all CPU that may be used, 0 to 1, by whatever runs; and by a process on average. */
+  cpuUse: number;
+  cpuPerProcess: number;
+  /** The largest process; 0 where none is known. */
+  memoryPerProcessBytes: number;
+  /** What the processes of this host may take together. */
+  memoryBytes: number;
+}
+
+/** What a look has read. */
 export interface Gathered extends Pick<FleetFacts, "atMs" | "need" | "hosts" | "ready"> {
   loads: readonly ProcessLoad[];
   /** By actor. */

@@ -7,8 +7,8 @@ import {
   defaultAutoscale,
   type AutoscaleOptions,
   type AutoscaleState,
-  type FleetFacts,
 } from "../../src/fleet/autoscale.ts";
+import type { FleetFacts } from "../../src/fleet/fleet-facts.ts";
 import { simulate, turns, type Moment } from "../support/fleet/simulation.ts";
 
 const options: AutoscaleOptions = { ...defaultAutoscale, min: 1, max: 16 };

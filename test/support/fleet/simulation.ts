@@ -1,5 +1,6 @@
 /** A fleet of one host in numbers: a queue, processes that take time to start, and the real demand and decision, at a look every 5 s. */
-import { beginAutoscale, decide, defaultAutoscale, type FleetFacts } from "../../../src/fleet/autoscale.ts";
+import { beginAutoscale, decide, defaultAutoscale } from "../../../src/fleet/autoscale.ts";
+import type { FleetFacts } from "../../../src/fleet/fleet-facts.ts";
 import { DemandWatch } from "../../../src/observe/demand-watch.ts";
 
 export interface World {
