@@ -12,7 +12,7 @@ import { monotonicMs } from "../kernel/clock.ts";
 export interface HostUse {
   /** Of all CPU that may be used since the look before, 0 to 1. */
   cpuUse: number;
-  /** How many cores that is; a part of one where the group has no more. */
+  /** How many cores that is; a part of one where the control group has no more. */
   cores: number;
   memoryBytes: number;
   memoryUsedBytes: number;
@@ -46,7 +46,7 @@ export class HostUseWatch {
     return { cpuUse: Math.min(1, Math.max(0, use)), cores, ...this.#memory() };
   }
 
-  /** What has been computed, ms, ever: by the group where it has a quota, else by the machine. */
+  /** What has been computed, ms, ever: by the control group where it has a quota, else by the machine. */
   #busyMs(): number {
     const used = this.#quota() === undefined ? undefined : this.#field("cpu.stat", "usage_usec");
     if (used !== undefined) return used / 1_000;
