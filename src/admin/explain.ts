@@ -8,7 +8,7 @@ import type { RunsStore } from "../lifecycle/runs.ts";
 import { header, messageId } from "../message/headers.ts";
 import { checkId } from "../message/names.ts";
 import type { Results } from "../result/results.ts";
-import { askWorkers } from "../worker/presence.ts";
+import { askWorkers } from "../worker/questions.ts";
 import type { Answer, DeliveryState, Explanation, Place } from "./api.ts";
 import { servesSubject, type ActorDurable } from "./durables.ts";
 import { findDeadOf, findMessages, findResultActors } from "./find-message.ts";

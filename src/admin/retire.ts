@@ -3,7 +3,7 @@ import type { Bus } from "../broker/bus.ts";
 import type { StreamReader } from "../broker/stream-reader.ts";
 import { InUseError } from "../kernel/errors.ts";
 import type { Names } from "../message/subjects.ts";
-import { isPresent } from "../worker/presence.ts";
+import { isPresent } from "../worker/questions.ts";
 import { durablesOfActor, isQueue } from "./durables.ts";
 import { answerMs } from "./workers.ts";
 

@@ -6,7 +6,7 @@ import type { Bus } from "../broker/bus.ts";
 import type { StreamReader } from "../broker/stream-reader.ts";
 import type { Names } from "../message/subjects.ts";
 import { leaseShape } from "../worker/answers.ts";
-import { askWorkers } from "../worker/presence.ts";
+import { askWorkers, readJson } from "../worker/questions.ts";
 import type { WorkerFigures, WorkerIdentity, WorkerLease, WorkerSnapshot } from "../worker/snapshot.ts";
 
 export interface WorkerStatus {
@@ -76,9 +76,5 @@ export async function readLeases({ names, reader }: PresenceParts): Promise<Work
 
 /** Undefined for what a worker leaves when it stops, the server when a lease expires, and for what is none of ours. */
 function readLease(body: Uint8Array): WorkerLease | undefined {
-  try {
-    return leaseShape.safeParse(JSON.parse(Buffer.from(body).toString())).data;
-  } catch {
-    return undefined;
-  }
+  return leaseShape.safeParse(readJson(body)).data;
 }

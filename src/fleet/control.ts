@@ -1,16 +1,12 @@
-/**
- * Control: what the supervisors of a fleet can be asked over core NATS, and what they answer: who is there, and to replace their processes.
- * Answers go below `<ns>.reply.`, as those of workers: no question can aim one elsewhere.
- */
+/** Control: what the supervisors of a fleet can be asked over core NATS, and what they answer: who is there, and to replace their processes. */
 import { hostname } from "node:os";
 import * as z from "zod";
 import { toError } from "../kernel/errors.ts";
-import { header, parseReplyAddress } from "../message/headers.ts";
-import { gather, type AskServices } from "../worker/gather.ts";
+import { answerTo, gather, readJson, type AskServices } from "../worker/questions.ts";
 import type { Restarted } from "./restarts.ts";
 
 const question = z.object({ ask: z.enum(["present", "restart"]) });
-export type Question = z.output<typeof question>;
+type Question = z.output<typeof question>;
 
 const answerShape = z.object({
   v: z.literal(1),
@@ -36,14 +32,13 @@ export interface ControlOptions extends AskServices {
 
 /** Answers until it is ended. @returns ends it. */
 export function answerAsSupervisor(options: ControlOptions): () => void {
-  const { names, bus, id, actors, processes, restart, onProblem } = options;
-  return bus.subscribe(names.supervisorsSubject, ({ headers, body }) => {
-    const address = parseReplyAddress(headers.get(header.reply));
-    const asked = question.safeParse(parseJson(body)).data?.ask;
-    if (address === undefined || asked === undefined) return;
+  const { id, actors, processes, restart, onProblem } = options;
+  return answerTo(options, options.names.supervisorsSubject, (body, send) => {
+    const asked = question.safeParse(readJson(body)).data?.ask;
+    if (asked === undefined) return;
     const answer = (state: SupervisorAnswer["state"], more: Partial<Restarted> = {}): void => {
       const who = { v: 1, id, host: hostname(), pid: process.pid, actors: actors(), processes: processes() } as const;
-      bus.publish(names.replySubject(address), Buffer.from(JSON.stringify({ ...who, state, ...more })));
+      send(Buffer.from(JSON.stringify({ ...who, state, ...more })));
     };
     if (asked === "present") return answer("present");
     answer("restarting");
@@ -99,17 +94,8 @@ async function ask(
 ): Promise<void> {
   const body = Buffer.from(JSON.stringify({ ask: what } satisfies Question));
   const hear = (said: Uint8Array): boolean => {
-    const answer = answerShape.safeParse(parseJson(said)).data;
+    const answer = answerShape.safeParse(readJson(said)).data;
     return answer !== undefined && onAnswer(answer);
   };
   await gather(services, services.names.supervisorsSubject, body, waitMs, hear, enough);
-}
-
-/** Undefined for what is no JSON: anyone may publish. */
-function parseJson(body: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(body).toString());
-  } catch {
-    return undefined;
-  }
 }

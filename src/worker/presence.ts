@@ -4,23 +4,13 @@
  *    while. What it turns to is written at once.
  * 2. It answers questions over core NATS, so that being watched costs nothing while nobody watches. Open pulls would not tell who is
  *    there: a worker that is full, or that a guard holds back, has none.
- * 3. Answers go below `<ns>.reply.`, as those to asks: no question can aim one elsewhere.
  */
-import * as z from "zod";
 import type { Bucket } from "../broker/bucket.ts";
 import { pause } from "../kernel/clock.ts";
 import { toError } from "../kernel/errors.ts";
-import { header, parseReplyAddress } from "../message/headers.ts";
-import { messageShape, snapshotShape, type InHand, type MessageAnswer } from "./answers.ts";
-import { gather, type AskServices } from "./gather.ts";
+import type { InHand, MessageAnswer } from "./answers.ts";
+import { answerTo, readWorkerQuestion, type AskServices } from "./questions.ts";
 import type { WorkerFigures, WorkerIdentity, WorkerLease, WorkerSnapshot } from "./snapshot.ts";
-
-/** What a worker can be asked: all about itself, or what it has in hand, or has put back, of one message. */
-const question = z.discriminatedUnion("ask", [
-  z.object({ ask: z.literal("snapshot") }),
-  z.object({ ask: z.literal("message"), stream: z.string(), sequence: z.int() }),
-]);
-export type Question = z.output<typeof question>;
 
 export interface PresenceOptions extends AskServices {
   workers: Pick<Bucket, "put">;
@@ -66,20 +56,15 @@ export class Presence {
 
   /** Answers from now on. */
   start(): void {
-    const { names, bus, identity } = this.#options;
-    const answer = (question: { headers: Parameters<typeof replyAddress>[0]; body: Uint8Array }): void => {
-      const address = replyAddress(question.headers);
-      if (address === undefined) return;
-      const reply = this.#answer(question.body);
-      if (reply !== undefined) bus.publish(names.replySubject(address), Buffer.from(JSON.stringify(reply)));
-    };
-    const present = ({ headers }: { headers: Parameters<typeof replyAddress>[0] }): void => {
-      const address = replyAddress(headers);
-      if (address !== undefined) bus.publish(names.replySubject(address), nothing);
-    };
+    const { names, identity } = this.#options;
     this.#endings = [
-      bus.subscribe(names.workersSubject, answer),
-      ...identity.actors.map((actor) => bus.subscribe(names.workerSubject(actor), present)),
+      answerTo(this.#options, names.workersSubject, (question, answer) => {
+        const reply = this.#answer(question);
+        if (reply !== undefined) answer(Buffer.from(JSON.stringify(reply)));
+      }),
+      ...identity.actors.map((actor) =>
+        answerTo(this.#options, names.workerSubject(actor), (_question, answer) => answer(nothing)),
+      ),
     ];
     this.announce();
   }
@@ -95,7 +80,7 @@ export class Presence {
 
   #answer(body: Uint8Array): WorkerSnapshot | MessageAnswer[] | undefined {
     const { identity, snapshot, find } = this.#options;
-    const question = parseQuestion(body);
+    const question = readWorkerQuestion(body);
     if (question?.ask === "snapshot") return snapshot();
     if (question?.ask !== "message") return undefined;
     const { id, host, pid } = identity;
@@ -129,60 +114,5 @@ export class Presence {
       }
       this.#told = true;
     }
-  }
-}
-
-/** True once a worker answers, false when none has within `waitMs`. */
-export async function isPresent({ names, bus }: AskServices, actor: string, waitMs: number): Promise<boolean> {
-  let present = false;
-  await gather({ names, bus }, names.workerSubject(actor), nothing, waitMs, () => (present = true));
-  return present;
-}
-
-/**
- * What the workers answer, without what is no answer.
- * @param enough stops waiting once there are so many answers. Default: waits it out.
- */
-export async function askWorkers(
-  services: AskServices,
-  question: { ask: "snapshot" },
-  options: { waitMs: number; enough?: number },
-): Promise<WorkerSnapshot[]>;
-export async function askWorkers(
-  services: AskServices,
-  question: Question & { ask: "message" },
-  options: { waitMs: number; enough?: number },
-): Promise<MessageAnswer[][]>;
-export async function askWorkers(
-  services: AskServices,
-  question: Question,
-  { waitMs, enough = Infinity }: { waitMs: number; enough?: number },
-): Promise<unknown[]> {
-  const shape: z.ZodType = question.ask === "snapshot" ? snapshotShape : messageShape;
-  const answers: unknown[] = [];
-  const body = Buffer.from(JSON.stringify(question));
-  if (enough < 1) return answers;
-  await gather(services, services.names.workersSubject, body, waitMs, (answer) => {
-    const parsed = shape.safeParse(parseJson(answer)).data;
-    if (parsed !== undefined) answers.push(parsed);
-    return answers.length >= enough;
-  });
-  return answers;
-}
-
-function replyAddress(headers: { get(name: string): string | undefined }): string | undefined {
-  return parseReplyAddress(headers.get(header.reply));
-}
-
-/** Undefined for what is no question: anyone may publish. */
-function parseQuestion(body: Uint8Array): Question | undefined {
-  return question.safeParse(parseJson(body)).data;
-}
-
-function parseJson(body: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(body).toString());
-  } catch {
-    return undefined;
   }
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { headers as newHeaders } from "@nats-io/transport-node";
 import { afterEach, describe, expect, test } from "vitest";
 import type { ActorSystem } from "../../src/index.ts";
-import { askWorkers } from "../../src/worker/presence.ts";
+import { askWorkers } from "../../src/worker/questions.ts";
 import { actorOf, gate } from "../support/actors.ts";
 import { godwit } from "../support/cli/run.ts";
 import { consult, said, wrong } from "../support/doctor/consult.ts";

@@ -12,7 +12,7 @@ import {
 } from "../../broker/survey.ts";
 import { defaultLimits, storingOf, streamSpecs } from "../../broker/topology.ts";
 import type { Names } from "../../message/subjects.ts";
-import { askWorkers } from "../../worker/presence.ts";
+import { askWorkers } from "../../worker/questions.ts";
 import type { WorkerLease, WorkerSnapshot } from "../../worker/snapshot.ts";
 import { listDurables, type DurableOwner } from "../durables.ts";
 import { readLeases } from "../workers.ts";
