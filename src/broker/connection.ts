@@ -10,6 +10,7 @@ import {
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
 import { monotonicMs } from "../kernel/clock.ts";
 import {
+  causesOf,
   ConnectError,
   messageOf,
   NotAuthorizedError,
@@ -281,12 +282,10 @@ async function manager(nc: NatsConnection): Promise<JetStreamManager> {
 
 /** The right whose lack is behind an error, however deep. */
 export function violationOf(error: unknown): { operation: "publish" | "subscribe"; subject: string } | undefined {
-  for (let one = error, depth = 0; one instanceof Error && depth < 5; one = one.cause, depth++) {
-    if (one instanceof errors.PermissionViolationError) {
-      return { operation: one.operation === "subscription" ? "subscribe" : "publish", subject: one.subject };
-    }
-  }
-  return undefined;
+  const violation = causesOf(error).find((one) => one instanceof errors.PermissionViolationError);
+  if (violation === undefined) return undefined;
+  const { operation, subject } = violation;
+  return { operation: operation === "subscription" ? "subscribe" : "publish", subject };
 }
 
 /** True where version `have` is `floor` or newer; a pre-release counts as its release. */

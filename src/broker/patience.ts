@@ -2,7 +2,7 @@
 import { JetStreamApiError } from "@nats-io/jetstream";
 import { errors } from "@nats-io/transport-node";
 import { monotonicMs, pause } from "../kernel/clock.ts";
-import { ConnectError, toError } from "../kernel/errors.ts";
+import { causesOf, ConnectError, toError } from "../kernel/errors.ts";
 
 /** An election takes 4 to 12 s. */
 const patienceMs = 20_000;
@@ -38,9 +38,6 @@ export async function patiently<T>(what: string, request: () => Promise<T>, time
 
 /** Whether an error, or what is behind it, says that nobody answered. */
 function isUnanswered(error: unknown): boolean {
-  for (let one = error, depth = 0; one instanceof Error && depth < 5; one = one.cause, depth++) {
-    if (one instanceof JetStreamApiError) return leaderless.has(one.code);
-    if (one instanceof errors.TimeoutError) return true;
-  }
-  return false;
+  const known = causesOf(error).find((one) => one instanceof JetStreamApiError || one instanceof errors.TimeoutError);
+  return known instanceof JetStreamApiError ? leaderless.has(known.code) : known !== undefined;
 }

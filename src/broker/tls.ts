@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import type { TlsOptions } from "@nats-io/nats-core";
-import { ConfigError, toError } from "../kernel/errors.ts";
+import { causesOf, ConfigError, toError } from "../kernel/errors.ts";
 
 /** Paths of PEM files. */
 export interface TlsFiles {
@@ -61,11 +61,9 @@ function readPem(path: string, option: string): Buffer {
 
 /** True for what goes wrong between finding a server and talking with it by TLS. */
 export function isTlsTrouble(error: Error): boolean {
-  for (let one: unknown = error, depth = 0; one instanceof Error && depth < 5; one = one.cause, depth++) {
-    const { code } = one as NodeJS.ErrnoException;
-    if (typeof code === "string" && /^(ERR_SSL|ERR_TLS|EPROTO|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(code))
-      return true;
-    if (/'tls'|certificate|\btls\b/i.test(one.message)) return true;
-  }
-  return false;
+  return causesOf(error).some(
+    ({ code, message }: NodeJS.ErrnoException) =>
+      (typeof code === "string" && /^(ERR_SSL|ERR_TLS|EPROTO|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(code)) ||
+      /'tls'|certificate|\btls\b/i.test(message),
+  );
 }

@@ -314,26 +314,32 @@ const maxHeadLength = 300;
  * own lines below. What is no error, or is behind the fifth, is left out.
  */
 export function stackOf(error: Error): string {
-  const parts: string[] = [];
-  for (let one: Error | undefined = error; one !== undefined && parts.length <= maxCauses; one = causeOf(one)) {
+  const parts = causesOf(error).map((one) => {
     const { name, message, stack } = toError(one);
     // The name and message in a stack are those of the error's birth, as long as they may be, and there may be no stack at all.
     const frames = typeof stack === "string" ? (/\n {4}at [^]*/.exec(stack)?.[0] ?? "") : "";
-    parts.push(`${name}: ${message}`.replace(/\s*\n\s*/g, " ").slice(0, maxHeadLength) + frames);
-  }
+    return `${name}: ${message}`.replace(/\s*\n\s*/g, " ").slice(0, maxHeadLength) + frames;
+  });
   return parts.join("\ncaused by: ");
 }
 
 /** An error's message and those of its causes: what `fetch failed` leaves unsaid stands in its cause. What is behind the fifth is left out. */
 export function messageOf(error: Error): string {
   const parts: string[] = [];
-  let one: Error | undefined = error;
-  // Counted, since a cause may be its own.
-  for (let depth = 0; one !== undefined && depth <= maxCauses; depth++, one = causeOf(one)) {
+  for (const one of causesOf(error)) {
     const { message } = toError(one);
     if (message !== "" && !parts.some((part) => part.includes(message))) parts.push(message);
   }
   return parts.join(": ");
+}
+
+/** An error and those that are behind it, itself first. What is no error, or is behind the fifth, is left out. */
+export function causesOf(error: unknown): Error[] {
+  const found: Error[] = [];
+  let one = error instanceof Error ? error : undefined;
+  // Counted, since a cause may be its own.
+  for (; one !== undefined && found.length <= maxCauses; one = causeOf(one)) found.push(one);
+  return found;
 }
 
 /** Undefined where there is none, or none that can be looked at. */
