@@ -11,8 +11,8 @@
  *    took it up much later, having stood still, delivers nothing.
  */
 import type { Msg, Subscription } from "@nats-io/transport-node";
-import { monotonicMs } from "../kernel/clock.ts";
 import type { Connection } from "./connection.ts";
+import { RefusalStreak } from "./refusal-streak.ts";
 
 const expiresMs = 30_000;
 const heartbeatMs = 1_500;
@@ -44,9 +44,6 @@ export interface PullerOptions {
   onRefused: (reason: string) => void;
 }
 
-/** An election is over sooner, as a rule. */
-const reportAfterMs = 5_000;
-
 export class Puller {
   readonly #options: PullerOptions;
   #inbox = "";
@@ -55,9 +52,7 @@ export class Puller {
   #subscription: Subscription;
   #outstanding = 0;
   #pulls = 0;
-  #refusals = 0;
-  #refusedSinceMs = 0;
-  #reported = false;
+  readonly #refusals = new RefusalStreak();
   #silentTurns = 0;
   #doubtful = true;
   /** Trials that were given up since the doubt began. */
@@ -87,8 +82,7 @@ export class Puller {
       () => this.#retire(),
       // What was asked of the old connection is void: at a new address, or the server would take it up again.
       connection.onDown(() => {
-        this.#reset();
-        this.#doubtful = true;
+        this.#doubt();
         this.#subscription.unsubscribe();
         this.#subscription = this.#listen();
       }),
@@ -141,8 +135,7 @@ export class Puller {
     if (this.#stopped || !this.#options.connection.up) return;
     clearTimeout(this.#retry);
     this.#retry = undefined;
-    this.#reset();
-    this.#doubtful = true;
+    this.#doubt();
     // One that the client has closed is what this is for, and cannot be drained.
     void this.#subscription.drain().catch(() => undefined);
     this.#subscription = this.#listen();
@@ -217,21 +210,20 @@ export class Puller {
     };
   }
 
+  /** A trial is open, and nobody has said a word of it: whatever ends one, or the doubt, ends this timer. */
   #giveUp(): void {
-    if (this.#outstanding === 0 || !this.#doubtful) return;
     this.#givenUp += 1;
     this.#reset();
-    this.#count("no answer");
+    if (this.#refusals.add()) this.#options.onRefused("no answer");
     this.#ready();
   }
 
   /** Open pulls are void: leader change, no such consumer, too many pulls, shutdown. */
   #refuse(reason: string): void {
-    this.#reset();
-    this.#doubtful = true;
+    this.#doubt();
     if (this.#stopped || this.#retry !== undefined) return;
-    this.#count(reason);
-    const waitMs = Math.min(maxWaitMs, minWaitMs * 2 ** (this.#refusals - 1));
+    if (this.#refusals.add()) this.#options.onRefused(reason);
+    const waitMs = Math.min(maxWaitMs, minWaitMs * 2 ** (this.#refusals.length - 1));
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
       this.#ready();
@@ -243,26 +235,22 @@ export class Puller {
     this.#trial = undefined;
   }
 
-  #count(reason: string): void {
-    const nowMs = monotonicMs();
-    this.#refusals += 1;
-    if (this.#refusals === 1) this.#refusedSinceMs = nowMs;
-    if (this.#reported || nowMs - this.#refusedSinceMs < reportAfterMs) return;
-    this.#reported = true;
-    this.#options.onRefused(reason);
-  }
-
   /** A word of the durable's leader. */
   #heard(): void {
     this.#silentTurns = 0;
-    this.#refusals = 0;
-    this.#reported = false;
+    this.#refusals.end();
     if (this.#doubtful) this.#trust();
   }
 
   #checkHeartbeats(): void {
     this.#silentTurns += 1;
     if (this.#outstanding > 0 && this.#silentTurns >= maxSilentTurns) this.#refuse("no heartbeat");
+  }
+
+  /** What was asked is void, and nobody knows whether the durable has a leader that answers. */
+  #doubt(): void {
+    this.#reset();
+    this.#doubtful = true;
   }
 
   #reset(): void {
