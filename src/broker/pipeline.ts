@@ -16,22 +16,52 @@ const noResponders = 503;
 const askAgainMs = 1_000;
 
 /** Half a second without an answer, counted in sweeps: a clock would take a pause of the event loop for silence. */
-const tryAfter = 10;
+const tryAfterSweeps = 10;
 /** A second: what has no answer by then was swallowed, as a rule, and not delayed. */
-const lostAfter = 20;
+const lostAfterSweeps = 20;
 const trialsPerSweep = 10;
 
 /** Those requests' common addressee, a stream for example: whether it answers. */
 export class Peer {
   /** Sweeps that found requests open and no answer. */
-  silentSweeps = 0;
+  #silentSweeps = 0;
   /** Nobody was there. */
-  absent = false;
-  sweep = 0;
-  trials = 0;
+  #absent = false;
+  /** The last sweep that found a request open. */
+  #sweep = 0;
+  /** How many requests that sweep may still send as trials. */
+  #trials = 0;
 
-  silentFor(sweeps: number): boolean {
-    return this.absent || this.silentSweeps > sweeps;
+  /** A sweep, by its number, has found a request open; once for each request. */
+  waited(sweep: number): void {
+    if (this.#sweep === sweep) return;
+    this.#sweep = sweep;
+    this.#silentSweeps += 1;
+    this.#trials = this.#isSilent(tryAfterSweeps) ? trialsPerSweep : 0;
+  }
+
+  /** Takes one of the sweep's trials, which find out when a silent peer answers. @returns false where there is none, or none is left. */
+  takeTrial(): boolean {
+    if (this.#trials === 0) return false;
+    this.#trials -= 1;
+    return true;
+  }
+
+  /** @returns whether it had been silent for so long that it may not have had what it was sent. */
+  answered(): boolean {
+    const wasLost = this.#isSilent(lostAfterSweeps);
+    this.#absent = false;
+    this.#silentSweeps = 0;
+    return wasLost;
+  }
+
+  /** Nobody was there. */
+  gone(): void {
+    this.#absent = true;
+  }
+
+  #isSilent(sweeps: number): boolean {
+    return this.#absent || this.#silentSweeps > sweeps;
   }
 }
 
@@ -203,10 +233,7 @@ export class Pipeline {
     const { peer } = request;
     if (!unavailable && request.onReply(message)) {
       this.#pending.delete(token);
-      if (peer !== undefined) {
-        if (peer.silentFor(lostAfter)) this.#resume(peer);
-        peer.silentSweeps = 0;
-      }
+      if (peer?.answered() === true) this.#resume(peer);
       return;
     }
     if (request.resendMs === Infinity) {
@@ -214,7 +241,7 @@ export class Pipeline {
       this.#pending.delete(token);
       return;
     }
-    if (unavailable && peer !== undefined) peer.absent = true;
+    if (unavailable && peer !== undefined) peer.gone();
     else request.resendAtMs = monotonicMs() + 2 * sweepMs;
     // Nobody had it, so it counts as never sent.
     if (unavailable && request.sends === 1) {
@@ -249,21 +276,15 @@ export class Pipeline {
 
   /** It answers again: what it may not have had is sent at the next sweep. */
   #resume(peer: Peer): void {
-    peer.absent = false;
     for (const request of this.#pending.values()) if (request.peer === peer) request.resendAtMs = 0;
   }
 
-  /** Whether it is one of the few that find out when a silent peer answers. */
-  #isTrial({ peer, resendAtMs, resendMs }: PipelineRequest, nowMs: number): boolean {
+  /** @returns whether the request is one of the few that find out when a silent peer answers. */
+  #takeTrial({ peer, resendAtMs, resendMs }: PipelineRequest, nowMs: number): boolean {
     if (peer === undefined) return false;
-    if (peer.sweep !== this.#sweeps) {
-      peer.sweep = this.#sweeps;
-      peer.silentSweeps += 1;
-      peer.trials = peer.silentFor(tryAfter) ? trialsPerSweep : 0;
-    }
-    if (peer.trials === 0 || nowMs < resendAtMs - resendMs + 2 * sweepMs) return false;
-    peer.trials -= 1;
-    return true;
+    peer.waited(this.#sweeps);
+    const wasJustSent = nowMs < resendAtMs - resendMs + 2 * sweepMs;
+    return !wasJustSent && peer.takeTrial();
   }
 
   #refusal({ subject, body, headers }: PipelineRequest, error: Error): Error {
@@ -288,7 +309,7 @@ export class Pipeline {
       if (nowMs >= request.deadlineMs) {
         this.#pending.delete(token);
         request.onDeadline();
-      } else if (this.#isTrial(request, nowMs) || nowMs >= request.resendAtMs) {
+      } else if (this.#takeTrial(request, nowMs) || nowMs >= request.resendAtMs) {
         if (request.sends === 0 || request.mayRepeat(nowMs)) this.#repeat(token, request, nowMs);
         else {
           this.#pending.delete(token);
