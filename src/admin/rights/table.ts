@@ -63,7 +63,11 @@ export function rightsOf(names: Names, actors?: readonly ResolvedConfig[]): Righ
     ...of(role).publish("$JS.API.INFO"),
     ...of(role).ask("STREAM.INFO", ...own, ...kv(...names.buckets)),
   ];
-  const [publisher, worker, monitor, provisioner, admin] = roles.map(of) as [Of, Of, Of, Of, Of];
+  const publisher = of("publisher");
+  const worker = of("worker");
+  const monitor = of("monitor");
+  const provisioner = of("provisioner");
+  const admin = of("admin");
   const sendsTasks = each(
     (actor) => [names.taskSubject(actor, "*"), names.scheduleSubject(actor, "").concat("*")],
     [`${namespace}.task.>`, `${namespace}.schedule.>`],
@@ -148,7 +152,3 @@ export function rightsOf(names: Names, actors?: readonly ResolvedConfig[]): Righ
     ...admin.subscribe(names.replySubject("*.*")),
   ];
 }
-
-type Of = {
-  [What in "publish" | "store" | "subscribe"]: (...subjects: string[]) => Right[];
-} & { ask: (request: string, ...what: string[]) => Right[] };
