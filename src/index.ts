@@ -16,7 +16,7 @@ export type { PayloadConfig } from "./actor/payload-config.ts";
 export type { EventType, ForeignSubject, Subscription } from "./actor/event.ts";
 export type { SystemLimits, SystemOptions, SystemPayload, EmbeddedOptions } from "./system/options.ts";
 export type { DurabilityProfile, Provision } from "./broker/topology.ts";
-export type { EndpointOptions } from "./observe/probes.ts";
+export type { EndpointOptions } from "./observe/endpoint.ts";
 export type { HttpServer } from "./observe/http-server.ts";
 export type { LogLevel, LogSettings } from "./observe/log.ts";
 export type { AskOptions } from "./producer/asker.ts";

@@ -11,9 +11,9 @@
  */
 
 export interface DemandOptions {
-  /** In which what waits is to be worked off, ms; also the time over which arrivals are counted. */
+  /** In which what waits is to be worked off, ms; also the time over which arrivals are counted. Default 1 min. */
   drainTargetMs: number;
-  /** The share of the slots that are to be busy with what arrives. */
+  /** The share of the slots that are to be busy with what arrives. Default 0.8. */
   utilisation: number;
 }
 
