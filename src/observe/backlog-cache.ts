@@ -12,7 +12,7 @@ import { violationOf, type Connection } from "../broker/connection.ts";
 import type { StreamReader } from "../broker/stream-reader.ts";
 import { monotonicMs, pause } from "../kernel/clock.ts";
 import type { Names } from "../message/subjects.ts";
-import type { ActorDurable } from "../worker/durables.ts";
+import { durableName, type ActorDurable } from "../worker/durables.ts";
 import { readBacklog, readQueue, type Backlog, type Queue } from "./backlog.ts";
 
 const leastAgeMs = 5_000;
@@ -74,14 +74,7 @@ export class BacklogCache {
     const read = async ([actor, own]: [string, readonly ActorDurable[]]): Promise<void> => {
       const backlog = await this.#backlogOf(actor, own);
       if (backlog !== undefined) backlogs.set(actor, backlog);
-      queues.set(
-        actor,
-        backlog ??
-          (await readQueue(
-            reader,
-            own.map(({ stream, spec }) => ({ stream, durable: spec.durable_name })),
-          )),
-      );
+      queues.set(actor, backlog ?? (await readQueue(reader, own.map(durableName))));
     };
     const reads = await Promise.allSettled([...durables()].map(read));
     const endedMs = monotonicMs();

@@ -1,6 +1,7 @@
 /** Load: what one process says of the work that its actors do, so that somebody can tell how many such processes are needed. Plain data. */
 import { monotonicMs } from "../kernel/clock.ts";
 import { totalOf } from "../kernel/histogram.ts";
+import { durableName } from "../worker/durables.ts";
 import type { Worker } from "../worker/worker.ts";
 import type { DurableName } from "./backlog.ts";
 import type { Roster } from "./roster.ts";
@@ -66,6 +67,6 @@ function standing(workers: readonly Worker[], actor: string): Pick<ActorLoad, "g
   return {
     guarded: looks.some(({ guardedAtMs }) => monotonicMs() - guardedAtMs < guardedForMs),
     // Workers of one process have the same ones.
-    durables: (looks[0]?.durables ?? []).map(({ stream, spec }) => ({ stream, durable: spec.durable_name })),
+    durables: (looks[0]?.durables ?? []).map(durableName),
   };
 }

@@ -11,6 +11,11 @@ export interface ActorDurable {
   spec: DurableSpec;
 }
 
+/** What a durable goes by: its stream and its name there. */
+export function durableName({ stream, spec }: ActorDurable): { stream: string; durable: string } {
+  return { stream, durable: spec.durable_name };
+}
+
 /**
  * In the order in which they are reconciled: the one that serves all lanes comes before those of single lanes, because filters on a
  * work queue must not overlap and it has to let go of a lane before another can take it.

@@ -9,6 +9,7 @@ import type { Connection } from "../broker/connection.ts";
 import type { StreamReader } from "../broker/stream-reader.ts";
 import { monotonicMs } from "../kernel/clock.ts";
 import { toError } from "../kernel/errors.ts";
+import { durableName } from "./durables.ts";
 import type { DurableLook, Intake, IntakeLook } from "./intake.ts";
 import type { Reporter } from "./reporter.ts";
 import { isRebuildDue, look, nextQuestionMs, rebuildsAfter, type Sighting, type Watched } from "./sighting.ts";
@@ -135,13 +136,13 @@ export class Watchdog {
     }
   }
 
-  #see(post: Post, { stream, spec, arrived }: DurableLook, sighting: Sighting, openPulls = 1): void {
+  #see(post: Post, durable: DurableLook, sighting: Sighting, openPulls = 1): void {
     const nowMs = monotonicMs();
     const patienceMs = this.#patienceMs;
     // In trouble there is a question in each quarter of the patience, at the next beat after it.
     const maxGapMs = (2.5 * patienceMs) / beatsInPatience + 2 * this.#beatMs;
-    post.watched = look(post.watched, { stream, durable: spec.durable_name }, sighting, nowMs, maxGapMs);
-    post.arrived = arrived;
+    post.watched = look(post.watched, durableName(durable), sighting, nowMs, maxGapMs);
+    post.arrived = durable.arrived;
     const spread = 0.8 + 0.4 * Math.random();
     post.askAtMs = nowMs + nextQuestionMs(post.watched, patienceMs, openPulls) * spread;
   }
