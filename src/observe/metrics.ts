@@ -6,7 +6,8 @@
 import { Gauge, Registry } from "prom-client";
 import type { PublishTally } from "../broker/publish-tally.ts";
 import type { GuardRegistry } from "../guard/registry.ts";
-import { LoopLagWatch, memoryUse } from "../worker/snapshot.ts";
+import { LoopLagWatch } from "../worker/loop-lag.ts";
+import { memoryUse } from "../worker/snapshot.ts";
 import type { Worker } from "../worker/worker.ts";
 import { BacklogCache, type BacklogSources } from "./backlog-cache.ts";
 import type { DemandOptions } from "./demand.ts";

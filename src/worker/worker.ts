@@ -17,6 +17,7 @@ import { Executor, type Middleware } from "./executor.ts";
 import { Intake, type IntakeLook } from "./intake.ts";
 import { isolated } from "./isolated.ts";
 import { ArrivalClock } from "./arrival-clock.ts";
+import { LoopLagWatch } from "./loop-lag.ts";
 import { LoopWatch } from "./loop-watch.ts";
 import { Presence } from "./presence.ts";
 import { Reporter, tellListeners } from "./reporter.ts";
@@ -26,7 +27,6 @@ import type { Watched } from "./sighting.ts";
 import { Slots } from "./slots.ts";
 import {
   actorSnapshot,
-  LoopLagWatch,
   memoryUse,
   newIdentity,
   type ActorSnapshot,
