@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import type { WorkerStatus } from "../admin/workers.ts";
 import { formatMs } from "../kernel/duration.ts";
+import { figuresOf, type WorkerFigures } from "../worker/snapshot.ts";
 import { connectOptions, jsonOption, withExisting, type ConnectFlags } from "./connect.ts";
 import { note, print, printJson } from "./io.ts";
 import { bytes, count, table } from "./table.ts";
@@ -55,27 +56,20 @@ interface Line {
   /** Why it should be replaced, one sentence for each. */
   reasons: string[];
   /** `at`: when they were taken. */
-  figures?: { at: string; running: number; inHand: number; rssBytes: number; loopP99Ms: number };
+  figures?: Omit<WorkerFigures, "state">;
 }
 
 function lineOf({ identity, state, snapshot, last }: WorkerStatus): Line {
   const { id, host, pid, group, version, startedAt, actors } = identity;
   const who = { id, host, pid, ...(group !== undefined && { group }), version, startedAt, actors, state };
-  if (snapshot === undefined) return { ...who, health: state, reasons: [], ...(last && { figures: figuresOf(last) }) };
-  const { at, running, memory, loop, healthy, unhealthyReasons: reasons, perActor } = snapshot;
-  const inHand = Object.values(perActor).reduce((sum, actor) => sum + actor.inHand, 0);
-  const figures = { at, running, inHand, rssBytes: memory.rssBytes, loopP99Ms: loop.p99Ms };
-  return { ...who, health: healthy ? state : "unhealthy", reasons, figures };
+  if (snapshot === undefined)
+    return { ...who, health: state, reasons: [], ...(last && { figures: withoutState(last) }) };
+  const { healthy, unhealthyReasons: reasons } = snapshot;
+  return { ...who, health: healthy ? state : "unhealthy", reasons, figures: figuresOf(snapshot) };
 }
 
-function figuresOf({
-  at,
-  running,
-  inHand,
-  rssBytes,
-  loopP99Ms,
-}: NonNullable<WorkerStatus["last"]>): Line["figures"] & {} {
-  return { at, running, inHand, rssBytes, loopP99Ms };
+function withoutState({ state: _state, ...figures }: WorkerFigures): Omit<WorkerFigures, "state"> {
+  return figures;
 }
 
 function render(workers: readonly Line[], nowMs: number): string {

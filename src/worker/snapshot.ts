@@ -88,6 +88,12 @@ export interface WorkerSnapshot extends WorkerIdentity {
   perActor: Record<string, ActorSnapshot>;
 }
 
+/** The few figures of a worker, as its snapshot has them. */
+export function figuresOf({ at, running, memory, loop, perActor }: WorkerSnapshot): Omit<WorkerFigures, "state"> {
+  const inHand = Object.values(perActor).reduce((sum, actor) => sum + actor.inHand, 0);
+  return { at, running, inHand, rssBytes: memory.rssBytes, loopP99Ms: loop.p99Ms };
+}
+
 export function newIdentity(actors: string[], group?: string): WorkerIdentity {
   return {
     v: 1,

@@ -27,6 +27,7 @@ import type { Watched } from "./sighting.ts";
 import { Slots } from "./slots.ts";
 import {
   actorSnapshot,
+  figuresOf,
   memoryUse,
   newIdentity,
   type ActorSnapshot,
@@ -170,11 +171,12 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const { healthy, unhealthyReasons } = this.stats;
     return {
       ...this.#identity,
-      state: this.#stopped === undefined ? "running" : "draining",
+      // One that starts answers nobody yet.
+      state: this.#state === "starting" || this.#state === "running" ? "running" : "draining",
       at: new Date().toISOString(),
       ageMs: monotonicMs() - this.#madeMs,
       concurrency: this.#ceiling.limit,
-      running: this.#handlersRunning,
+      running: this.#running.reduce((sum, { intake }) => sum + intake.running, 0),
       memory: memoryUse(),
       loop: this.#loopLag.look(),
       blocked: this.#blocked,
@@ -192,14 +194,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   #figures(): WorkerFigures {
-    const state = this.#state === "stopped" ? "draining" : this.#state;
-    const inHand = this.#running.reduce((sum, { intake }) => sum + intake.inHand, 0);
-    const [rssBytes, loopP99Ms] = [process.memoryUsage.rss(), this.#loopLag.look().p99Ms];
-    return { state, at: new Date().toISOString(), running: this.#handlersRunning, inHand, rssBytes, loopP99Ms };
-  }
-
-  get #handlersRunning(): number {
-    return this.#running.reduce((sum, { intake }) => sum + intake.running, 0);
+    const snapshot = this.snapshot();
+    return { ...figuresOf(snapshot), state: this.#state === "starting" ? "starting" : snapshot.state };
   }
 
   /** What its watchdog knows of each durable, by actor; nothing of those that have not been looked at yet. @internal */
