@@ -201,10 +201,6 @@ export class StreamReader {
     }
   }
 
-  async hasConsumer(stream: string, durable: string): Promise<boolean> {
-    return (await this.consumer(stream, durable)) !== undefined;
-  }
-
   async deleteConsumer(stream: string, durable: string): Promise<void> {
     await this.#ask(stream, () => this.#connection.jsm.consumers.delete(stream, durable));
   }

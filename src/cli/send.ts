@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { Sent, TellOptions } from "../actor/context.ts";
 import { checkId, checkLane, lanes, type Lane } from "../message/names.ts";
 import type { ActorSystem } from "../system/actor-system.ts";
+import { wasEverServed } from "../worker/served.ts";
 import { note, print, printJson } from "./io.ts";
 import { checked, duration, oneOf } from "./parse.ts";
 
@@ -42,10 +43,7 @@ export function printSent(sent: Sent, json: boolean | undefined): void {
   print(`${sent.id}  ${sent.stream}:${sent.sequence}${sent.duplicate ? "  duplicate: nothing was stored" : ""}`);
 }
 
-/** A name mistyped makes no error: the task waits for an actor that never comes. */
 export async function noteUnserved(system: ActorSystem, actor: string): Promise<void> {
-  const { names, reader } = system.parts;
-  // Every actor has this durable, whatever lanes it declares, and who may send may look for it.
-  if (await reader.hasConsumer(names.schedule, names.durable(actor))) return;
+  if (await wasEverServed(system.parts, actor)) return;
   note(`no worker has ever run ${actor}, so its tasks wait; is the name right?`);
 }

@@ -41,6 +41,7 @@ import { SharedState } from "../guard/shared-state.ts";
 import { Suspects } from "../worker/suspects.ts";
 import type { WorkOptions } from "../worker/services.ts";
 import { ensureDurables } from "../worker/durables.ts";
+import { wasEverServed } from "../worker/served.ts";
 import { Worker } from "../worker/worker.ts";
 import { resolveSystemOptions, type ResolvedSystemOptions, type SystemOptions } from "./options.ts";
 
@@ -387,10 +388,8 @@ export class ActorSystem implements Sender {
   }
 
   async #warnUnserved(actor: string): Promise<void> {
-    const { names, reader } = this.parts;
     try {
-      // Every actor has this durable, whatever lanes it declares.
-      if (await reader.hasConsumer(names.schedule, names.durable(actor))) return;
+      if (await wasEverServed(this.parts, actor)) return;
       this.log.warn({ actor }, "no worker has ever run this actor, so its tasks wait; is the name right?");
     } catch (thrown) {
       this.log.debug({ actor, err: toError(thrown).message }, "could not tell whether anyone serves this actor");
