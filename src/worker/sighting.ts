@@ -90,9 +90,21 @@ export function rebuildsAfter({ rebuilds, atMs }: Pick<Watched, "rebuilds" | "at
   return { total: total + 1, inVain: inVain + 1, atMs };
 }
 
+/** In trouble there is a question in each quarter of the patience, at the next beat after it. */
 const looksInTrouble = 4;
+const longestBeatMs = 1_000;
 /** Of the workers that wait at a durable, so many share in asking about it: what one of them misses comes to another. */
 const mostSharers = 3;
+
+/** How long from one look at what has arrived to the next. */
+export function beatMsOf(patienceMs: number): number {
+  return Math.min(longestBeatMs, patienceMs / looksInTrouble);
+}
+
+/** How far apart two looks in trouble may be, as `look()` needs it. */
+export function maxGapMsOf(patienceMs: number): number {
+  return (2.5 * patienceMs) / looksInTrouble + 2 * beatMsOf(patienceMs);
+}
 
 /**
  * How long until the server is asked about the durable again.

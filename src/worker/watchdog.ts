@@ -12,7 +12,16 @@ import { toError } from "../kernel/errors.ts";
 import { durableName } from "./durables.ts";
 import type { DurableLook, Intake, IntakeLook } from "./intake.ts";
 import type { Reporter } from "./reporter.ts";
-import { isRebuildDue, look, nextQuestionMs, rebuildsAfter, type Sighting, type Watched } from "./sighting.ts";
+import {
+  beatMsOf,
+  isRebuildDue,
+  look,
+  maxGapMsOf,
+  nextQuestionMs,
+  rebuildsAfter,
+  type Sighting,
+  type Watched,
+} from "./sighting.ts";
 
 /** What it needs of an actor. */
 export interface Guarded {
@@ -39,8 +48,6 @@ interface Post {
   asking: boolean;
 }
 
-const longestBeatMs = 1_000;
-const beatsInPatience = 4;
 /** Nothing is known of anybody at the start, and workers start together. */
 const firstShare = 1 / 4;
 
@@ -62,7 +69,7 @@ export class Watchdog {
   start(): void {
     if (this.#stopped) return;
     this.#lookAround();
-    this.#timer = setTimeout(() => this.start(), this.#beatMs).unref();
+    this.#timer = setTimeout(() => this.start(), beatMsOf(this.#patienceMs)).unref();
   }
 
   /** What is still being asked is not waited for, and comes to nothing. */
@@ -80,10 +87,6 @@ export class Watchdog {
 
   get #patienceMs(): number {
     return Math.min(this.#options.rebuildAfterMs, this.#options.healthWindowMs() ?? Infinity);
-  }
-
-  get #beatMs(): number {
-    return Math.min(longestBeatMs, this.#patienceMs / beatsInPatience);
   }
 
   #lookAround(): void {
@@ -139,9 +142,7 @@ export class Watchdog {
   #see(post: Post, durable: DurableLook, sighting: Sighting, openPulls = 1): void {
     const nowMs = monotonicMs();
     const patienceMs = this.#patienceMs;
-    // In trouble there is a question in each quarter of the patience, at the next beat after it.
-    const maxGapMs = (2.5 * patienceMs) / beatsInPatience + 2 * this.#beatMs;
-    post.watched = look(post.watched, durableName(durable), sighting, nowMs, maxGapMs);
+    post.watched = look(post.watched, durableName(durable), sighting, nowMs, maxGapMsOf(patienceMs));
     post.arrived = durable.arrived;
     const spread = 0.8 + 0.4 * Math.random();
     post.askAtMs = nowMs + nextQuestionMs(post.watched, patienceMs, openPulls) * spread;
