@@ -35,9 +35,11 @@ export function groupOptions(command: Command): void {
     ).argParser(size("--max-total-memory")),
     new Option("--max-messages <n>", "replace a process that has run so many").argParser(whole("--max-messages")),
     new Option("--max-memory <size>", "replace a process that takes so much, such as 300MB").argParser(
-      size("--max-memory"),
+      atLeast(size("--max-memory"), 1e6, "1MB, with its unit"),
     ),
-    new Option("--max-age <duration>", "replace a process that is so old").argParser(duration("--max-age")),
+    new Option("--max-age <duration>", "replace a process that is so old, such as 6h").argParser(
+      atLeast(duration("--max-age"), 1_000, "1s, with its unit"),
+    ),
   ];
   for (const option of options) command.addOption(option.helpGroup("Processes:"));
 }
@@ -54,6 +56,15 @@ export function wantsGroup(flags: GroupFlags & { supervised?: boolean }): boolea
 export function optionsOfProcesses(given: ReadonlyMap<string, string>): string[] {
   const kept = new Set<string>([...ofSupervisor, "metricsPort", "metricsHost"]);
   return [supervisedFlag, ...[...given].flatMap(([name, option]) => (kept.has(name) ? [] : [option]))];
+}
+
+/** A number without a unit is of bytes or ms, and so small a limit is never meant. */
+function atLeast(parse: (value: string) => number, least: number, shown: string): (value: string) => number {
+  return (value) => {
+    const number = parse(value);
+    if (number >= least) return number;
+    throw new UsageError(`The limit '${value}' is too small to be meant; it must be at least ${shown}.`);
+  };
 }
 
 function processes(value: string): Processes {

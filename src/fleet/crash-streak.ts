@@ -7,7 +7,7 @@
 const leastMs = 500;
 const mostMs = 30_000;
 /** One that was at work for so long did not fail at its start. */
-const steadyMs = 30_000;
+export const steadyMs = 30_000;
 /** So many in a row are a loop. */
 const loopAt = 3;
 
@@ -28,5 +28,10 @@ export class CrashStreak {
     this.#count = readyForMs >= steadyMs ? 1 : this.#count + 1;
     const fullMs = Math.min(mostMs, leastMs * 2 ** (this.#count - 1));
     return fullMs * (0.5 + random() / 2);
+  }
+
+  /** One was replaced in good order. */
+  over(): void {
+    this.#count = 0;
   }
 }

@@ -33,8 +33,10 @@ export class GroupProbes implements Probes {
 
   async page(): Promise<string> {
     const { supervisor } = this.#options;
+    // In one turn: who ends while the others answer is told of as one of them, and not as past too.
+    const past = this.#past;
     const now = await Promise.all(supervisor.everyone.map((member) => member.metrics(patienceMs)));
-    return pageOf([...now, await this.#past, this.#own()]);
+    return pageOf([...now, await past, this.#own()]);
   }
 
   /** The supervisor replaces a process that is unhealthy; only a group in which none works is to be started again. */

@@ -105,6 +105,8 @@ export class Member {
 
   /** What its metrics are, or were when it last told them. */
   async metrics(waitMs: number): Promise<MetricsSnapshot> {
+    // One that has not started yet has nothing to tell, and would not hear the question.
+    if (this.#readyMs === undefined) return this.#metrics;
     const id = ++this.#asked;
     return new Promise((resolve) => {
       const answer = (metrics: MetricsSnapshot): void => {

@@ -49,9 +49,9 @@ export class OrphanGuard {
 
   /** Resolves when it has let go of all. */
   async stop(): Promise<void> {
-    const { exitCode } = this.#shell;
+    const { exitCode, signalCode, pid } = this.#shell;
     this.#shell.stdin.end();
-    if (exitCode === null && this.#shell.pid !== undefined) {
+    if (exitCode === null && signalCode === null && pid !== undefined) {
       await new Promise((resolve) => this.#shell.once("exit", resolve).ref());
     }
   }

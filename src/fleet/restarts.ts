@@ -1,6 +1,6 @@
 /**
  * Restarts of a group, one after the other: each replaces every process that began before it.
- * One whose first replacement does not start, or during which a new process ends before it is ready, is given up: what runs goes on.
+ * One whose first replacement does not start, or during which a new process ends soon after it, is given up: what runs goes on.
  */
 import type { Logger } from "../kernel/logger.ts";
 import type { Member } from "./member.ts";

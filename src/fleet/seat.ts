@@ -97,16 +97,39 @@ export class Seat {
     this.#follow(next);
   }
 
-  /** Takes who holds it out, ready or not, and closes it or, where another is to follow, leaves it to who is being started. */
-  vacate(close: boolean): Member[] {
-    const out = [this.serving, ...(close ? [this.starting] : [])].filter((one) => one !== undefined);
+  /**
+   * Takes who works in it out, before another is ready: one follows at once where it is being started already, else after a wait that grows
+   * while this goes on without a replacement in good order. @returns how often in a row, and the wait.
+   */
+  evict(): { streak: Pick<CrashStreak, "count" | "isLoop">; againMs: number } {
+    const { starting } = this;
+    const againMs = this.#streak.crashed(this.serving?.readyForMs ?? 0, this.#options.random);
+    this.#clearTimers();
+    if (starting === undefined) this.#wait(againMs);
+    else this.#state = { kind: "starting", next: starting };
+    return { streak: this.#streak, againMs: starting === undefined ? againMs : 0 };
+  }
+
+  /** Takes everyone out, ready or not, and is used no more. */
+  close(): Member[] {
+    const out = [this.serving, this.starting].filter((one) => one !== undefined);
+    this.#clearTimers();
+    this.#state = { kind: "closed" };
+    return out;
+  }
+
+  #clearTimers(): void {
     if (this.#state.kind === "waiting") clearTimeout(this.#state.timer);
     clearTimeout(this.#replaceAfter);
     this.#replaceAfter = undefined;
-    const { starting } = this;
-    if (close) this.#state = { kind: "closed" };
-    else this.#state = starting === undefined ? { kind: "empty" } : { kind: "starting", next: starting };
-    return out;
+  }
+
+  #wait(ms: number): void {
+    const timer = setTimeout(() => {
+      this.#state = { kind: "empty" };
+      this.fill();
+    }, ms);
+    this.#state = { kind: "waiting", timer };
   }
 
   #follow(member: Member): void {
@@ -121,6 +144,7 @@ export class Seat {
     const replaced =
       this.#state.kind === "replacing" ? { before: this.#state.now, reason: this.#state.reason } : undefined;
     this.#state = { kind: "serving", now: member };
+    if (replaced !== undefined) this.#streak.over();
     this.#options.onServed(member, replaced);
   }
 
@@ -137,11 +161,7 @@ export class Seat {
       this.#options.onCrash({ ...this.#count(member, how), againMs: 0 });
     } else if (this.serving === member || this.starting === member) {
       const crash = this.#count(member, how);
-      const timer = setTimeout(() => {
-        this.#state = { kind: "empty" };
-        this.fill();
-      }, crash.againMs);
-      this.#state = { kind: "waiting", timer };
+      this.#wait(crash.againMs);
       this.#options.onCrash(crash);
     }
   }

@@ -14,6 +14,7 @@ import type { FromWorker } from "./protocol.ts";
 import { drawLimits, type RecycleLimits } from "./recycling.ts";
 import { noReplacements, whyReplaced, type ReplaceReason } from "./replace-reason.ts";
 import { Restarts, type Restarted } from "./restarts.ts";
+import { steadyMs } from "./crash-streak.ts";
 import { Seat, type Crash, type Replaced } from "./seat.ts";
 import { endText, type WorkerProcess } from "./worker-process.ts";
 
@@ -86,7 +87,7 @@ export class Supervisor {
     const { maxMemoryBytes: limit = Infinity } = limits;
     const { rssBytes = 0 } = first.report?.load ?? {};
     if (rssBytes >= limit) {
-      await this.stop("its memory limit is too small");
+      await this.stop("the refusal of its memory limit");
       throw new ConfigError(
         `The memory limit of ${megabytes(limit)} is less than a worker process takes when it starts, ${megabytes(rssBytes)}, so each would be replaced at once; raise maxMemory, on the command line --max-memory.`,
       );
@@ -156,7 +157,7 @@ export class Supervisor {
     this.#restarts.stop();
     clearInterval(this.#watch);
     const all = this.everyone;
-    for (const seat of this.#seats) seat.vacate(true);
+    for (const seat of this.#seats) seat.close();
     await Promise.all(all.map((member) => member.kill()));
   }
 
@@ -203,7 +204,7 @@ export class Supervisor {
 
   #drain(seat: Seat, why: string): void {
     this.#seats.splice(this.#seats.indexOf(seat), 1);
-    for (const member of seat.vacate(true)) this.#letGo(member, why);
+    for (const member of seat.close()) this.#letGo(member, why);
   }
 
   #letGo(member: Member, why: string): void {
@@ -213,15 +214,23 @@ export class Supervisor {
 
   #reported(seat: Seat, member: Member): void {
     if (seat.serving !== member || this.#stopped !== undefined) return;
-    if (member.overweight) {
-      this.#replaced.memory += 1;
-      this.#options.log.warn(
-        { process: member.pid, ...sizeOf(member) },
-        "far above its memory limit, so it drains at once",
-      );
-      for (const one of seat.vacate(false)) this.#letGo(one, "its memory limit");
-    }
+    if (member.overweight) this.#evict(seat, member);
     this.#advance();
+  }
+
+  #evict(seat: Seat, member: Member): void {
+    this.#replaced.memory += 1;
+    const { streak, againMs } = seat.evict();
+    const { log } = this.#options;
+    const what = { process: member.pid, ...sizeOf(member) };
+    const said = "far above its memory limit, so it drains at once";
+    if (streak.isLoop) {
+      log.error(
+        what,
+        `${said}, ${streak.count} in a row: its memory limit is too small for its work; another starts in ${roughly(againMs)}`,
+      );
+    } else log.warn(what, said);
+    this.#letGo(member, whyReplaced.memory);
   }
 
   /** Starts what is to be started, as much as may be at a time. */
@@ -273,8 +282,8 @@ export class Supervisor {
     if (isLoop)
       log.error({ process }, `${said}, ${streak} in a row soon after their start: a crash loop, slowed; ${again}`);
     else log.warn({ process }, `${said}; ${again}`);
-    if (this.#restarts.underWay && member.readyForMs === 0 && !this.#restarts.concerns(member)) {
-      this.#restarts.giveUp(member, `a process ended with ${endText(how)} before it was ready`);
+    if (this.#restarts.underWay && member.readyForMs < steadyMs && !this.#restarts.concerns(member)) {
+      this.#restarts.giveUp(member, `a new process ended with ${endText(how)} ${ran}`);
     }
     this.#advance();
   }

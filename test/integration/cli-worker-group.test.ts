@@ -206,6 +206,18 @@ test("a memory limit that every process passes at its start is refused", async (
   expect(alive(group)).toEqual([]);
 });
 
+test.each([
+  ["--max-age", "6"],
+  ["--max-memory", "300"],
+])("%s %s is no limit that is meant", async (option, value) => {
+  await writeActor("1");
+  const { code, stderr } = await start(option, value).ended;
+  expect(code).toBe(2);
+  expect(stderr).toMatch(
+    /^godwit: The limit '\d+' is too small to be meant; it must be at least 1.+, with its unit\. \(USAGE\)\n$/,
+  );
+});
+
 describe("a process", () => {
   test("that has run its share is replaced by one that is ready before it drains; no message is run twice or fails", async () => {
     await writeActor("1");
@@ -267,6 +279,36 @@ describe("a process", () => {
     await until("it was killed", () => !isAlive(hanging), 20_000);
   });
 
+  test("whose work needs more memory than it may have is replaced ever more slowly, and that is said", async () => {
+    await writeActor("1", "globalThis.kept = Buffer.alloc(200e6, 1); await new Promise((r) => setTimeout(r, 1000));");
+    const group = start("--processes", "1", "--max-memory", "150MB", "--log", "text");
+    await group.says("ready: 1 process on");
+    await system.tellMany(
+      "echo",
+      Array.from({ length: 40 }, (_, n) => n),
+    );
+    await group.says(/error .*3 in a row: its memory limit is too small for its work; another starts in/, 1, 60_000);
+    expect((await notes("began")).every(({ attempt }) => attempt === 1)).toBe(true);
+  });
+
+  test("whose predecessor ends while it starts takes its place", async () => {
+    await writeActor("old");
+    const group = start("--processes", "1", "--log", "text");
+    await group.says("ready: 1 process on");
+    const [old = 0] = pidsOf(group);
+    await writeActor("new", "", "async start() { await new Promise((r) => setTimeout(r, 2000)); }");
+    group.signal("SIGHUP");
+    await group.says("SIGHUP: every process is replaced");
+    process.kill(old, "SIGKILL");
+    await group.says(/ended by itself with SIGKILL after .*; another starts already/);
+    await group.says("restarted: 0 processes replaced");
+    await system.tell("echo", 1);
+    await expect.poll(async () => (await notes("done")).map(({ version }) => version), patient).toEqual(["new"]);
+    group.signal("SIGTERM");
+    expect((await group.ended).code).toBe(0);
+    expect(alive(group)).toEqual([]);
+  });
+
   test("that keeps ending is started again ever more slowly, and that is said", async () => {
     await writeActor("1", "process.exit(7);");
     const group = start("--processes", "1", "--log", "text");
@@ -310,6 +352,19 @@ describe("SIGHUP", () => {
     );
     await expect.poll(async () => (await notes("done")).length, patient).toBe(30);
     expect(new Set((await notes("done")).map(({ version }) => version))).toEqual(new Set(["new"]));
+  });
+
+  test("is given up where the new code ends soon after it has started", async () => {
+    await writeActor("old");
+    const group = start("--processes", "4", "--log", "text");
+    await group.says("ready: 4 processes");
+    await writeActor("new", "", "async start() { setTimeout(() => process.exit(9), 700); }");
+    group.signal("SIGHUP");
+    await group.says(
+      /the restart was given up: a new process ended with exit code 9 after .*; [23] of 4 processes go on with the code/,
+    );
+    await system.tell("echo", 1);
+    await expect.poll(async () => (await notes("done")).map(({ version }) => version), patient).toEqual(["old"]);
   });
 
   test("is given up where the new code does not start, and the old one goes on", async () => {

@@ -154,6 +154,11 @@ test("a server that does not answer is not waited for, and what it says after th
     process.kill(server.pid, "SIGCONT");
   }
   await expect.poll(async () => (await page(system)).get(depth), patient).toBe(0);
+  // What the worker asked for again and again meanwhile the server heard all at once, and would hand out more than there is room for.
+  const { reader, names } = system.parts;
+  const pulls = async (): Promise<number | undefined> =>
+    (await reader.consumer(names.tasks, names.durable("pay")))?.waitingPulls;
+  await expect.poll(pulls, patient).toBe(1);
   await system.tellMany("pay", [1, 2, 3]);
   // That slow read is good for no longer than any other.
   await expect.poll(async () => (await page(system)).get(depth), patient).toBe(2);

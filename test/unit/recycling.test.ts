@@ -85,5 +85,8 @@ describe("one that ends by itself is started again", () => {
     expect(streak.crashed(29_999, () => 1)).toBe(4_000);
     expect(streak.crashed(30_000, () => 1)).toBe(500);
     expect(streak.isLoop).toBe(false);
+    streak.crashed(0, () => 1);
+    streak.over();
+    expect(streak.crashed(0, () => 1)).toBe(500);
   });
 });
