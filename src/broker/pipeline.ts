@@ -8,8 +8,8 @@
  */
 import type { Msg, MsgHdrs, NatsConnection } from "@nats-io/transport-node";
 import { monotonicMs } from "../kernel/clock.ts";
-import { ClosedError, ConnectError, PayloadTooLargeError, toError } from "../kernel/errors.ts";
-import type { Connection } from "./connection.ts";
+import { ClosedError, ConnectError, NotAuthorizedError, PayloadTooLargeError, toError } from "../kernel/errors.ts";
+import { violationOf, type Connection } from "./connection.ts";
 
 const sweepMs = 50;
 const noResponders = 503;
@@ -118,10 +118,15 @@ export abstract class PipelineRequest {
     return [this];
   }
 
+  /** Whether it ends when the server says that it may not be published. A settlement may yet be allowed before its deadline. */
+  get endsWhenForbidden(): boolean {
+    return false;
+  }
+
   /** Return false to have it sent again soon. */
   abstract onReply(reply: Msg): boolean;
 
-  /** The deadline passed, or no answer came to what may not be sent again, or the pipeline was closed (then with the error). */
+  /** The deadline passed, or no answer came to what may not be sent again; with an error where the pipeline was closed or it may not be sent. */
   abstract onDeadline(error?: Error): void;
 }
 
@@ -180,8 +185,10 @@ export class Pipeline {
     this.#prefix = `${connection.newInbox()}.`;
     const subscription = connection.subscribe(`${this.#prefix}*`, (message) => this.#receive(message));
     const offUp = connection.onUp(() => this.#sendAll());
+    const offError = connection.onError((error) => this.#forbid(error));
     this.#unsubscribe = () => {
       offUp();
+      offError();
       subscription.unsubscribe();
     };
   }
@@ -285,6 +292,21 @@ export class Pipeline {
     peer.waited(this.#sweeps);
     const wasJustSent = nowMs < resendAtMs - resendMs + 2 * sweepMs;
     return !wasJustSent && peer.takeTrial();
+  }
+
+  #forbid(error: Error): void {
+    const violation = violationOf(error);
+    if (violation?.operation !== "publish") return;
+    for (const [token, request] of this.#pending) {
+      if (request.subject !== violation.subject || !request.endsWhenForbidden) continue;
+      this.#pending.delete(token);
+      request.onDeadline(
+        new NotAuthorizedError(
+          `The credentials have no right to publish to ${request.subject}, so the message is not stored; allow it in the user's permissions, or take others: godwit doctor --permissions prints those of each role.`,
+          { cause: error },
+        ),
+      );
+    }
   }
 
   #refusal({ subject, body, headers }: PipelineRequest, error: Error): Error {

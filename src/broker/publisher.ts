@@ -78,7 +78,7 @@ export class Publisher {
     this.#limits = new StreamLimits(pipeline);
   }
 
-  /** @throws PayloadTooLargeError before anything is sent, QueueFullError, PublishError, PublishTimeoutError. */
+  /** @throws PayloadTooLargeError before anything is sent, QueueFullError, PublishError, NotAuthorizedError, PublishTimeoutError. */
   publish(message: OutgoingMessage): Promise<Published> {
     return new Promise((resolve, reject) => {
       this.send(message, (result) => (result instanceof Error ? reject(result) : resolve(result)));
@@ -210,6 +210,10 @@ class PublishRequest extends PipelineRequest {
     const answer = readAnswer(reply, this, this.#stream);
     if (answer === "again") return false;
     this.#onPublished(answer);
+    return true;
+  }
+
+  override get endsWhenForbidden(): boolean {
     return true;
   }
 

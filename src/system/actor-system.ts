@@ -216,7 +216,7 @@ export class ActorSystem implements Sender {
 
   // The overload with a class stands last in each pair: the type checker explains a mismatch by the last one.
 
-  /** Sends a task. Resolves once JetStream has it. @throws InvalidMessageError, QueueFullError, PayloadTooLargeError, PublishTimeoutError. */
+  /** Sends a task. Resolves once JetStream has it. @throws InvalidMessageError, QueueFullError, PayloadTooLargeError, NotAuthorizedError, PublishTimeoutError. */
   tell(actor: string, body: unknown, options?: TellOptions): Promise<Sent>;
   tell<C extends ActorClass>(actor: C & Agreeing<C>, body: ActorInput<C>, options?: TellOptions): Promise<Sent>;
   tell(actor: ActorClass | string, body: unknown, options?: TellOptions): Promise<Sent> {

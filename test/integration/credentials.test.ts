@@ -8,6 +8,7 @@ import type { EmbeddedServer } from "../../src/broker/embedded/server.ts";
 import { ActorSystem, type SystemOptions } from "../../src/index.ts";
 import { testSystem } from "../../src/testing/index.ts";
 import { godwit, type Ended } from "../support/cli/run.ts";
+import { restrictedServer } from "../support/observe/restricted-server.ts";
 import { alteredServer } from "../support/embedded/altered-server.ts";
 
 const user = "me@home";
@@ -134,4 +135,25 @@ describe("the command line", () => {
       expect(stderr).not.toContain("secret");
     }
   });
+});
+
+test("what may not be published is refused at once, and is sent again once it may be", async () => {
+  const server = await restrictedServer();
+  const system = await ActorSystem.connect({ servers: server.url, log: "silent" });
+  try {
+    await system.tell("pay", 1);
+    await server.deny(["godwit.task.>"]);
+    const refused = await Promise.allSettled([system.tell("pay", 2), system.tell("pay", 3)]);
+    const reason = {
+      code: "NOT_AUTHORIZED",
+      message: expect.stringContaining("no right to publish to godwit.task.normal.pay") as string,
+    };
+    expect(refused).toMatchObject([{ reason }, { reason }]);
+    await server.deny([]);
+    await system.tell("pay", 4);
+    expect((await system.parts.reader.state("godwit_TASKS"))?.messages).toBe(2);
+  } finally {
+    await system.close();
+    await server.stop();
+  }
 });
