@@ -14,7 +14,8 @@ import type { Msg, Subscription } from "@nats-io/transport-node";
 import type { Connection } from "./connection.ts";
 import { RefusalStreak } from "./refusal-streak.ts";
 
-const expiresMs = 30_000;
+/** Where an account imports the durable, a cluster does not see that nobody listens any more, and a pull takes what comes until it ends. */
+const expiresMs = 5_000;
 const heartbeatMs = 1_500;
 const watchMs = heartbeatMs / 3;
 /** Two and a half heartbeats, counted in turns of the watch: a clock would take a pause of the event loop for silence. */

@@ -1,4 +1,4 @@
-/** `godwit doctor --permissions`: what a credential of some roles is to be allowed. No server is asked. */
+/** `godwit doctor --permissions`: what a credential of some roles is to be allowed, or its account to let pass. No server is asked. */
 import type { ResolvedConfig } from "../actor/config.ts";
 import { UsageError } from "./exit.ts";
 import { print, printJson } from "./io.ts";
@@ -6,12 +6,14 @@ import { print, printJson } from "./io.ts";
 export interface PermissionsFlags {
   namespace: string;
   permissions: string;
+  account?: boolean;
   json?: boolean;
 }
 
 /** @param paths modules of the actors that the credential is kept to; none: all actors there may be. */
 export async function printPermissions(paths: readonly string[], flags: PermissionsFlags): Promise<void> {
-  const [{ configText, permissionsOf }, { roles }, { Names }] = await Promise.all([
+  const [{ accountLinks, accountText }, { configText, permissionsOf }, { roles }, { Names }] = await Promise.all([
+    import("../admin/rights/accounts.ts"),
     import("../admin/rights/permissions.ts"),
     import("../admin/rights/table.ts"),
     import("../message/subjects.ts"),
@@ -24,7 +26,14 @@ export async function printPermissions(paths: readonly string[], flags: Permissi
     );
   });
   const actors = paths.length === 0 ? undefined : await configsIn(paths);
-  const permissions = permissionsOf(new Names(flags.namespace), wanted, actors);
+  const names = new Names(flags.namespace);
+  if (flags.account) {
+    const links = accountLinks(names, wanted, actors);
+    if (flags.json) printJson(links);
+    else print(accountText(links));
+    return;
+  }
+  const permissions = permissionsOf(names, wanted, actors);
   if (flags.json) printJson(permissions);
   else print(configText(permissions));
 }

@@ -12,6 +12,7 @@ interface DoctorFlags extends ConnectFlags {
   json?: boolean;
   monitor?: string[];
   permissions?: string;
+  account?: boolean;
 }
 
 export function doctorCommand(program: Command): void {
@@ -19,6 +20,7 @@ export function doctorCommand(program: Command): void {
     .command("doctor")
     .argument("[paths...]", "with --permissions: modules of the actors that the credential is kept to")
     .option("--permissions <roles>", "print what credentials of these roles need, and ask no server")
+    .option("--account", "with --permissions: print what the roles' account exports and imports instead")
     .addOption(
       new Option(
         "-m, --monitor <urls>",
@@ -40,7 +42,8 @@ It changes nothing. The exit code is 0 where nothing is worse than a note, else
 
 With --permissions it looks at nothing and prints, for a NATS server's config,
 what a credential needs to be a publisher, worker, monitor (how much waits, for
-/metrics), provisioner or admin, or several of these, comma-separated.`,
+/metrics), provisioner or admin, or several of these, comma-separated; with
+--account too, what passes between the account of these roles and the others.`,
     )
     .addHelpText(
       "after",
@@ -54,6 +57,7 @@ Examples:
     .action(async (paths: string[], flags: DoctorFlags) => {
       const { permissions } = flags;
       if (permissions !== undefined) return printPermissions(paths, { ...flags, permissions });
+      if (flags.account) throw new UsageError("--account is for --permissions; leave it out, or name roles.");
       if (paths.length > 0)
         throw new UsageError("Paths of actors are for --permissions; leave them out, or name roles.");
       await withConnection(flags, async (connection) => {

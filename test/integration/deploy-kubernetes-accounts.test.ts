@@ -154,7 +154,7 @@ describe("on the three servers of deploy/nats", () => {
         stderr: expect.stringContaining("TOPOLOGY_MISMATCH") as string,
       });
       const refused = await provision("worker");
-      expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("Permissions Violation") as string });
+      expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("NOT_AUTHORIZED") as string });
       expect(await provision("provisioner")).toMatchObject({
         code: 0,
         stderr: expect.stringContaining("provisioned: ") as string,

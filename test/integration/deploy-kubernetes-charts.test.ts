@@ -52,7 +52,7 @@ const mistakes = [
     "nats-values.yaml",
     "configMapKeyRef",
     "secretKeyRef",
-    "/container/env/GODWIT_PUBLISHER/valueFrom/secretKeyRef: unknown field",
+    "/container/env/GODWIT_PROVISIONER/valueFrom/secretKeyRef: unknown field",
   ],
   [
     "a rule without its query",

@@ -7,7 +7,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { configsOf } from "../../src/actor/registry.ts";
 import { Inspector } from "../../src/admin/inspector.ts";
-import { configText, permissionsOf } from "../../src/admin/rights/permissions.ts";
+import { permissionsOf } from "../../src/admin/rights/permissions.ts";
 import { rightsOf } from "../../src/admin/rights/table.ts";
 import { Connection } from "../../src/broker/connection.ts";
 import { Survey, type Trial } from "../../src/broker/survey.ts";
@@ -19,6 +19,7 @@ import { actorOf } from "../support/actors.ts";
 import { godwit, Running, type Ended } from "../support/cli/run.ts";
 import { deployFile } from "../support/deploy/files.ts";
 import { startDeployed, type Deployed, type DeployedRole } from "../support/nats/deployed.ts";
+import { accountFiles, roleFiles } from "../support/nats/generated-rights.ts";
 import { recordRights, type UsedRights } from "../support/nats/used-rights.ts";
 import { until } from "../support/embedded/until.ts";
 import { record } from "../support/record.ts";
@@ -90,7 +91,7 @@ async function connect(role: DeployedRole, options: SystemOptions = {}): Promise
 }
 
 beforeAll(async () => {
-  deployed = await startDeployed(Object.fromEntries(roles.map((role) => [role, configText(given[role])])));
+  deployed = await startDeployed({ ...roleFiles(roles, configs), ...accountFiles(configs) });
   const watched = await Connection.open({ ...authOf("system"), name: "rights test", unchecked: true });
   rights = recordRights(watched.nc);
   await watched.close();
@@ -160,6 +161,13 @@ test("each role does its whole job, and the server refuses nothing of it", { tim
   await seen.until("dead", 3, 30_000);
   expect(await inspector.deleteDead({ query: { actor: "shop.charge" } })).toMatchObject({ done: 2, failures: [] });
   await worker.stop();
+  // Across accounts the servers do not see that nobody listens any more.
+  const { jsm } = admin.parts.connection;
+  const pulls = (stream: string) => jsm.consumers.info(stream, names.durable("shop.charge"));
+  await until("the worker's pulls have ended", async () => {
+    const durables = await Promise.all([names.tasks, names.schedule, names.events].map(pulls));
+    return durables.every(({ num_waiting: waiting }) => waiting === 0);
+  });
   await publisher.tell(Charge, { do: "work" }, { id: "left" });
   expect((await inspector.explain("left")).found).toMatchObject([{ state: "waiting" }]);
   await expect(inspector.retire("shop.charge")).rejects.toMatchObject({ code: "IN_USE" });
@@ -367,9 +375,7 @@ test("the doctor finds each role's own rights complete, and those of others miss
 
 test("the files of deploy/nats are what is generated", async () => {
   const sample = configsOf(await loadActors(["actors"]));
-  for (const role of roles) {
-    expect(deployFile(`nats/permissions/${role}.conf`), `run npm run permissions`).toBe(
-      `${configText(permissionsOf(names, [role], sample))}\n`,
-    );
+  for (const [file, text] of Object.entries({ ...roleFiles(roles, sample), ...accountFiles(sample) })) {
+    expect(deployFile(`nats/permissions/${file}.conf`), "run npm run permissions").toBe(`${text}\n`);
   }
 });

@@ -1,8 +1,7 @@
 /** Permissions: what a credential of some roles is allowed, as the NATS server's config has it. Nothing is ever denied: what is not allowed is. */
 import type { ResolvedConfig } from "../../actor/config.ts";
-import { subjectMatches } from "../../message/names.ts";
 import type { Names } from "../../message/subjects.ts";
-import { rightsOf, roles, type Role } from "./table.ts";
+import { narrowest, rightsOf, roles, type Role } from "./table.ts";
 
 export interface Permissions {
   namespace: string;
@@ -31,12 +30,6 @@ export function permissionsOf(names: Names, wanted: readonly Role[], actors?: re
       subscribe: { allow: [...allow("subscribe"), `${inboxPrefix}.>`] },
     },
   };
-}
-
-/** Each once, and none that another one holds. */
-function narrowest(subjects: readonly string[]): string[] {
-  const unique = [...new Set(subjects)];
-  return unique.filter((one) => !unique.some((other) => other !== one && subjectMatches(other, one)));
 }
 
 /** To stand between the braces of a user's `permissions`. */

@@ -2,12 +2,12 @@
  * The table of rights: what each role needs at the server, derived from the names and durables that there are. It is the one source: the
  * permissions that are given out and the trials of the doctor both come from it. Pure.
  * 1. Roles are of those who make nothing themselves (`provision: "check"`), but for the provisioner.
- * 2. No worker or publisher may make consumers or read messages as they are stored (direct gets): both could be aimed at any subject, since
- *    the server does not look whether a client may publish to the address for its answer. What they may ask comes back as JSON, or is
- *    their own.
+ * 2. No worker or publisher may make consumers or read messages as they are stored (direct gets): both would hand out what is not theirs.
+ *    Where an answer may go is not a matter of rights, since the server does not look: accounts.ts sees to that.
  */
 import type { ResolvedConfig } from "../../actor/config.ts";
 import { electedSubject } from "../../broker/puller.ts";
+import { subjectMatches } from "../../message/names.ts";
 import type { Names } from "../../message/subjects.ts";
 import { durablesOf } from "../../worker/durables.ts";
 
@@ -151,4 +151,10 @@ export function rightsOf(names: Names, actors?: readonly ResolvedConfig[]): Righ
     ...admin.publish(...notices, names.workersSubject, names.supervisorsSubject, names.workerSubject(">")),
     ...admin.subscribe(names.replySubject("*.*")),
   ];
+}
+
+/** Each once, and none that another one holds. */
+export function narrowest(subjects: readonly string[]): string[] {
+  const unique = [...new Set(subjects)];
+  return unique.filter((one) => !unique.some((other) => other !== one && subjectMatches(other, one)));
 }

@@ -18,12 +18,16 @@ export interface Deployed {
   stop(): Promise<void>;
 }
 
-/** @param permissions what stands in the place of deploy/nats/permissions: for each role its file. Default: those files. */
-export async function startDeployed(permissions: Record<string, string> = {}): Promise<Deployed> {
+/**
+ * @param permissions what stands in the place of files in deploy/nats/permissions. Default: those files.
+ * @param accounts what stands in the place of accounts.conf.
+ */
+export async function startDeployed(permissions: Record<string, string> = {}, accounts?: string): Promise<Deployed> {
   const folder = await mkdtemp(join(tmpdir(), "godwit-deployed-"));
   await cp(`${deployFolder}nats`, folder, { recursive: true });
   for (const [role, text] of Object.entries(permissions))
     await writeFile(join(folder, "permissions", `${role}.conf`), text);
+  if (accounts !== undefined) await writeFile(join(folder, "accounts.conf"), accounts);
   const conf = join(folder, "node.conf");
   const seeds = new Map<DeployedRole, string>();
   const publicKeys: Record<string, string> = {};
