@@ -72,7 +72,6 @@ function placeOf({ host, pid }: SupervisorAnswer): string {
 
 function inWords({ state, processes, replaced = 0, failure = "" }: SupervisorAnswer): string {
   switch (state) {
-    case "present":
     case "restarting":
       return `replaces ${plural(processes, "process", "processes")}`;
     case "restarted":

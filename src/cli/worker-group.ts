@@ -1,8 +1,9 @@
 /** Runs a group of worker processes until a signal asks it to end; SIGHUP replaces all of them. */
 import { Autoscaler } from "../fleet/autoscaler.ts";
-import { answerAsSupervisor, presentSupervisors } from "../fleet/control.ts";
+import { answerAsSupervisor } from "../fleet/control.ts";
 import { GroupProbes } from "../fleet/group-probes.ts";
 import { OrphanGuard } from "../fleet/orphan-guard.ts";
+import { Peers } from "../fleet/peers.ts";
 import type { Restarted } from "../fleet/restarts.ts";
 import { drainPatienceMs, Supervisor } from "../fleet/supervisor.ts";
 import { WorkerProcess } from "../fleet/worker-process.ts";
@@ -18,9 +19,6 @@ import { onAsked } from "./signals.ts";
 import { plural } from "./table.ts";
 import type { WorkerFlags } from "./worker-flags.ts";
 import { connectWorker, makeLog } from "./worker-run.ts";
-
-/** For the answers of other supervisors. */
-const presentMs = 300;
 
 /** @param given on the command line, by name. */
 export async function runGroup(
@@ -90,9 +88,9 @@ class Group {
       const metrics = endpoint === undefined ? "" : `; metrics on ${endpoint.url}/metrics`;
       this.#log.info(`ready: ${count} on ${this.#system.servers.join(", ")}${metrics}`);
       const stopAnswering = this.#answer();
-      const scaler = this.#scale();
+      const stopScaling = this.#scale();
       const why = await asked;
-      await scaler?.stop();
+      await stopScaling?.();
       await this.#stop(why);
       stopAnswering();
     } finally {
@@ -129,21 +127,19 @@ class Group {
     });
   }
 
-  /** Undefined where the number of processes is fixed. */
-  #scale(): Autoscaler | undefined {
+  /** Where the number of processes is not fixed. @returns ends it. */
+  #scale(): (() => Promise<void>) | undefined {
     const { processes, drainTarget: drainTargetMs, maxTotalMemory: memoryCeilingBytes } = this.#flags;
     if (processes === undefined || processes.min === processes.max) return undefined;
     const { parts } = this.#system;
+    const peers = new Peers({ ...parts, id: this.#id, actors: () => this.#actors });
+    peers.start();
     const scaler = new Autoscaler(
       {
         loads: () => this.#supervisor.members.flatMap(({ report }) => report?.load ?? []),
         queues: (durables) => readQueues(parts.reader, durables),
         processes: () => this.#supervisor.members.length,
-        hosts: async () => {
-          const own = this.#actors.join();
-          const all = await presentSupervisors(parts, presentMs);
-          return Math.max(1, all.filter(({ actors }) => actors.toSorted().join() === own).length);
-        },
+        hosts: () => peers.count(),
         resize: (target, why) => {
           this.#log.info(`${plural(target, "process", "processes")} instead of ${this.#supervisor.target}: ${why}`);
           this.#supervisor.resize(target);
@@ -154,7 +150,10 @@ class Group {
       { ...processes, drainTargetMs, ...(memoryCeilingBytes !== undefined && { memoryCeilingBytes }) },
     );
     scaler.start();
-    return scaler;
+    return async () => {
+      peers.stop();
+      await scaler.stop();
+    };
   }
 
   get #actors(): string[] {

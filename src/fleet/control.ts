@@ -1,12 +1,11 @@
-/** Control: what the supervisors of a fleet can be asked over core NATS, and what they answer: who is there, and to replace their processes. */
+/** Control: what the supervisors of a fleet can be asked over core NATS: to replace their processes. */
 import { hostname } from "node:os";
 import * as z from "zod";
 import { toError } from "../kernel/errors.ts";
 import { answerTo, gather, readJson, type AskServices } from "../worker/questions.ts";
 import type { Restarted } from "./restarts.ts";
 
-const question = z.object({ ask: z.enum(["present", "restart"]) });
-type Question = z.output<typeof question>;
+const question = z.object({ ask: z.literal("restart") });
 
 const answerShape = z.object({
   v: z.literal(1),
@@ -16,7 +15,7 @@ const answerShape = z.object({
   actors: z.array(z.string()),
   processes: z.number(),
   /** `restarting` comes first, then how it ended. */
-  state: z.enum(["present", "restarting", "restarted", "failed"]),
+  state: z.enum(["restarting", "restarted", "failed"]),
   replaced: z.number().exactOptional(),
   failure: z.string().exactOptional(),
 });
@@ -34,28 +33,16 @@ export interface ControlOptions extends AskServices {
 export function answerAsSupervisor(options: ControlOptions): () => void {
   const { id, actors, processes, restart, onProblem } = options;
   return answerTo(options, options.names.supervisorsSubject, (body, send) => {
-    const asked = question.safeParse(readJson(body)).data?.ask;
-    if (asked === undefined) return;
+    if (!question.safeParse(readJson(body)).success) return;
     const answer = (state: SupervisorAnswer["state"], more: Partial<Restarted> = {}): void => {
       const who = { v: 1, id, host: hostname(), pid: process.pid, actors: actors(), processes: processes() } as const;
       send(Buffer.from(JSON.stringify({ ...who, state, ...more })));
     };
-    if (asked === "present") return answer("present");
     answer("restarting");
     restart()
       .then((done) => answer(done.failure === undefined ? "restarted" : "failed", done))
       .catch((thrown: unknown) => onProblem(toError(thrown)));
   });
-}
-
-/** Those that answer within `waitMs`. */
-export async function presentSupervisors(services: AskServices, waitMs: number): Promise<SupervisorAnswer[]> {
-  const found: SupervisorAnswer[] = [];
-  await ask(services, "present", waitMs, (answer) => {
-    found.push(answer);
-    return false;
-  });
-  return found;
 }
 
 /**
@@ -80,22 +67,12 @@ export async function restartSupervisors(
     onAnswer(answer);
     return allEnded();
   };
-  await ask(services, "restart", timeoutMs, hear, waited.signal);
+  const body = Buffer.from(JSON.stringify({ ask: "restart" } satisfies z.output<typeof question>));
+  const read = (said: Uint8Array): boolean => {
+    const answer = answerShape.safeParse(readJson(said)).data;
+    return answer !== undefined && hear(answer);
+  };
+  await gather(services, services.names.supervisorsSubject, body, timeoutMs, read, waited.signal);
   clearTimeout(timer);
   return last;
-}
-
-async function ask(
-  services: AskServices,
-  what: Question["ask"],
-  waitMs: number,
-  onAnswer: (answer: SupervisorAnswer) => boolean,
-  enough?: AbortSignal,
-): Promise<void> {
-  const body = Buffer.from(JSON.stringify({ ask: what } satisfies Question));
-  const hear = (said: Uint8Array): boolean => {
-    const answer = answerShape.safeParse(readJson(said)).data;
-    return answer !== undefined && onAnswer(answer);
-  };
-  await gather(services, services.names.supervisorsSubject, body, waitMs, hear, enough);
 }

@@ -24,6 +24,8 @@ export class Names {
   readonly workersSubject: string;
   /** Core subject on which every supervisor of a group of workers can be asked. */
   readonly supervisorsSubject: string;
+  /** Core subject on which every supervisor says that it is there. */
+  readonly supervisorsPresentSubject: string;
 
   constructor(namespace: string) {
     this.namespace = namespace;
@@ -41,6 +43,7 @@ export class Names {
     this.workersBucket = `${namespace}_workers`;
     this.workersSubject = `${namespace}.workers`;
     this.supervisorsSubject = `${namespace}.supervisors`;
+    this.supervisorsPresentSubject = `${namespace}.supervisors.present`;
   }
 
   /** Every key-value bucket. */

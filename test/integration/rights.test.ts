@@ -181,7 +181,7 @@ const spare = [
   // Servers to come.
   /^worker publish \$JS\.ACK\.\*\.\*\./,
   // godwit restart, and a supervisor of several processes.
-  /^(worker subscribe|admin publish) godwit\.supervisors$/,
+  /^(worker (subscribe|publish)|admin publish) godwit\.supervisors(\.present)?$/,
   // A durable that is made while its actor is paused is paused too.
   /^provisioner publish \$JS\.API\.CONSUMER\.PAUSE\./,
   // explain of a message that is in flight, or backs off, wherever it came from.
@@ -340,7 +340,7 @@ test(
       const { servers, nkey, inboxPrefix } = deployed.as(role);
       return { NATS_URL: servers.join(","), NATS_NKEY: nkey, NATS_INBOX_PREFIX: inboxPrefix };
     };
-    const args = ["worker", "guarded.mjs", "--processes", "2", "--provision", "use", "--log", "text"];
+    const args = ["worker", "guarded.mjs", "--processes", "2..3", "--provision", "use", "--log", "text"];
     const group = new Running(args, { cwd: folder, env: envOf("worker") });
     try {
       await group.says("ready: 2 processes");

@@ -104,11 +104,13 @@ export function rightsOf(names: Names, actors?: readonly ResolvedConfig[]): Righ
       names.replySubject("*.*"),
       ...each((actor) => [`${namespace}.done.${actor}.*`], [`${namespace}.done.>`]),
       ...notices,
+      names.supervisorsPresentSubject,
     ),
     ...worker.subscribe(
       ...ofDurables.map(electedSubject),
       names.workersSubject,
       names.supervisorsSubject,
+      names.supervisorsPresentSubject,
       ...each((actor) => [names.workerSubject(actor)], [names.workerSubject(">")]),
       ...notices,
     ),
