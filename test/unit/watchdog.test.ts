@@ -200,3 +200,36 @@ describe("mends", () => {
     expect(rebuilt).toEqual([]);
   });
 });
+
+test("what has filled the room while the server was asked is no silence", async () => {
+  const seen: unknown[] = [];
+  const stand: Stand = start(async () => {
+    stand.look.restraint = "busy";
+    setImmediate(() => seen.push(stand.dog.watched().get("pay")?.[0]?.sighting.kind));
+    return pending;
+  });
+  await expect.poll(() => seen.length, patient).toBeGreaterThan(0);
+  expect(seen[0]).toBe("busy");
+});
+
+test("an answer that comes after its end mends nothing", async () => {
+  const answers: (() => void)[] = [];
+  const stand = start(
+    () =>
+      new Promise((resolve) => {
+        answers.push(() => resolve(pending));
+      }),
+    { rebuildAfterMs: 100 },
+  );
+  // Trouble has lasted long enough when the last answer is on its way.
+  const endMs = performance.now() + 300;
+  while (performance.now() < endMs) {
+    await expect.poll(() => answers.length, patient).toBe(1);
+    if (performance.now() < endMs) answers.pop()?.();
+  }
+  const [rebuilds, seen] = [stand.rebuilt.length, stand.dog.watched().get("pay")?.[0]?.atMs];
+  stand.dog.stop();
+  for (const answer of answers) answer();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect([stand.rebuilt.length, stand.dog.watched().get("pay")?.[0]?.atMs]).toEqual([rebuilds, seen]);
+});
