@@ -35,7 +35,8 @@ test("sender and worker start when two of three servers are down, and are at wor
         () => false,
         () => true,
       ),
-    20_000,
+    // A leader that has lost its followers steps down after 10 to 30 s.
+    45_000,
   );
   const request = (): Promise<unknown> => jsm.streams.info("faults_TASKS");
   const error: unknown = await patiently("stream faults_TASKS", request, 1_000).catch((thrown: unknown) => thrown);
@@ -52,4 +53,4 @@ test("sender and worker start when two of three servers are down, and are at wor
   const { system } = await starting;
   await system.tell(workName, { do: "work" }, { id: "m" });
   await until("it is done", () => journal.of("completed", "m").length === 1);
-}, 90_000);
+}, 120_000);
