@@ -4,8 +4,9 @@ import type { EmbeddedServer } from "../../src/broker/embedded/server.ts";
 import { ActorSystem, type SystemOptions } from "../../src/index.ts";
 import { actorOf } from "../support/actors.ts";
 import { godwit } from "../support/cli/run.ts";
-import { consult, consultAs, freePort, said, wrong } from "../support/doctor/consult.ts";
+import { consult, consultAs, said, wrong } from "../support/doctor/consult.ts";
 import { alteredServer, type Alterations } from "../support/embedded/altered-server.ts";
+import { freePort } from "../support/free-port.ts";
 import { patient } from "../support/stage.ts";
 
 const endings: (() => Promise<unknown>)[] = [];

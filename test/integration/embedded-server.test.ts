@@ -2,7 +2,6 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, readdir, rm, symlink, truncate, writeFile } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
@@ -18,6 +17,7 @@ import { EmbeddedServer } from "../../src/broker/embedded/server.ts";
 import { fakeCommand, fakeServer } from "../support/embedded/fakes.ts";
 import { startOwner, type Owner } from "../support/embedded/start-owner.ts";
 import { isGone, until } from "../support/embedded/until.ts";
+import { freePort } from "../support/free-port.ts";
 
 const sha256 = "c67f0fb76603cbd7b59ae4103b37668e627dbf7b9f4bef121c60cfebce304fff";
 const slow = 120_000;
@@ -411,11 +411,3 @@ describe("an owner", () => {
     await start({ storeDir: folder });
   });
 });
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}

@@ -207,7 +207,9 @@ describe("nothing is stored unless asked for", () => {
     await system.publish("went.by", {});
     expect(await system.ask(Forget, "asked")).toBe("a result nobody asked for");
     await recorder.until("completed", 203);
-    expect(await spy.subjects()).toEqual([]);
+    // A worker renews its lease by the clock, whatever it does.
+    const lease = `$KV.${stage.names.workersBucket}.`;
+    expect((await spy.subjects()).filter((subject) => !subject.startsWith(lease))).toEqual([]);
     for (const bucket of buckets) expect(await client.lastSequence(bucket)).toBe(0);
     expect(worker.stats.lifecycleEntries).toBe(0);
 

@@ -73,6 +73,8 @@ export class Cluster {
     try {
       await Promise.all(nodes.map((node) => node.start()));
       await cluster.ready();
+      // Readiness asks those that are alive alone.
+      for (const node of nodes) if (!node.alive) throw new Error(`${node.name} ended: ${await node.logTail()}`);
     } catch (error) {
       await cluster.stop();
       throw error;

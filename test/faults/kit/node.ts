@@ -98,7 +98,7 @@ export class ClusterNode {
       if (this.#guarded === guarded) this.#guarded = undefined;
     });
     this.#pid = await until(`${name} runs`, async () => {
-      if (ended) throw new Error(`${name} ended: ${await this.#logTail()}`);
+      if (ended) throw new Error(`${name} ended: ${await this.logTail()}`);
       return Number(await readFile(pidFile, "utf8").catch(() => "0"));
     });
   }
@@ -160,7 +160,8 @@ export class ClusterNode {
     return fetch(`http://127.0.0.1:${this.#options.ports.monitor}${path}`, { signal }).catch(() => undefined);
   }
 
-  async #logTail(): Promise<string> {
+  /** The last lines of its log. */
+  async logTail(): Promise<string> {
     const text = await readFile(join(this.#options.folder, "nats-server.log"), "utf8").catch(() => "");
     return text.trimEnd().split("\n").slice(-4).join(" | ");
   }

@@ -1,6 +1,4 @@
 /** Asks the doctor, and looks at what it says. */
-import { createServer, type AddressInfo } from "node:net";
-import { once } from "node:events";
 import type { Diagnosis, DoctorOptions } from "../../../src/admin/doctor.ts";
 import { diagnose } from "../../../src/admin/doctor.ts";
 import type { Check, Finding } from "../../../src/admin/doctor/finding.ts";
@@ -37,14 +35,4 @@ export function wrong({ findings }: Diagnosis): string[] {
   return findings
     .filter(({ level }) => level === "fault" || level === "warning")
     .map(({ level, check, subject }) => `${level} ${check} ${subject}`);
-}
-
-/** A port that was free a moment ago, for what cannot choose one itself. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
