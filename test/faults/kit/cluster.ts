@@ -5,6 +5,7 @@
  * 2. All of it ends with this process, however that ends (src/broker/embedded/guard.ts).
  */
 import { join } from "node:path";
+import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { until } from "../../support/embedded/until.ts";
 import { Proxy } from "../../support/faults/proxy.ts";
@@ -31,7 +32,7 @@ export class Cluster {
   }
 
   /**
-   * Resolves when it has a leader and all nodes are current.
+   * Resolves when it has a leader, all nodes are current, and it takes streams.
    * @param folder is there, and holds all that the nodes keep.
    * @param options.proxied lets nodes be cut off. Their traffic goes through this process then.
    */
@@ -75,6 +76,7 @@ export class Cluster {
       await cluster.ready();
       // Readiness asks those that are alive alone.
       for (const node of nodes) if (!node.alive) throw new Error(`${node.name} ended: ${await node.logTail()}`);
+      await cluster.#takesStreams();
     } catch (error) {
       await cluster.stop();
       throw error;
@@ -155,6 +157,24 @@ export class Cluster {
       for (const way of [client, ...routes]) await way.stop();
     }
     this.#ways.clear();
+  }
+
+  /** Routes still change for a moment after the leader has counted its followers, and streams are refused: "peer offline". */
+  async #takesStreams(): Promise<void> {
+    const client = await connect({ servers: this.urls });
+    const { streams } = await jetstreamManager(client, { checkAPI: false, timeout: 1_000 });
+    const done = (request: Promise<unknown>): Promise<boolean> =>
+      request.then(
+        () => true,
+        () => false,
+      );
+    try {
+      const probe = { name: "PROBE", subjects: ["probe"], num_replicas: names.length };
+      await until("a stream of three copies is taken", () => done(streams.add(probe)));
+      await until("it is deleted", () => done(streams.delete(probe.name)));
+    } finally {
+      await client.close();
+    }
   }
 
   async #allFollow(): Promise<boolean> {

@@ -75,8 +75,14 @@ export class ClusterNode {
       http: `127.0.0.1:${ports.monitor}`,
       pid_file: pidFile,
       jetstream: { store_dir: folder, max_file_store: 10 * 1024 ** 4, max_memory_store: 1024 ** 3 },
-      // Without gossip, so that no node goes around a proxy.
-      cluster: { name: "faults", listen: `127.0.0.1:${ports.route}`, routes, no_advertise: true },
+      cluster: {
+        name: "faults",
+        listen: `127.0.0.1:${ports.route}`,
+        routes,
+        // No node goes around a proxy: none hears of others by gossip, and what a node says of itself, which the others dial for the further
+        // routes of a pool and for some that they lost, leads nowhere.
+        ...(clientAdvertise !== undefined && { no_advertise: true, advertise: "127.0.0.1:1", pool_size: -1 }),
+      },
     };
     await writeFile(config, JSON.stringify(settings));
     const log = await open(join(folder, "nats-server.log"), "a");
