@@ -1,4 +1,4 @@
-/** Patience with a cluster that has no leader for a while: what asks it for something at a start is asked again. */
+/** Patience with a cluster that has no leader for a while, or is just starting: what asks it for something at a start is asked again. */
 import { JetStreamApiError } from "@nats-io/jetstream";
 import { errors } from "@nats-io/transport-node";
 import { monotonicMs, pause } from "../kernel/clock.ts";
@@ -10,6 +10,9 @@ const againMs = 250;
 
 /** JetStream's codes for "no leader now". */
 const leaderless = new Set([10008, 10009]);
+/** Its code for "no servers for so many copies", and the reason that passes: one has joined, and has not yet told of itself. */
+const unplaced = 10005;
+const joining = "peer offline";
 
 /**
  * Asks until there is an answer; a refusal is one.
@@ -29,7 +32,7 @@ export async function patiently<T>(what: string, request: () => Promise<T>, time
         continue;
       }
       throw new ConnectError(
-        `The NATS cluster has had no leader for ${timeoutMs / 1_000} s that answers about the ${what} (${toError(thrown).message}); start the servers that are missing, more than half of them must be up, and try again.`,
+        `The NATS cluster has had no leader, or too few servers, for ${timeoutMs / 1_000} s to answer about the ${what} (${toError(thrown).message}); start the servers that are missing, more than half of them must be up, and try again.`,
         { cause: thrown },
       );
     }
@@ -39,5 +42,6 @@ export async function patiently<T>(what: string, request: () => Promise<T>, time
 /** Whether an error, or what is behind it, says that nobody answered. */
 function isUnanswered(error: unknown): boolean {
   const known = causesOf(error).find((one) => one instanceof JetStreamApiError || one instanceof errors.TimeoutError);
-  return known instanceof JetStreamApiError ? leaderless.has(known.code) : known !== undefined;
+  if (!(known instanceof JetStreamApiError)) return known !== undefined;
+  return leaderless.has(known.code) || (known.code === unplaced && known.message.includes(joining));
 }
