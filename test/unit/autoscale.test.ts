@@ -77,13 +77,22 @@ test("the memory is for so many, each as large as the largest; where they grow, 
   expect(targetsOf(times(2, { need: 16, ...memory }), { memoryCeilingBytes: 50, min: 2 }, 4)).toEqual([2, 2]);
 });
 
-test("a step that brought nothing is undone and not tried for 5 minutes, then 10", () => {
+test("a step that brought nothing is undone and not tried for 5 minutes, then for twice as long, up to an hour", () => {
   const full = { backlogged: true, handledPerS: 1_000 };
-  const targets = targetsOf([...times(3, { ...full, need: 4 }), ...times(300, { ...full, need: 16 })], {}, 4);
+  const targets = targetsOf([...times(3, { ...full, need: 4 }), ...times(2_500, { ...full, need: 16 })], {}, 4);
   const tries = targets.flatMap((target, at) => (target > 4 && targets[at - 1] === 4 ? [5 * at] : []));
   expect(new Set(targets)).toEqual(new Set([4, 8]));
   const pauses = tries.slice(1).map((atS, at) => atS - (tries[at] as number));
-  expect(pauses.map((s) => Math.round(s / 60))).toEqual([5, 10]);
+  expect(pauses.map((s) => Math.round(s / 60))).toEqual([5, 10, 20, 40, 60, 60]);
+});
+
+test("a step is not measured against a time in which the processes had too little to do", () => {
+  const idle = { handledPerS: 100, need: 4 };
+  const begun = { ...idle, backlogged: true, need: 5 };
+  const full = { ...begun, handledPerS: 1_000 };
+  // Five do what four did.
+  const targets = targetsOf([idle, begun, ...times(8, full)], {}, 4);
+  expect([targets[2], targets.at(-1)]).toEqual([5, 4]);
 });
 
 test("a step is measured against the processes from which it was made, not against still fewer", () => {
