@@ -24,7 +24,8 @@ interface Ways {
 export class Cluster {
   readonly nodes: readonly ClusterNode[];
   readonly #ways: Map<string, Ways>;
-  readonly #cutOff = new Set<ClusterNode>();
+  /** And which of its ways lead nowhere. */
+  readonly #cutOff = new Map<ClusterNode, Proxy[]>();
 
   private constructor(nodes: readonly ClusterNode[], ways: Map<string, Ways>) {
     this.nodes = nodes;
@@ -137,18 +138,28 @@ export class Cluster {
 
   /** Cuts a node off from the others and from clients, as when a cable is pulled: nobody is told. */
   cutOff(node: ClusterNode): void {
-    this.#cutOff.add(node);
-    for (const way of this.#waysOf(node)) way.isolate();
+    const { client, routes } = this.#waysOf(node);
+    this.#isolate(node, [client, ...routes]);
+  }
+
+  /** Cuts a node off from the others alone: its clients stay. */
+  splitOff(node: ClusterNode): void {
+    this.#isolate(node, this.#waysOf(node).routes);
+  }
+
+  #isolate(node: ClusterNode, ways: Proxy[]): void {
+    this.#cutOff.set(node, ways);
+    for (const way of ways) way.isolate();
   }
 
   /** Puts the cable back. */
   mend(node: ClusterNode): void {
-    this.#cutOff.delete(node);
-    for (const way of this.#waysOf(node)) {
+    for (const way of this.#cutOff.get(node) ?? []) {
       // What was swallowed is missing from those connections.
       way.drop();
       way.mend();
     }
+    this.#cutOff.delete(node);
   }
 
   async stop(): Promise<void> {
@@ -187,9 +198,9 @@ export class Cluster {
     return (await Promise.all(this.alive.map((node) => node.healthy()))).every(Boolean);
   }
 
-  #waysOf(node: ClusterNode): Proxy[] {
+  #waysOf(node: ClusterNode): Ways {
     const ways = this.#ways.get(node.name);
     if (ways === undefined) throw new Error(`${node.name} cannot be cut off; start the cluster with proxied`);
-    return [ways.client, ...ways.routes];
+    return ways;
   }
 }
