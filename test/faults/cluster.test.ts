@@ -31,8 +31,9 @@ beforeAll(async () => {
     timeout: 1_000,
   });
   jsm = await jetstreamManager(client, { timeout: 1_000 });
-  await jsm.streams.add({ name: "S", subjects: ["s"], num_replicas: 3 });
-  await jsm.consumers.add("S", { durable_name: "c", ack_policy: "explicit" });
+  await until("there is a stream", () => answered(jsm.streams.add({ name: "S", subjects: ["s"], num_replicas: 3 })));
+  const durable = { durable_name: "c", ack_policy: "explicit" } as const;
+  await until("there is a durable", () => answered(jsm.consumers.add("S", durable)));
 });
 
 afterAll(async () => {
@@ -40,6 +41,9 @@ afterAll(async () => {
   await cluster.stop();
   await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
 });
+
+/** What a cluster on a busy machine may be too slow for is asked again. */
+const answered = <T>(request: Promise<T>): Promise<T | undefined> => request.catch(() => undefined);
 
 /** Publishes until one is taken. @returns the sequence. */
 async function publish(): Promise<number> {
