@@ -21,7 +21,7 @@ export interface AutoscaleOptions {
   max: number;
   /** Share of the CPU, 0 to 1, from which on nothing is added. Default 0.9. */
   cpuCeiling: number;
-  /** Bytes that all processes together may take; what the host has left may be less. Default: any. */
+  /** Bytes that all processes together may take; what the host has left may be less. Default: no limit of its own. */
   memoryCeilingBytes: number;
   /** How long a step has to show what it brought, once its processes are ready. Default 15 s. */
   settleMs: number;

@@ -46,4 +46,4 @@ test("sender and worker start when two of three servers are down, and are at wor
   const { system } = await starting;
   await system.tell(workName, { do: "work" }, { id: "m" });
   await until("it is done", () => journal.of("completed", "m").length === 1);
-}, 120_000);
+}, 90_000);
