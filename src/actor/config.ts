@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import * as z from "zod";
 import type { Duration } from "../kernel/duration.ts";
 import { ConfigError } from "../kernel/errors.ts";
-import { callable, durationMs, resolveOptions } from "../kernel/options.ts";
+import { answering, durationMs, resolveOptions } from "../kernel/options.ts";
 import type { CodecName } from "../message/codec.ts";
 import { checkActorName, lanes, subjectsOverlap, type Lane } from "../message/names.ts";
 import { on, type Subscription } from "./event.ts";
@@ -164,12 +164,12 @@ const shape = z.strictObject({
     .strictObject({
       attempts: count.default(5),
       backoff: z
-        .union([z.enum(["exponential", "linear", "fixed"]), callable<BackoffFunction>()])
+        .union([z.enum(["exponential", "linear", "fixed"]), answering<Parameters<BackoffFunction>, number>()])
         .default("exponential"),
       base: durationMs().optional(),
       max: durationMs().default(600_000),
       jitter: z.enum(["full", "decorrelated", "none"]).default("full"),
-      when: callable<(error: Error) => boolean>().default(() => () => true),
+      when: answering<[error: Error], boolean>().default(() => () => true),
     })
     .superRefine(({ base = 0, max }, context) => {
       if (base <= max) return;

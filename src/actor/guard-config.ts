@@ -1,7 +1,7 @@
 /** The guards in an actor's config: what users write, and how it is checked. */
 import * as z from "zod";
 import type { Duration } from "../kernel/duration.ts";
-import { callable, durationMs } from "../kernel/options.ts";
+import { answering, callable, durationMs } from "../kernel/options.ts";
 import { checkGuardName } from "../message/names.ts";
 import type { Context } from "./context.ts";
 import type { BreakerSettings } from "./guard-handles.ts";
@@ -72,7 +72,7 @@ export const breakerShape = z.strictObject({
   name: guardName,
   ...breakerSettings,
   fallback: callable<(input: unknown, ctx: Context) => unknown>().optional(),
-  when: callable<(error: Error) => boolean>().optional(),
+  when: answering<[error: Error], boolean>().optional(),
 });
 
 export const rateLimitShape = z

@@ -51,8 +51,8 @@ export interface Guard {
   holds?(run: GuardedRun): boolean;
   /** The run is over, or does not run after all; nothing happens where it had not entered. */
   leave(run: GuardedRun): void;
-  /** Wraps what runs. */
-  around?(handler: Handler): Handler;
+  /** Wraps what runs. `limited` puts what a guard runs in its place under the actor's time limit. */
+  around?(handler: Handler, limited: (handler: Handler) => Handler): Handler;
   /** Nothing more is pulled: lets those that wait in `enter` go, deferred. */
   drain(): void;
   /** Ends timers and interest. */

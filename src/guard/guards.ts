@@ -78,8 +78,8 @@ export class Guards {
     for (const guard of this.#guards) guard.leave(run);
   }
 
-  around(handler: Handler): Handler {
-    return this.#guards.reduceRight((inner, guard) => guard.around?.(inner) ?? inner, handler);
+  around(handler: Handler, limited: (handler: Handler) => Handler): Handler {
+    return this.#guards.reduceRight((inner, guard) => guard.around?.(inner, limited) ?? inner, handler);
   }
 
   drain(): void {

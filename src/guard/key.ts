@@ -1,6 +1,7 @@
 /** Keys of guards: what counts by itself under one name, and how it is written in a KV key. */
 import { createHash } from "node:crypto";
 import { InvalidMessageError, toError } from "../kernel/errors.ts";
+import { isPromise } from "../kernel/options.ts";
 import { key as keyText } from "../message/names.ts";
 
 const maxTokenLength = 64;
@@ -22,7 +23,9 @@ export function keyOfInput(key: (input: unknown) => string, input: unknown, what
     );
   }
   if (typeof given === "string") return given;
-  const found = given === null ? "null" : given instanceof Promise ? "a promise" : typeof given;
+  // Its rejection must not end the process.
+  if (isPromise(given)) given.then(undefined, () => undefined);
+  const found = given === null ? "null" : isPromise(given) ? "a promise" : typeof given;
   throw new InvalidMessageError(
     `The key function of the ${what} gave ${found}; it must give a string for each message that fits the schema.`,
   );

@@ -23,7 +23,6 @@ export interface Overdue {
 
 /** A run as its time limit sees it. */
 export interface LimitedRun extends Context {
-  readonly beganMs: number;
   overdue: Overdue | undefined;
   abort(reason: Error): void;
 }
@@ -54,6 +53,7 @@ export class TimeLimit<Run extends LimitedRun> {
   within<T>(run: Run, handler: () => T | Promise<T>): Promise<T> {
     const { actor, hardMs } = this.#options;
     return new Promise((resolve, reject) => {
+      const beganMs = monotonicMs();
       const overdue = new Pending();
       let timer: NodeJS.Timeout;
       const settle = (give: () => void): void => {
@@ -75,7 +75,7 @@ export class TimeLimit<Run extends LimitedRun> {
           timer = at(this.#options.abandonAfterMs, () => this.#abandon(run, overdue));
         });
       };
-      const at = (sinceBeganMs: number, act: () => void): NodeJS.Timeout => timerAt(run.beganMs + sinceBeganMs, act);
+      const at = (sinceBeganMs: number, act: () => void): NodeJS.Timeout => timerAt(beganMs + sinceBeganMs, act);
       timer = at(hardMs, atHardLimit);
     });
   }

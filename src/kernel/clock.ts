@@ -13,6 +13,19 @@ export function wallMs(): number {
 /** The longest wait that one timer can make, about 24.8 days; a longer one would fire at once. */
 export const maxTimerMs = 2 ** 31 - 1;
 
+/**
+ * False where the time was up before the promise settled; what becomes of that afterwards is nobody's concern.
+ * @param until ends the wait early where it aborts; aborted at the end.
+ * @throws what the promise rejects with in time.
+ */
+export async function within(ms: number, promise: Promise<unknown>, until = new AbortController()): Promise<boolean> {
+  try {
+    return await Promise.race([promise.then(() => true), pause(ms, until.signal).then(() => false)]);
+  } finally {
+    until.abort();
+  }
+}
+
 /** Resolves after `ms`, or at once when the signal aborts. Never rejects. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

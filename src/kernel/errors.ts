@@ -203,15 +203,20 @@ export class ActorNotFoundError extends GodwitError {
   }
 }
 
-/** An actor's `start()` threw; the worker did not start. `cause` is what it threw. */
+/** An actor's `start()` threw, and `cause` is what; or it did not end in time. The worker did not start. */
 export class ActorStartError extends GodwitError {
   readonly actor: string;
 
-  constructor(actor: string, cause: Error) {
+  /** @param cause what it threw, or the milliseconds that it had. */
+  constructor(actor: string, cause: Error | number) {
+    const why =
+      typeof cause === "number"
+        ? `did not end within ${cause} ms; mend that, or raise startTimeout of work()`
+        : `threw (${cause.name}: ${cause.message}); mend that and start the worker again`;
     super(
       "ACTOR_START_FAILED",
-      `The actor ${actor} could not start, because its start() threw (${cause.name}: ${cause.message}); mend that and start the worker again.`,
-      { cause },
+      `The actor ${actor} could not start, because its start() ${why}.`,
+      typeof cause === "number" ? undefined : { cause },
     );
     this.actor = actor;
   }
@@ -235,16 +240,17 @@ export class RestartError extends GodwitError {
   }
 }
 
-/** The handler ran past its actor's hard time limit: the attempt has failed. */
+/** The handler ran past its actor's hard time limit, or the check of its input took as long: the attempt has failed. */
 export class TimeLimitError extends GodwitError {
   readonly actor: string;
   readonly limitMs: number;
 
-  constructor(actor: string, limitMs: number) {
-    super(
-      "TIME_LIMIT",
-      `The handler of ${actor} did not end within its hard time limit of ${limitMs} ms; let it heed ctx.signal, or raise timeLimit.hard.`,
-    );
+  constructor(
+    actor: string,
+    limitMs: number,
+    message = `The handler of ${actor} did not end within its hard time limit of ${limitMs} ms; let it heed ctx.signal, or raise timeLimit.hard.`,
+  ) {
+    super("TIME_LIMIT", message);
     this.actor = actor;
     this.limitMs = limitMs;
   }

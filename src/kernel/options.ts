@@ -25,6 +25,21 @@ export function callable<F>(): z.ZodType<F> {
   return z.custom<F>((value) => typeof value === "function", { message: "must be a function" });
 }
 
+/** A function option that is to answer at once: where it gives a promise it throws, and what that rejects with ends no process. */
+export function answering<A extends unknown[], R>(): z.ZodType<(...given: A) => R> {
+  return callable<(...given: A) => R>().transform((fn) => (...given: A) => {
+    const answer = fn(...given);
+    if (!isPromise(answer)) return answer;
+    answer.then(undefined, () => undefined);
+    throw new ConfigError("it gave a promise, and must answer at once");
+  }) as z.ZodType<(...given: A) => R>;
+}
+
+/** Also one of another realm or library. */
+export function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+}
+
 /**
  * The checked options, defaults filled in.
  * @param where what the options belong to, such as `"config of actor payments.charge"`.

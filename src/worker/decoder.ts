@@ -12,7 +12,11 @@ import { defaultPayload, type PayloadSettings } from "../message/limits.ts";
 import { subjectMatches } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
 
-export type Decoded = { ok: true; input: unknown } | { ok: false; reason: "undecodable" | "invalid"; error: Error };
+/** `overdue`: its schema or its mapping did not end in time. */
+export type Decoded =
+  | { ok: true; input: unknown }
+  | { ok: false; reason: "undecodable" | "invalid"; error: Error }
+  | { ok: false; reason: "overdue"; error: Error };
 
 export class Decoder {
   readonly #names: Names;

@@ -6,11 +6,11 @@ import type { AnyActor } from "../actor/actor-class.ts";
 import type { ResolvedConfig } from "../actor/config.ts";
 import type { Context } from "../actor/context.ts";
 import type { Payloads } from "../broker/payloads.ts";
-import { monotonicMs, wallMs } from "../kernel/clock.ts";
+import { monotonicMs, wallMs, within } from "../kernel/clock.ts";
 import type { Deferral, Handler } from "../guard/guard.ts";
 import type { Guards } from "../guard/guards.ts";
 import { TimeLimit } from "../guard/time-limit.ts";
-import { DecodeError, InvalidMessageError, toError } from "../kernel/errors.ts";
+import { DecodeError, InvalidMessageError, TimeLimitError, toError } from "../kernel/errors.ts";
 import type { Lifecycle } from "../lifecycle/machine.ts";
 import type { RetryBudget } from "../lifecycle/retry-budget.ts";
 import { historyOf, type RunsStore } from "../lifecycle/runs.ts";
@@ -77,8 +77,10 @@ export class Executor {
     const { config, lifecycle, budget, random = Math.random } = options;
     this.#decider = { config, lifecycle, random, stretch: () => budget.retry(monotonicMs()) };
     // Inside the guards: a breaker has to hear of a handler that hangs.
-    const handler = limit(compose(options.actor, options.middleware), options);
-    const guarded = options.guards?.around(handler) ?? handler;
+    const limited = limiting(options);
+    const composed = compose(options.actor, options.middleware);
+    const handler = options.ownLimits === true ? composed : limited(composed);
+    const guarded = options.guards?.around(handler, limited) ?? handler;
     this.#receive = options.tracer?.around(guarded) ?? guarded;
   }
 
@@ -97,7 +99,7 @@ export class Executor {
       if (run.delivery.body.length === 0) outcome = await this.#fetchBody(run);
       if (outcome === undefined) {
         const decoding = decoder.decode(run.delivery, run.body);
-        const decoded = decoding instanceof Promise ? await decoding : decoding;
+        const decoded = decoding instanceof Promise ? await this.#inTime(decoding) : decoding;
         if (decoded.ok) input = decoded.input;
         outcome = this.#admit(run, decoded);
       }
@@ -182,6 +184,27 @@ export class Executor {
     return decided ?? decideInvalid(this.#decider, "undecodable", error, run.history);
   }
 
+  /** What a schema or a mapping gives that is asynchronous, and may never end: then the attempt has failed. */
+  async #inTime(decoding: Promise<Decoded>): Promise<Decoded> {
+    const { config, reporter } = this.#options;
+    const limitMs = config.hardLimitMs ?? config.ackWaitMs;
+    let decoded: Decoded | undefined;
+    if (
+      await within(
+        limitMs,
+        decoding.then((done) => (decoded = done)),
+      )
+    )
+      return decoded as unknown as Decoded;
+    const error = new TimeLimitError(
+      config.name,
+      limitMs,
+      `The schema of ${config.name}, or the mapping of its subscription, did not end within ${limitMs} ms; let it give up earlier, or raise timeLimit.hard.`,
+    );
+    reporter.problem(error);
+    return { ok: false, reason: "overdue", error };
+  }
+
   /** Reads what earlier runs left. */
   async #recall(run: Run): Promise<void> {
     const { names, runs, reporter } = this.#options;
@@ -195,6 +218,7 @@ export class Executor {
     if (!run.open || run.delivery.lost) return { kind: "lost", reason: "deadline" };
     const decided = decideAgain(run.history);
     if (decided !== undefined) return decided;
+    if (!decoded.ok && decoded.reason === "overdue") return decideRun(this.#decider, decoded, run.history);
     if (!decoded.ok) return decideInvalid(this.#decider, decoded.reason, decoded.error, run.history);
     const outcome = decideAdmission(this.#decider, this.#isExpired(run), run.history);
     if (outcome !== undefined) return outcome;
@@ -257,10 +281,10 @@ function compose(actor: AnyActor, middleware: readonly Middleware[]): (input: un
   );
 }
 
-/** The handler within its actor's hard time limit; as it is where there is none. */
-function limit(handler: Handler, { config, reporter, ownLimits }: ExecutorOptions): Handler {
+/** Puts a handler under its actor's hard time limit; leaves it as it is where there is none. */
+function limiting({ config, reporter }: ExecutorOptions): (handler: Handler) => Handler {
   const { name, hardLimitMs, abandonAfterMs } = config;
-  if (ownLimits === true || hardLimitMs === undefined || abandonAfterMs === undefined) return handler;
+  if (hardLimitMs === undefined || abandonAfterMs === undefined) return (handler) => handler;
   const timeLimit = new TimeLimit<Run>({
     actor: name,
     hardMs: hardLimitMs,
@@ -270,5 +294,5 @@ function limit(handler: Handler, { config, reporter, ownLimits }: ExecutorOption
     onLateEnd: () => reporter.lateEnd(),
   });
   // Whatever wraps a handler hands on the context that it was given, which is the run.
-  return (input, ctx) => timeLimit.within(ctx as Run, () => handler(input, ctx));
+  return (handler) => (input, ctx) => timeLimit.within(ctx as Run, () => handler(input, ctx));
 }

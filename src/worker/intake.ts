@@ -134,7 +134,7 @@ export class Intake {
   }
 
   look(): IntakeLook {
-    const busy = !this.#hasSlot || this.#held.length > 0 || this.#behind;
+    const busy = !this.hasSlot || this.#held.length > 0 || this.#behind;
     return {
       restraint: busy ? "busy" : this.#guarded ? "guard" : undefined,
       guardedAtMs: this.#guardedAtMs,
@@ -251,7 +251,7 @@ export class Intake {
     if (this.#elders.size > 0 && this.#isInHand(delivery)) return this.#drop(run, "in-hand");
     this.#runs.add(run);
     if (this.#stopping) void this.#giveUp(run, { kind: "interrupted" });
-    else if (this.#hasSlot && this.#held.length === 0) this.#execute(run);
+    else if (this.hasSlot && this.#held.length === 0) this.#execute(run);
     else this.#held.push(run);
   }
 
@@ -274,12 +274,13 @@ export class Intake {
     return this.#runs.size - this.#held.length - this.#options.slots.taken;
   }
 
-  get #hasSlot(): boolean {
+  /** A handler is free, its own and of the whole worker's. */
+  get hasSlot(): boolean {
     return this.#options.slots.free > 0 && this.#options.ceiling.free > 0;
   }
 
   #startHeld(): void {
-    while (this.#held.length > 0 && this.#hasSlot && !this.#stopping) this.#execute(this.#held.shift() as Run);
+    while (this.#held.length > 0 && this.hasSlot && !this.#stopping) this.#execute(this.#held.shift() as Run);
   }
 
   #execute(run: Run): void {

@@ -31,6 +31,8 @@ export interface WorkOptions {
    * delivery ordinarily takes; at least 100 ms. Default 10 s.
    */
   rebuildAfter?: Duration;
+  /** How long each actor's `start()` may take. Default 5 min. */
+  startTimeout?: Duration;
   /** Wraps every run, the first outermost: `(input, ctx, next) => next(input)`. */
   use?: readonly Middleware[];
 }
@@ -39,6 +41,7 @@ export const workOptions = z.strictObject({
   concurrency: z.int({ message: "must be a whole number" }).min(1, "must be at least 1").optional(),
   blockedAfter: durationMs(50).default(500),
   rebuildAfter: durationMs(100).default(10_000),
+  startTimeout: durationMs(1).default(300_000),
   use: z.array(callable<Middleware>()).default([]),
 });
 

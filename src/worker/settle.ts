@@ -9,7 +9,7 @@ import type { ResolvedConfig } from "../actor/config.ts";
 import type { Settlement } from "../broker/delivery.ts";
 import type { Payloads } from "../broker/payloads.ts";
 import type { Bus } from "../broker/bus.ts";
-import { monotonicMs, pause, wallMs } from "../kernel/clock.ts";
+import { monotonicMs, pause, wallMs, within } from "../kernel/clock.ts";
 import { messageOf, stackOf, toError } from "../kernel/errors.ts";
 import type { DeadLetters } from "../lifecycle/dead-letter.ts";
 import type { RunError, RunNote, RunsStore } from "../lifecycle/runs.ts";
@@ -25,6 +25,9 @@ import type { Run } from "./run.ts";
 /** How long a message waits when the dead-letter stream cannot take it. */
 const deadUnavailableMs = 30_000;
 const retryEffectMs = 250;
+/** How long an onDead may keep a slot that others may wait for, and how often that is looked at after it. */
+const scarceOnDeadMs = 5_000;
+const lookAgainMs = 500;
 /** How long a worker tries to say that it lives; it may be without a connection all that time. */
 const noteLostMs = 5 * 60_000;
 const maxErrorText = 300;
@@ -41,6 +44,8 @@ export interface SettlerOptions {
   bus: Bus;
   /** The server confirmed the settlement, or did not before the deadline; with what was done in the end. */
   onSettled: (run: Run, outcome: Outcome) => void;
+  /** Others may wait for the slot of a run. */
+  isSlotScarce: () => boolean;
   onResultLost: (run: Run, error: Error) => void;
   onProblem: (error: Error) => void;
 }
@@ -103,7 +108,7 @@ export class Settler {
   }
 
   async #bury(run: Run, outcome: Outcome & { kind: "dead" }, input: unknown): Promise<void> {
-    const { config, deadLetters, results, actor } = this.#options;
+    const { config, deadLetters, results } = this.#options;
     const { delivery, history } = run;
     const { reason, error } = outcome;
     const last = run.ran ? [runError(run, error)] : [];
@@ -158,15 +163,31 @@ export class Settler {
     }
     const reply = parseReplyAddress(run.headers.get(header.reply));
     if (reply !== undefined && !run.delivery.lost) this.#answerFailed(run, reply, failure);
-    if (input !== undefined && !run.delivery.lost) {
-      try {
-        run.beginOnDead();
-        await actor.onDead(input as never, error, run as never);
-      } catch (thrown) {
-        run.log.error({ err: toError(thrown) }, "onDead failed");
-      }
-    }
+    if (input !== undefined && !run.delivery.lost) await this.#compensate(run, input, error);
     return this.#end(run, outcome, { kind: "term", reason });
+  }
+
+  /** Goes on without an onDead that does not end. */
+  async #compensate(run: Run, input: unknown, error: Error): Promise<void> {
+    const { actor, config, isSlotScarce } = this.#options;
+    const limitMs = config.hardLimitMs ?? config.ackWaitMs;
+    try {
+      run.beginOnDead();
+      const compensating = Promise.resolve().then(() => actor.onDead(input as never, error, run as never));
+      const beganMs = monotonicMs();
+      let waitMs = Math.min(limitMs, scarceOnDeadMs);
+      while (!(await within(waitMs, compensating))) {
+        const tookMs = monotonicMs() - beganMs;
+        if (tookMs < limitMs && !isSlotScarce()) waitMs = Math.min(limitMs - tookMs, lookAgainMs);
+        else {
+          run.abort(new Error("onDead has not ended in time"));
+          run.log.error({ ms: Math.round(tookMs) }, "onDead has not ended in time, and is no longer waited for");
+          return;
+        }
+      }
+    } catch (thrown) {
+      run.log.error({ err: toError(thrown) }, "onDead failed");
+    }
   }
 
   #end(run: Run, outcome: Outcome, settlement: Settlement): void {

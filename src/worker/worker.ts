@@ -2,8 +2,8 @@
 import { EventEmitter } from "node:events";
 import type { ActorSource } from "../actor/actor-class.ts";
 import { registerActors, type RegisteredActor } from "../actor/registry.ts";
-import { maxTimerMs, monotonicMs } from "../kernel/clock.ts";
-import { ActorStartError, ClosedError, toError } from "../kernel/errors.ts";
+import { maxTimerMs, monotonicMs, within } from "../kernel/clock.ts";
+import { ClosedError } from "../kernel/errors.ts";
 import type { Duration } from "../kernel/duration.ts";
 import { toMs } from "../kernel/duration.ts";
 import type { Guards } from "../guard/guards.ts";
@@ -14,6 +14,7 @@ import { Decoder } from "./decoder.ts";
 import { ensureDurables } from "./durables.ts";
 import type { WorkerEvents } from "./events.ts";
 import { Executor, type Middleware } from "./executor.ts";
+import { ActorHooks } from "./hooks.ts";
 import { Intake, type IntakeLook } from "./intake.ts";
 import { isolated } from "./isolated.ts";
 import { ArrivalClock } from "./arrival-clock.ts";
@@ -61,6 +62,8 @@ interface RunningActor extends RegisteredActor {
 export type WorkerState = "starting" | "running" | "draining" | "stopped";
 
 const defaultGraceMs = 30_000;
+/** For a start() that is about to end. */
+const leastGraceMs = 1_000;
 
 export class Worker extends EventEmitter<WorkerEvents> {
   readonly #services: WorkerServices;
@@ -72,6 +75,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #budget = new RetryBudget();
   readonly #started: RegisteredActor[] = [];
   readonly #running: RunningActor[] = [];
+  readonly #hooks: ActorHooks;
   /** Settles once no further actor will be started. */
   #startEnded: Promise<unknown> = Promise.resolve();
   #stopped: Promise<void> | undefined;
@@ -89,8 +93,10 @@ export class Worker extends EventEmitter<WorkerEvents> {
   /** @throws ConfigError, InvalidNameError, ActorNotFoundError for what cannot be run. */
   constructor(sources: readonly ActorSource[], options: WorkOptions, services: WorkerServices) {
     super();
-    const { concurrency, blockedAfter, rebuildAfter, use } = resolveOptions(workOptions, options, "options of work()");
+    const resolved = resolveOptions(workOptions, options, "options of work()");
+    const { concurrency, blockedAfter, rebuildAfter, use } = resolved;
     this.#services = services;
+    this.#hooks = new ActorHooks(services.log, resolved.startTimeout);
     this.#arrivals = new ArrivalClock(services.connection);
     this.#actors = registerActors(sources);
     this.#middleware = use;
@@ -256,13 +262,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
       const { config } = actor;
       const durables = await ensureDurables(connection, names, config, provision);
       const reporter = new Reporter(this, config.name, log, this.#services.timed);
-      const running = config.isolate === undefined ? actor : isolated(actor, reporter);
-      try {
-        await running.instance.start();
-      } catch (thrown) {
-        // Threads say themselves what was wrong.
-        throw config.isolate === undefined ? new ActorStartError(config.name, toError(thrown)) : thrown;
-      }
+      const running = config.isolate === undefined ? actor : isolated(actor, reporter, this.#hooks.startTimeoutMs);
+      await this.#hooks.start(running);
       this.#started.push(running);
       const assembled = this.#assemble(running, durables, reporter);
       this.#running.push(assembled);
@@ -272,7 +273,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   /**
    * Stops pulling at once, lets what runs finish within the grace, puts the rest back without counting an attempt, and stops the
-   * actors. A second call returns the first one's promise.
+   * actors, whose stop() has the grace again. A second call returns the first one's promise.
    * @param options.grace default 30 s.
    */
   stop(options: { grace?: Duration } = {}): Promise<void> {
@@ -290,7 +291,10 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   async #stopOnce(graceMs: number): Promise<void> {
-    await this.#startEnded;
+    if (!(await within(Math.max(graceMs, leastGraceMs), this.#startEnded))) {
+      this.#hooks.giveUp();
+      await this.#startEnded;
+    }
     const grace = AbortSignal.timeout(Math.min(graceMs, maxTimerMs));
     await Promise.all(this.#running.map(({ intake }) => intake.drain(grace)));
     for (const { intake } of this.#running) intake.close();
@@ -299,13 +303,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#loopWatch.stop();
     this.#loopLag.stop();
     await this.#presence.stop();
-    for (const { config, instance } of this.#started.toReversed()) {
-      try {
-        await instance.stop();
-      } catch (thrown) {
-        this.#services.log.error({ actor: config.name, err: toError(thrown) }, "an actor's stop() failed");
-      }
-    }
+    await this.#hooks.stop(this.#started.toReversed(), graceMs);
   }
 
   #assemble(
@@ -331,6 +329,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
         reporter.ended(run, outcome);
         tracer?.ended(run, outcome);
       },
+      isSlotScarce: () => !intake.hasSlot,
       onResultLost: (run, error) => reporter.resultLost(run, error),
       onProblem: (error) => reporter.problem(error),
     });

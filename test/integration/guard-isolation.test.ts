@@ -384,6 +384,7 @@ describe("the context in a thread", () => {
     const actor = new IsolatedActor<Run>({
       config: configOf(Guarded),
       instance: new Guarded(),
+      startTimeoutMs: 60_000,
       onOverdue: () => undefined,
       onProblem: () => undefined,
     });

@@ -92,8 +92,9 @@ export class BreakerGuard implements Guard {
     probe.giveBack();
   }
 
-  around(handler: Handler): Handler {
-    const { breaker, counts, fallback } = this.#options;
+  around(handler: Handler, limited: (handler: Handler) => Handler): Handler {
+    const { breaker, counts } = this.#options;
+    const fallback = this.#options.fallback && limited(this.#options.fallback);
     return async (input, ctx) => {
       const call = async (): Promise<unknown> => handler(input, ctx);
       // A run that was given up failed by that.

@@ -34,6 +34,8 @@ export interface IsolationOptions<Run extends IsolatedRun> {
   config: ResolvedConfig;
   /** For `onDead`, which runs in the worker's own thread. */
   instance: AnyActor;
+  /** How long a thread may take to be ready. */
+  startTimeoutMs: number;
   /** The hard limit has passed, and its thread is ended. */
   onOverdue: (run: Run) => void;
   /** A thread died that had nothing to do, or could not be made ready for a run. */
@@ -74,12 +76,11 @@ export class IsolatedActor<Run extends IsolatedRun> implements AnyActor {
   /** Makes one thread ready, to know that they can be. @throws ConfigError, ActorStartError. */
   async start(): Promise<void> {
     const { config, onProblem } = this.#options;
-    const threads = new Threads(config, onProblem);
+    const threads = (this.#threads = new Threads(config, onProblem));
     try {
       await threads.prepare();
-      this.#threads = threads;
     } catch (thrown) {
-      await threads.stop();
+      await this.stop();
       throw thrown;
     }
   }
@@ -98,10 +99,10 @@ export class IsolatedActor<Run extends IsolatedRun> implements AnyActor {
       this.#verdicts.set(error, given.verdict);
       throw error;
     } catch (thrown) {
-      if (kill.signal.aborted) throw toError(kill.signal.reason);
+      const error = toError(kill.signal.aborted ? kill.signal.reason : thrown);
       // What a handler throws comes as what it gave: these two are of the thread's preparation.
-      const unprepared = !limits.started && (thrown instanceof ActorStartError || thrown instanceof ConfigError);
-      throw unprepared ? this.#unavailable(thrown) : thrown;
+      const unprepared = !limits.started && (error instanceof ActorStartError || error instanceof ConfigError);
+      throw unprepared ? this.#unavailable(error) : error;
     } finally {
       limits.end();
     }
@@ -116,11 +117,12 @@ export class IsolatedActor<Run extends IsolatedRun> implements AnyActor {
   }
 
   #limits(run: Run, kill: AbortController): { readonly started: boolean; start(): void; end(): void } {
-    const { onOverdue } = this.#options;
+    const { onOverdue, startTimeoutMs } = this.#options;
     const { name, softLimitMs, hardLimitMs } = this.#options.config;
     const timers: NodeJS.Timeout[] = [];
     const after = (ms: number, act: () => void): number => timers.push(setTimeout(act, Math.min(ms, maxTimerMs)));
     let started = false;
+    after(startTimeoutMs, () => !started && kill.abort(new ActorStartError(name, startTimeoutMs)));
     return {
       get started() {
         return started;

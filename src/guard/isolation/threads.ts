@@ -4,7 +4,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { MessagePort } from "node:worker_threads";
 import { Piscina } from "piscina";
 import type { ResolvedConfig } from "../../actor/config.ts";
-import { pause } from "../../kernel/clock.ts";
+import { within } from "../../kernel/clock.ts";
 import { ConfigError, ThreadError, toError } from "../../kernel/errors.ts";
 import { Line } from "./line.ts";
 import type { ThreadControl, ThreadReady, ThreadSetup, ThreadTask } from "./protocol.ts";
@@ -99,16 +99,6 @@ async function stopThread(control: Line<object, ThreadControl>): Promise<void> {
     if (await within(pingMs, control.call("ping"))) await within(stopMs, control.call("stop"));
   } catch {
     // It has ended by itself.
-  }
-}
-
-/** False where the time was up first. */
-async function within(ms: number, promise: Promise<unknown>): Promise<boolean> {
-  const ended = new AbortController();
-  try {
-    return await Promise.race([promise.then(() => true), pause(ms, ended.signal).then(() => false)]);
-  } finally {
-    ended.abort();
   }
 }
 
