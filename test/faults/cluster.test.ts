@@ -13,7 +13,7 @@ import { isGone, until } from "../support/embedded/until.ts";
 import { Cluster } from "./kit/cluster.ts";
 import type { ClusterNode } from "./kit/node.ts";
 
-const ownerScript = fileURLToPath(new URL("./kit/cluster-owner.ts", import.meta.url));
+const ownerScript = fileURLToPath(new URL("../../dist/test/faults/kit/cluster-owner.js", import.meta.url));
 
 let folder: string;
 let cluster: Cluster;
@@ -118,7 +118,7 @@ test("a node that is cut off is heard of by nobody, takes nothing, and joins aga
 });
 
 test("all nodes end with their owner, also when it is killed, and a paused one too", async () => {
-  const owner = spawn(process.execPath, ["--import", "tsx", ownerScript], { stdio: ["pipe", "pipe", "inherit"] });
+  const owner = spawn(process.execPath, [ownerScript], { stdio: ["pipe", "pipe", "inherit"] });
   const [line] = (await once(createInterface({ input: owner.stdout }), "line")) as [string];
   const { pids, folder: its } = JSON.parse(line) as { pids: number[]; folder: string };
   expect(pids).toHaveLength(3);

@@ -11,6 +11,7 @@ import type { StoredMessage } from "../../src/broker/stream-reader.ts";
 import { decode } from "../../src/message/codec.ts";
 import { header } from "../../src/message/headers.ts";
 import { ActorSystem } from "../../src/system/actor-system.ts";
+import { inProcess } from "../support/cli/in-process.ts";
 import { godwit, type Ended } from "../support/cli/run.ts";
 import { patient } from "../support/stage.ts";
 
@@ -39,9 +40,9 @@ beforeEach(async () => {
   return () => system.close();
 });
 
-function run(args: string[], input?: string): Promise<Ended> {
+function run(args: string[], input?: string, how = inProcess): Promise<Ended> {
   const env = { NATS_URL: server.url };
-  return godwit([...args, "--namespace", namespace], { cwd, env, ...(input !== undefined && { input }) });
+  return how([...args, "--namespace", namespace], { cwd, env, ...(input !== undefined && { input }) });
 }
 
 async function stored(stream: "TASKS" | "SCHEDULE" | "EVENTS", sequence: number): Promise<StoredMessage> {
@@ -100,7 +101,7 @@ describe("tell", () => {
   test("reads the body from a file and from standard input", async () => {
     await writeFile(join(cwd, "body.json"), '{"from":"file"}');
     await run(["tell", "a", "@body.json"]);
-    await run(["tell", "a", "-"], '{"from":"input"}\n');
+    await run(["tell", "a", "-"], '{"from":"input"}\n', godwit);
     expect([bodyOf(await stored("TASKS", 1)), bodyOf(await stored("TASKS", 2))]).toEqual([
       { from: "file" },
       { from: "input" },
@@ -133,7 +134,7 @@ describe("tell", () => {
 describe("tell --many", () => {
   test("sends a task for each line, blank ones left out", async () => {
     const lines = Array.from({ length: 1_500 }, (_, index) => `{"n":${index}}`).join("\n");
-    const { code, stdout } = await run(["tell", "a", "--many", "--id-field", "n"], `\n${lines}\n\n`);
+    const { code, stdout } = await run(["tell", "a", "--many", "--id-field", "n"], `\n${lines}\n\n`, godwit);
     expect({ code, stdout }).toEqual({ code: 0, stdout: "accepted 1,500, duplicates 0, failed 0\n" });
     expect((await stored("TASKS", 1)).headers.get(header.id)).toBe("0");
     expect(await system.parts.reader.state(`${namespace}_TASKS`)).toMatchObject({ messages: 1_500 });
@@ -155,12 +156,12 @@ describe("tell --many", () => {
   test("one bad line is one failure, named by its line, and the others are sent: exit code 1", async () => {
     const large = JSON.stringify({ id: "large", text: "x".repeat(70_000_000) });
     const input = ['{"id":"p1"}', "nope", '{"id":"p1"}', '{"no":"id"}', "", large, '{"id":"p2"}'].join("\n");
-    const { code, stdout, stderr } = await run(["tell", "a", "--many", "--id-field", "id"], input);
+    const { code, stdout, stderr } = await run(["tell", "a", "--many", "--id-field", "id"], input, godwit);
     expect({ code, stdout }).toEqual({ code: 1, stdout: "accepted 2, duplicates 1, failed 3\n" });
     expect(stderr).toMatch(/godwit: line 2: The line is not JSON .*\(INVALID_MESSAGE\)\n/);
     expect(stderr).toMatch(/godwit: line 4: The line has no field 'id'.*\(INVALID_MESSAGE\)\n/);
     expect(stderr).toMatch(/godwit: line 6: The body for .*\(PAYLOAD_TOO_LARGE\)\n/);
-    const json = await run(["tell", "b", "--many", "--id-field", "id", "--json"], input);
+    const json = await run(["tell", "b", "--many", "--id-field", "id", "--json"], input, godwit);
     expect(JSON.parse(json.stdout)).toMatchObject({
       accepted: 2,
       duplicates: 1,
@@ -173,7 +174,7 @@ describe("ask", () => {
   test("prints the answer as JSON, whatever MessagePack carried", async () => {
     await system.work([Echo]);
     const answer = { got: { x: [1] }, big: String(2n ** 60n), bytes: { base64: "AQI=" } };
-    const pretty = await run(["ask", "echo", '{"x":[1]}']);
+    const pretty = await run(["ask", "echo", '{"x":[1]}'], undefined, godwit);
     expect(pretty).toEqual({ code: 0, stdout: `${JSON.stringify(answer, undefined, 2)}\n`, stderr: "" });
     const line = await run(["ask", "echo", '{"x":[1]}', "--json"]);
     expect(line.stdout).toBe(`${JSON.stringify(answer)}\n`);

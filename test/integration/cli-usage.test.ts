@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EmbeddedServer } from "../../src/broker/embedded/server.ts";
 import { resolveSystemOptions } from "../../src/system/options.ts";
+import { inProcess } from "../support/cli/in-process.ts";
 import { godwit, type Ended } from "../support/cli/run.ts";
 
 let cwd: string;
@@ -16,7 +17,9 @@ beforeAll(async () => {
 
 afterAll(() => rm(cwd, { recursive: true, force: true }));
 
-const run = (...args: string[]): Promise<Ended> => godwit(args, { cwd });
+const run = (...args: string[]): Promise<Ended> => inProcess(args, { cwd });
+/** In a process of its own, as a shell has it. */
+const spawned = (...args: string[]): Promise<Ended> => godwit(args, { cwd });
 
 const commands = [
   [],
@@ -53,7 +56,7 @@ describe("help", () => {
   );
 
   test("the program's own names the exit codes and every command", async () => {
-    const { stdout } = await run("--help");
+    const { stdout } = await spawned("--help");
     expect(stdout).toMatch(/Exit codes:\n {2}0 .*\n {2}1 .*\n {2}2 /);
     const listed = [...stdout.matchAll(/^ {2}([a-z]+) .*$/gm)].map(([, name]) => name);
     expect(listed).toEqual(expect.arrayContaining(commands.map(([name = "help"]) => name)));
@@ -62,7 +65,7 @@ describe("help", () => {
   test("the version is the package's", async () => {
     const text = await readFile(new URL("../../package.json", import.meta.url), "utf8");
     const { version } = JSON.parse(text) as { version: string };
-    expect(await run("--version")).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
+    expect(await spawned("--version")).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
   });
 });
 
@@ -108,7 +111,7 @@ describe("wrong usage is exit code 2 and one sentence, and nothing is tried", ()
     [["dev", "--port", "70000"], "--port is '70000'; it must be a whole number from 0 to 65535. (USAGE)"],
     [["actor", "retire", "*"], 'The actor name "*" is not valid;'],
   ])("%j", async (args, sentence) => {
-    const { code, stdout, stderr } = await godwit(args, { cwd, env });
+    const { code, stdout, stderr } = await inProcess(args, { cwd, env });
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     const lines = stderr.trimEnd().split("\n");
     expect(lines.at(-1)).toMatch(/^godwit: .*\([A-Z_]+\)$/);
@@ -118,7 +121,7 @@ describe("wrong usage is exit code 2 and one sentence, and nothing is tried", ()
   });
 
   test("with --json it is JSON", async () => {
-    const { code, stderr } = await run("status", "--json", "--scan", "5");
+    const { code, stderr } = await spawned("status", "--json", "--scan", "5");
     expect(code).toBe(2);
     expect(JSON.parse(stderr)).toEqual({
       error: { code: "USAGE", message: "Unknown option '--scan'; see 'godwit status --help'." },
@@ -159,9 +162,9 @@ describe("no server to work with is exit code 1 and one sentence", () => {
       const names = ["NATS_URL", "NATS_USER", "NATS_PASSWORD", "NATS_TOKEN", "GODWIT_DEBUG", "COLUMNS"];
       for (const blank of ["", "  "]) {
         const env = Object.fromEntries(names.map((name) => [name, blank]));
-        const { code, stdout } = await godwit(["tell", "a", "{}", "--namespace", "blank"], { cwd, env });
+        const { code, stdout } = await inProcess(["tell", "a", "{}", "--namespace", "blank"], { cwd, env });
         expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining("blank_TASKS") });
-        const failed = await godwit(["status", "--namespace", "none"], { cwd, env });
+        const failed = await inProcess(["status", "--namespace", "none"], { cwd, env });
         expect(failed.stderr).toMatch(/^godwit: There is nothing of Godwit in .*\(NOT_FOUND\)\n$/);
         expect(resolveSystemOptions({}, env).servers).toEqual(["nats://127.0.0.1:4222"]);
       }

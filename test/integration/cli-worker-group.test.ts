@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { EmbeddedServer } from "../../src/broker/embedded/server.ts";
 import { ActorSystem } from "../../src/system/actor-system.ts";
-import { godwit, Running, type Ended } from "../support/cli/run.ts";
+import { inProcess } from "../support/cli/in-process.ts";
+import { Running, type Ended } from "../support/cli/run.ts";
 import { until } from "../support/embedded/until.ts";
 import { patient } from "../support/stage.ts";
 
@@ -402,7 +403,7 @@ test("a restart mends a group whose processes keep ending, without waiting", asy
 
 describe("a restart asked for over NATS", () => {
   const restart = (...args: string[]): Promise<Ended> =>
-    godwit(["restart", "--servers", server.url, "--namespace", namespace, ...args], { cwd: folder });
+    inProcess(["restart", "--servers", server.url, "--namespace", namespace, ...args], { cwd: folder });
 
   test("reaches every supervisor of the namespace, and says how each ended", async () => {
     await writeActor("1");

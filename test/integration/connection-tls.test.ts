@@ -8,7 +8,7 @@ import { nkeys } from "@nats-io/nats-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { ActorSystem, type SystemOptions } from "../../src/index.ts";
 import { actorOf } from "../support/actors.ts";
-import { godwit } from "../support/cli/run.ts";
+import { inProcess } from "../support/cli/in-process.ts";
 import { freePort } from "../support/free-port.ts";
 import { makeCertificates, type Certificates } from "../support/nats/certificates.ts";
 import { makeOperator } from "../support/nats/jwt.ts";
@@ -125,8 +125,8 @@ describe.skipIf(withoutOpenssl !== undefined)("TLS", () => {
   test("by the command line and its environment", async () => {
     const { ca, client } = certificates;
     const flags = ["--tlsca", ca, "--tlscert", client.cert, "--tlskey", client.key];
-    const tell = (servers: string, args: string[], env = {}): ReturnType<typeof godwit> =>
-      godwit(["tell", "echo", "{}", "--servers", servers, ...args], { cwd: folder, env });
+    const tell = (servers: string, args: string[], env = {}): ReturnType<typeof inProcess> =>
+      inProcess(["tell", "echo", "{}", "--servers", servers, ...args], { cwd: folder, env });
     expect(await tell(at(mutual), flags)).toMatchObject({ code: 0 });
     expect(await tell(at(first), ["--tlsfirst", "--tlsca", ca])).toMatchObject({ code: 0 });
     const env = { NATS_CA: ca, NATS_CERT: client.cert, NATS_KEY: client.key };
@@ -224,8 +224,8 @@ describe("a .creds file", () => {
       code: "NOT_AUTHORIZED",
     });
 
-    const run = (args: string[], env = {}): ReturnType<typeof godwit> =>
-      godwit(["tell", "echo", "{}", "--servers", servers, ...args], { cwd: folder, env });
+    const run = (args: string[], env = {}): ReturnType<typeof inProcess> =>
+      inProcess(["tell", "echo", "{}", "--servers", servers, ...args], { cwd: folder, env });
     expect(await run(["--creds", creds])).toMatchObject({ code: 0 });
     expect(await run([], { NATS_CREDS: creds })).toMatchObject({ code: 0 });
     expect(await run(["--token", "t"], { NATS_CREDS: creds })).toMatchObject({ code: 1 });

@@ -7,7 +7,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { EmbeddedServer } from "../../src/broker/embedded/server.ts";
 import { ActorSystem, type SystemOptions } from "../../src/index.ts";
 import { testSystem } from "../../src/testing/index.ts";
-import { godwit, type Ended } from "../support/cli/run.ts";
+import { inProcess } from "../support/cli/in-process.ts";
+import type { Ended } from "../support/cli/run.ts";
 import { restrictedServer } from "../support/observe/restricted-server.ts";
 import { alteredServer } from "../support/embedded/altered-server.ts";
 
@@ -113,7 +114,7 @@ describe("what the server refuses is told by its address, without the credential
 });
 
 describe("the command line", () => {
-  const run = (args: string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> => godwit(args, { cwd, env });
+  const run = (args: string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> => inProcess(args, { cwd, env });
 
   test("takes them from --servers and NATS_URL, and shows the address alone", async () => {
     const given = url(passServer, user, pass);

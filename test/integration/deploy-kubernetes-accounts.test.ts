@@ -6,7 +6,8 @@ import { fileURLToPath } from "node:url";
 import { nkeys } from "@nats-io/nats-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { findBinary } from "../../src/broker/embedded/binary.ts";
-import { godwit, Running } from "../support/cli/run.ts";
+import { inProcess } from "../support/cli/in-process.ts";
+import { Running } from "../support/cli/run.ts";
 import type { Job, PodContainer, Worker } from "../support/deploy/agreement.ts";
 import { deployFile, deployFolder } from "../support/deploy/files.ts";
 import { manifestsOf } from "../support/deploy/kubernetes.ts";
@@ -147,7 +148,7 @@ describe("on the three servers of deploy/nats", () => {
       const start = (): Running =>
         new Running(swapped(container.args), { cwd: repository, env: environment("worker") });
       const provision = async (role: keyof typeof pods) =>
-        godwit(swapped(pods.provisioner.containers[0].args), { cwd: repository, env: environment(role) });
+        inProcess(swapped(pods.provisioner.containers[0].args), { cwd: repository, env: environment(role) });
       running = start();
       expect(await running.ended).toMatchObject({
         code: 1,

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { toMs } from "../../src/kernel/duration.ts";
 import { metricTable, type MetricSpec } from "../../src/observe/metric-table.ts";
+import { inProcess } from "../support/cli/in-process.ts";
 import { godwit } from "../support/cli/run.ts";
 import { disagreements, type Manifests } from "../support/deploy/agreement.ts";
 import { deployFile, deployFolder } from "../support/deploy/files.ts";
@@ -167,7 +168,7 @@ describe.each([
   ["provision", jobPod.containers[0]],
 ])("the command godwit %s", (command, { args, env: given }) => {
   test("reads the environment that it is given", async () => {
-    const { stdout } = await godwit([command, "--help"], { cwd: repository });
+    const { stdout } = await inProcess([command, "--help"], { cwd: repository });
     const read = [...stdout.matchAll(/env:\s+(NATS_\w+)/g)].map(([, name]) => name);
     const names = given.map(({ name }) => name).filter((name) => name !== "NODE_OPTIONS");
     expect(names.filter((name) => !read.includes(name))).toEqual([]);

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import type { EmbeddedServer } from "../../src/broker/embedded/server.ts";
 import { ActorSystem, type SystemOptions } from "../../src/index.ts";
 import { actorOf } from "../support/actors.ts";
-import { godwit } from "../support/cli/run.ts";
+import { inProcess } from "../support/cli/in-process.ts";
 import { consult, consultAs, said, wrong } from "../support/doctor/consult.ts";
 import { alteredServer, type Alterations } from "../support/embedded/altered-server.ts";
 import { freePort } from "../support/free-port.ts";
@@ -101,7 +101,9 @@ describe("rights", () => {
     const blind = ["stream-missing", "stream-settings", "stream-leader", "no-worker", "paused", "ack-wait"];
     expect(noApi.findings.filter(({ check, level }) => level === "ok" && blind.includes(check))).toEqual([]);
 
-    const turnedAway = await godwit(["status", "--servers", servers, "--user", "no-api", "--pass", "p"], { cwd: "/" });
+    const turnedAway = await inProcess(["status", "--servers", servers, "--user", "no-api", "--pass", "p"], {
+      cwd: "/",
+    });
     expect(turnedAway).toMatchObject({ code: 1, stdout: "" });
     expect(turnedAway.stderr).toMatch(
       /no right to publish to \$JS\.API\.INFO, .*'godwit doctor' lists .* \(NOT_AUTHORIZED\)\n$/,
@@ -112,7 +114,7 @@ describe("rights", () => {
       { subject: "worker rights", finding: expect.stringContaining("subscribe godwit.workers.") },
     ]);
 
-    const publisher = await godwit(["doctor", "--servers", servers, "--user", "publisher", "--pass", "p"], {
+    const publisher = await inProcess(["doctor", "--servers", servers, "--user", "publisher", "--pass", "p"], {
       cwd: "/",
     });
     expect(publisher).toMatchObject({ code: 1, stderr: "" });

@@ -16,7 +16,8 @@ import { loadActors } from "../../src/actor/loader.ts";
 import { subjectMatches } from "../../src/message/names.ts";
 import { Names } from "../../src/message/subjects.ts";
 import { actorOf } from "../support/actors.ts";
-import { godwit, Running, type Ended } from "../support/cli/run.ts";
+import { inProcess } from "../support/cli/in-process.ts";
+import { Running, type Ended } from "../support/cli/run.ts";
 import { deployFile } from "../support/deploy/files.ts";
 import { startDeployed, type Deployed, type DeployedRole } from "../support/nats/deployed.ts";
 import { accountFiles, roleFiles } from "../support/nats/generated-rights.ts";
@@ -292,7 +293,7 @@ test("the command line does its work with the rights of a role", async () => {
   const run = (role: Role, ...args: string[]): Promise<Ended> => {
     const { servers, nkey, inboxPrefix } = deployed.as(role);
     const env = { NATS_URL: servers.join(","), NATS_NKEY: nkey, NATS_INBOX_PREFIX: inboxPrefix };
-    return godwit(args, { cwd: "/", env });
+    return inProcess(args, { cwd: "/", env });
   };
   const done = { code: 0, stderr: expect.not.stringContaining("iolation") as string };
   expect(await run("publisher", "tell", "guarded", '{"do":"break"}')).toMatchObject(done);
@@ -344,7 +345,7 @@ test(
     const group = new Running(args, { cwd: folder, env: envOf("worker") });
     try {
       await group.says("ready: 2 processes");
-      const restarted = await godwit(["restart"], { cwd: folder, env: envOf("admin") });
+      const restarted = await inProcess(["restart"], { cwd: folder, env: envOf("admin") });
       expect(restarted).toMatchObject({
         code: 0,
         stderr: expect.stringContaining("done, 2 processes replaced") as string,

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { freeze } from "./freeze.ts";
 
-const script = fileURLToPath(new URL("./gated-worker.ts", import.meta.url));
+const script = fileURLToPath(new URL("../../dist/test/support/gated-worker.js", import.meta.url));
 
 export interface GatedWorker {
   readonly pid: number;
@@ -16,7 +16,7 @@ export interface GatedWorker {
 
 /** Resolves when its worker pulls. */
 export async function startGatedWorker(servers: string, namespace: string): Promise<GatedWorker> {
-  const child = spawn(process.execPath, ["--import", "tsx", script, servers, namespace], {
+  const child = spawn(process.execPath, [script, servers, namespace], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   const ended = once(child, "exit");

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 
-const script = fileURLToPath(new URL("./worker-process.ts", import.meta.url));
+const script = fileURLToPath(new URL("../../dist/test/support/worker-process.js", import.meta.url));
 
 export interface WorkerProcess {
   readonly pid: number;
@@ -17,7 +17,7 @@ export async function startWorkerProcess(
   namespace: string,
   env: NodeJS.ProcessEnv = {},
 ): Promise<WorkerProcess> {
-  const child = spawn(process.execPath, ["--import", "tsx", script, servers, namespace], {
+  const child = spawn(process.execPath, [script, servers, namespace], {
     stdio: ["pipe", "pipe", "inherit"],
     env: { ...process.env, ...env },
   });

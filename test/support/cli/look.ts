@@ -6,7 +6,8 @@ import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
 import { EmbeddedServer } from "../../../src/broker/embedded/server.ts";
 import type { SystemParts } from "../../../src/system/actor-system.ts";
 import { ActorSystem } from "../../../src/system/actor-system.ts";
-import { godwit, type Ended } from "./run.ts";
+import { inProcess } from "./in-process.ts";
+import type { Ended } from "./run.ts";
 
 /** What a test has at hand. Filled in before each one. */
 export interface Bench {
@@ -15,7 +16,7 @@ export interface Bench {
   namespace: string;
   system: ActorSystem;
   parts: SystemParts;
-  /** Runs `godwit` in the test's namespace. */
+  /** Runs `godwit` in the test's namespace, in this process. */
   run(args: string[], env?: NodeJS.ProcessEnv): Promise<Ended>;
   /** Runs it with --json, and gives what it printed. Fails unless the exit code is 0. */
   json(...args: string[]): Promise<unknown>;
@@ -41,7 +42,10 @@ export function benchOf(prefix: string): Bench {
   });
   afterEach(() => bench.system.close());
   bench.run = (args, env) =>
-    godwit([...args, "--namespace", bench.namespace], { cwd: bench.cwd, env: { NATS_URL: bench.server.url, ...env } });
+    inProcess([...args, "--namespace", bench.namespace], {
+      cwd: bench.cwd,
+      env: { NATS_URL: bench.server.url, ...env },
+    });
   bench.json = async (...args) => {
     const { code, stdout, stderr } = await bench.run([...args, "--json"]);
     if (code !== 0) throw new Error(`${args.join(" ")} ended with code ${code}: ${stderr}`);

@@ -18,6 +18,14 @@ export interface Ended {
   stderr: string;
 }
 
+/** This machine's environment without what it says of NATS and Godwit, but for where the server's binary is. */
+export function environmentOf(env: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !/^(NATS|GODWIT|COLUMNS)/.test(name) || /^(NATS_SERVER_BIN|GODWIT_CACHE)$/.test(name),
+  );
+  return { ...Object.fromEntries(kept), ...env };
+}
+
 /** A `godwit` that was started. */
 export class Running {
   readonly child: ChildProcess;
@@ -27,15 +35,9 @@ export class Running {
   stderr = "";
 
   constructor(args: readonly string[], { cwd, env, input }: RunOptions) {
-    const clean = Object.fromEntries(
-      Object.entries(process.env).filter(([name]) => !/^(NATS|GODWIT|COLUMNS)/.test(name)),
-    );
-    const binary = Object.fromEntries(
-      Object.entries(process.env).filter(([name]) => /^(NATS_SERVER_BIN|GODWIT_CACHE)$/.test(name)),
-    );
     this.child = spawn(process.execPath, [main, ...args], {
       cwd,
-      env: { ...clean, ...binary, ...env },
+      env: environmentOf(env),
       stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
       // The leader of a group of its own, so that a signal to the group is what Ctrl-C in a terminal is.
       detached: true,
@@ -78,7 +80,7 @@ export class Running {
   }
 }
 
-/** Runs a command to its end. */
+/** Runs a command to its end, in a process of its own; inProcess() does without one. */
 export function godwit(args: readonly string[], options: RunOptions): Promise<Ended> {
   return new Running(args, options).ended;
 }

@@ -9,7 +9,7 @@ import { EmbeddedServer } from "../../../src/broker/embedded/server.ts";
 import { ActorSystem } from "../../../src/index.ts";
 import { Running } from "../cli/run.ts";
 
-const worker = fileURLToPath(new URL("./worker-process.ts", import.meta.url));
+const worker = fileURLToPath(new URL("../../../dist/test/support/dashboard/worker-process.js", import.meta.url));
 const namespace = "house";
 
 export class House {
@@ -29,7 +29,7 @@ export class House {
   static async open(): Promise<House> {
     const [folder, server] = await Promise.all([mkdtemp(join(tmpdir(), "godwit-house-")), EmbeddedServer.start()]);
     const system = await ActorSystem.connect({ servers: server.url, namespace, log: "silent" });
-    const child = spawn(process.execPath, ["--import", "tsx", worker, server.url, namespace], {
+    const child = spawn(process.execPath, [worker, server.url, namespace], {
       stdio: ["pipe", "pipe", "inherit"],
     });
     await once(child.stdout, "data");

@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-const script = fileURLToPath(new URL("./owner.ts", import.meta.url));
+const script = fileURLToPath(new URL("../../../dist/test/support/embedded/owner.js", import.meta.url));
 
 export type Said = {
   url?: string;
@@ -25,7 +25,7 @@ export interface Owner {
 
 /** Resolves when the owner is ready to `go()`. */
 export async function startOwner(storeDir: string, mode = "stay"): Promise<Owner> {
-  const child = spawn(process.execPath, ["--import", "tsx", script, storeDir, mode], {
+  const child = spawn(process.execPath, [script, storeDir, mode], {
     detached: true,
     stdio: ["pipe", "pipe", "inherit"],
   });
