@@ -48,7 +48,7 @@ export interface Sender {
 
 /** What `receive` and `onDead` are handed beside the input: the message they handle, and what they may do meanwhile. */
 export interface Context extends Sender {
-  /** The message's id: the sender's, else `<stream>-<sequence>`. The same in every delivery, so it does as an idempotency key. */
+  /** The message's id: the sender's, else `<stream>-<sequence>-<time stored>`. The same in every delivery, so it does as an idempotency key. */
   readonly id: string;
   /** The actor's name. */
   readonly actor: string;

@@ -125,12 +125,11 @@ class Explainer {
   }
 
   #deliveryState(durable: ActorDurable, message: StoredMessage): Promise<DeliveryState> {
-    const { names, reader, runs } = this.#parts;
+    const { reader, runs } = this.#parts;
     const { workers } = this.#fleet;
     const enough = workers.filter(({ snapshot }) => snapshot !== undefined).length;
     return deliveryState(
       {
-        names,
         reader,
         runs,
         ask: async (stream, sequence) =>

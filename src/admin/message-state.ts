@@ -1,13 +1,12 @@
 /** Message state: how one stored message stands with one durable: waits, runs, backs off, or is done with. */
 import type { StoredMessage, StreamReader } from "../broker/stream-reader.ts";
 import { historyOf, type RunsRecord, type RunsStore } from "../lifecycle/runs.ts";
-import type { Names } from "../message/subjects.ts";
+import { messageId } from "../message/headers.ts";
 import type { MessageAnswer } from "../worker/answers.ts";
 import type { DeliveryState, HoldUp, Past, WorkerRef } from "./api.ts";
 import { filtersOf, isQueue, type ActorDurable } from "./durables.ts";
 
 export interface StateParts {
-  names: Names;
   reader: StreamReader;
   runs: RunsStore;
   /** What the workers know of a message, of those that answer. */
@@ -20,9 +19,9 @@ export interface StateParts {
 export async function deliveryState(
   parts: StateParts,
   durable: ActorDurable,
-  message: Pick<StoredMessage, "stream" | "sequence">,
+  message: StoredMessage,
 ): Promise<DeliveryState> {
-  const { names, reader, runs } = parts;
+  const { reader, runs } = parts;
   const { stream, sequence } = message;
   const { actor } = durable;
   if (sequence > durable.delivered) {
@@ -33,7 +32,7 @@ export async function deliveryState(
   const queue = isQueue(durable);
   if (!queue && sequence <= durable.ackFloor) return { state: "settled" };
   const [record, answers] = await Promise.all([
-    runs.read(names.runsKey(stream, sequence, durable.durable)),
+    runs.read({ ...message, consumer: durable.durable, id: messageId(message) }),
     parts.ask(stream, sequence),
   ]);
   const own = answers.filter((answer) => answer.actor === actor);

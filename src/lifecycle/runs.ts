@@ -6,11 +6,16 @@
  *    its worker, so each later stall is its own doing.
  * 4. The run that decides that a message dies is noted with its fate before the dead letter is written.
  * 5. `attempt` is the number of failed runs + 1. No record means no stalls.
+ * 6. A record belongs to the message whose place it names. One of another message, or of nobody, is as none and is overwritten.
  */
+import * as z from "zod";
 import type { Bucket } from "../broker/bucket.ts";
 import { monotonicMs, wallMs } from "../kernel/clock.ts";
+import { toError } from "../kernel/errors.ts";
 import { decode, encode, contentTypes } from "../message/codec.ts";
-import type { DeadReason } from "../message/failure.ts";
+import { deadReasons, type DeadReason } from "../message/failure.ts";
+import { placeText, type MessagePlace } from "../message/place.ts";
+import type { Names } from "../message/subjects.ts";
 
 const version = 1;
 const keepMs = 7 * 86_400_000;
@@ -35,9 +40,17 @@ export interface Fate {
   message: string;
 }
 
+/** Whose record it is. */
+export interface Remembered extends MessagePlace {
+  readonly consumer: string;
+  readonly id: string;
+}
+
 export interface RunsRecord {
   v: number;
   id: string;
+  /** See `placeText`. Absent where an older version wrote it. */
+  place?: string;
   /** By delivery count. */
   runs: Record<string, RunState>;
   /** The last errors, oldest first. */
@@ -48,6 +61,23 @@ export interface RunsRecord {
   until: number;
   fate?: Fate;
 }
+
+const text = z.string();
+const timeMs = z.number().min(0).max(8e15);
+/** States and keys that another version added are kept. */
+const shape: z.ZodType<RunsRecord> = z.looseObject({
+  v: z.literal(version),
+  id: text,
+  place: text.exactOptional(),
+  runs: z.record(
+    text.regex(/^\d{1,15}$/),
+    z.custom<RunState>((state) => typeof state === "string"),
+  ),
+  errors: z.array(z.object({ at: timeMs, attempt: z.number(), name: text, message: text })),
+  delayMs: timeMs,
+  until: timeMs,
+  fate: z.object({ reason: z.enum(deadReasons), name: text, message: text }).exactOptional(),
+});
 
 /** What the record says before a run. */
 export interface RunHistory {
@@ -103,15 +133,20 @@ function waitOf({ delayMs, putBackMs }: RunNote): number {
 }
 
 export class RunsStore {
+  readonly #names: Names;
   readonly #bucket: Bucket;
 
-  constructor(bucket: Bucket) {
+  constructor(names: Names, bucket: Bucket) {
+    this.#names = names;
     this.#bucket = bucket;
   }
 
-  /** The record under a key, `undefined` where there is none or another major version wrote it. */
-  async read(key: string): Promise<RunsRecord | undefined> {
-    return (await this.#load(key)).record;
+  /**
+   * The record of a message, `undefined` where there is none or another major version wrote it.
+   * @param onGarbage is told of what stands there and is no record.
+   */
+  async read(of: Remembered, onGarbage?: (error: Error) => void): Promise<RunsRecord | undefined> {
+    return (await this.#load(of, undefined, onGarbage)).record;
   }
 
   /**
@@ -119,37 +154,66 @@ export class RunsStore {
    * @param timeoutMs how long it may take.
    * @throws PublishTimeoutError and what else the bucket throws.
    */
-  async note(key: string, id: string, deliveryCount: number, note: RunNote, timeoutMs: number): Promise<void> {
+  async note(of: Remembered, deliveryCount: number, note: RunNote, timeoutMs: number): Promise<void> {
     const endMs = monotonicMs() + timeoutMs;
     for (let conflict = 0; ; conflict++) {
-      const { record, revision } = await this.#load(key, endMs - monotonicMs());
+      const { record, revision } = await this.#load(of, endMs - monotonicMs());
       // A start is the first that is noted of a delivery: what stands there is this very note, or came after it.
       if (note.state === "started" && record?.runs[deliveryCount] !== undefined) return;
-      const next = apply(record ?? emptyRecord(id), deliveryCount, note);
+      const next = apply(record ?? emptyRecord(of), deliveryCount, note);
       const ttlMs = keepMs + waitOf(note);
       // A write that timed out on the way back and was sent again conflicts with itself; reading again finds its entry in place.
       // Where there is no record, none may have come meanwhile; the marker of an expired one stands in the way of that, but once.
       const expected = revision ?? (conflict === 0 ? 0 : undefined);
       const options = { ttlMs, timeoutMs: endMs - monotonicMs(), ...(expected !== undefined && { expected }) };
+      const key = this.#key(of);
       if ((await this.#bucket.put(key, encode(next, "msgpack"), options)) !== undefined) return;
       if (conflict >= maxConflicts)
         throw new Error(`the runs record ${key} is being written by ${maxConflicts} others`);
     }
   }
 
+  #key({ stream, sequence, consumer }: Remembered): string {
+    return this.#names.runsKey(stream, sequence, consumer);
+  }
+
   async #load(
-    key: string,
+    of: Remembered,
     timeoutMs?: number,
+    onGarbage?: (error: Error) => void,
   ): Promise<{ record: RunsRecord | undefined; revision: number | undefined }> {
-    const entry = await this.#bucket.get(key, timeoutMs);
+    const entry = await this.#bucket.get(this.#key(of), timeoutMs);
     if (entry === undefined) return { record: undefined, revision: undefined };
-    const record = decode(entry.value, contentTypes.msgpack) as RunsRecord;
-    return { record: record.v === version ? record : undefined, revision: entry.revision };
+    const { revision } = entry;
+    try {
+      const found = decode(entry.value, contentTypes.msgpack);
+      // Another major version's is not ours to judge.
+      const own = (found as { v?: unknown } | null)?.v === version || !isVersioned(found);
+      const record = own ? shape.parse(found) : undefined;
+      return { record: record !== undefined && belongs(record, of) ? record : undefined, revision };
+    } catch (thrown) {
+      const { message } = toError(thrown);
+      onGarbage?.(
+        new Error(
+          `The runs record ${this.#key(of)} in ${this.#bucket.name} is none (${message.replace(/\s+/g, " ")}); the message runs as if there were none, and it is overwritten. Look who may write there.`,
+        ),
+      );
+      return { record: undefined, revision };
+    }
   }
 }
 
-function emptyRecord(id: string): RunsRecord {
-  return { v: version, id, runs: {}, errors: [], delayMs: 0, until: 0 };
+function isVersioned(found: unknown): boolean {
+  return Number.isInteger((found as { v?: unknown } | null)?.v);
+}
+
+/** Older versions wrote no place, and gave another id to what had none. */
+function belongs({ place, id }: RunsRecord, of: Remembered): boolean {
+  return place === undefined ? id === of.id || id === `${of.stream}-${of.sequence}` : place === placeText(of);
+}
+
+function emptyRecord(of: Remembered): RunsRecord {
+  return { v: version, id: of.id, place: placeText(of), runs: {}, errors: [], delayMs: 0, until: 0 };
 }
 
 /** The record with one note added. Pure. */

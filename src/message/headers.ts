@@ -1,6 +1,7 @@
 /** Every header Godwit reads or writes, spelled once, and the rules for those that users add. */
 import { InvalidNameError } from "../kernel/errors.ts";
 import { checkId } from "./names.ts";
+import { placeText, type MessagePlace } from "./place.ts";
 
 export const header = {
   /** Dedup key of JetStream: `<actor or event>|<id>`. A fired schedule loses it. */
@@ -50,15 +51,15 @@ export interface ReceivedHeaders {
   entries(): [name: string, values: string[]][];
 }
 
-/** A message's id: its header where that is an id, else `<stream>-<sequence>`. */
-export function messageId(message: { headers: ReceivedHeaders; stream: string; sequence: number }): string {
+/** A message's id: its header where that is an id, else its place. */
+export function messageId(message: MessagePlace & { headers: ReceivedHeaders }): string {
   const given = message.headers.get(header.id);
   try {
     if (given !== undefined) return checkId(given);
   } catch {
     // Anyone can publish; an id that nothing else could carry is no id.
   }
-  return `${message.stream}-${message.sequence}`;
+  return placeText(message);
 }
 
 export const noHeaders: ReceivedHeaders = { get: () => undefined, entries: () => [] };

@@ -103,7 +103,7 @@ export class ActorSystem implements Sender {
     const bucket = (name: string): Bucket => new Bucket(name, this.#pipeline, publisher);
     const reader = new StreamReader(connection);
     const results = new Results(names, bucket(names.resultsBucket), this.#bus);
-    const runs = new RunsStore(bucket(names.runsBucket));
+    const runs = new RunsStore(names, bucket(names.runsBucket));
     const breakers = new SharedState<unknown>(bucket(names.breakersBucket), this.#bus, names);
     const limits = new SharedState<unknown>(bucket(names.limitsBucket), this.#bus, names);
     const clock = new ServerClock(this.#pipeline, `KV_${names.limitsBucket}`);

@@ -207,9 +207,9 @@ export class Executor {
 
   /** Reads what earlier runs left. */
   async #recall(run: Run): Promise<void> {
-    const { names, runs, reporter } = this.#options;
-    const { stream, sequence, consumer, count } = run.delivery;
-    run.history = historyOf(await runs.read(names.runsKey(stream, sequence, consumer)), count);
+    const { runs, reporter } = this.#options;
+    const record = await runs.read(run.remembered, (error) => reporter.problem(error));
+    run.history = historyOf(record, run.delivery.count);
     if (run.history.stalls > 0) reporter.stalled(run);
   }
 
@@ -235,11 +235,10 @@ export class Executor {
 
   /** A redelivery leaves word before it runs, so that the next one knows if this one dies. */
   async #noteStarted(run: Run): Promise<Outcome | undefined> {
-    const { names, runs } = this.#options;
-    const { stream, sequence, consumer, count, ackWaitMs } = run.delivery;
+    const { count, ackWaitMs } = run.delivery;
     // Before the write: one whose answer is lost may stand all the same.
     run.noted = true;
-    await runs.note(names.runsKey(stream, sequence, consumer), run.id, count, { state: "started" }, ackWaitMs);
+    await this.#options.runs.note(run.remembered, count, { state: "started" }, ackWaitMs);
     return run.open && !run.delivery.lost ? undefined : { kind: "lost", reason: "deadline" };
   }
 

@@ -10,7 +10,7 @@ import type { Overdue } from "../guard/time-limit.ts";
 import type { Logger } from "../kernel/logger.ts";
 import { header, messageId, traceHeaders, type HeaderFields, type ReceivedHeaders } from "../message/headers.ts";
 import { idText } from "../message/names.ts";
-import { noHistory, type RunHistory } from "../lifecycle/runs.ts";
+import { noHistory, type Remembered, type RunHistory } from "../lifecycle/runs.ts";
 import type { MessageRef } from "./events.ts";
 
 /**
@@ -88,6 +88,12 @@ export class Run implements Context {
   get id(): string {
     this.#id ??= messageId(this.delivery);
     return this.#id;
+  }
+
+  /** Whose its runs record is. */
+  get remembered(): Remembered {
+    const { stream, sequence, storedAtMs, consumer } = this.delivery;
+    return { stream, sequence, storedAtMs, consumer, id: this.id };
   }
 
   get actor(): string {

@@ -216,12 +216,10 @@ export class Settler {
 
   /** @returns false where the record could not be written while the message was ours. */
   async #note(run: Run, note: RunNote): Promise<boolean> {
-    const { names, runs } = this.#options;
-    const { stream, sequence, consumer, count } = run.delivery;
+    const { runs } = this.#options;
+    const { count } = run.delivery;
     try {
-      await this.#insist(run, (timeoutMs) =>
-        runs.note(names.runsKey(stream, sequence, consumer), run.id, count, note, timeoutMs),
-      );
+      await this.#insist(run, (timeoutMs) => runs.note(run.remembered, count, note, timeoutMs));
       run.noted = false;
       return true;
     } catch (thrown) {
@@ -232,12 +230,10 @@ export class Settler {
 
   /** The worker lives, so this was no stall. Best effort: the entry is keyed by the delivery, so it is safe although others run it now. */
   #noteLost(run: Run): void {
-    const { names, runs } = this.#options;
-    const { stream, sequence, consumer, count } = run.delivery;
-    const key = names.runsKey(stream, sequence, consumer);
+    const { runs } = this.#options;
     run.noted = false;
     runs
-      .note(key, run.id, count, { state: "interrupted" }, noteLostMs)
+      .note(run.remembered, run.delivery.count, { state: "interrupted" }, noteLostMs)
       .catch((thrown: unknown) => this.#options.onProblem(toError(thrown)));
   }
 

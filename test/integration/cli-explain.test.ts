@@ -6,6 +6,7 @@ import { Terminal } from "../../src/actor/signals.ts";
 import type { Explanation } from "../../src/admin/api.ts";
 import { benchOf } from "../support/cli/look.ts";
 import { until } from "../support/embedded/until.ts";
+import { placeLike } from "../support/place.ts";
 
 const bench = benchOf("explain");
 
@@ -237,7 +238,7 @@ describe("an event, for each actor that hears it", () => {
     await runOnce(Sensor);
     bench.parts.connection.nc.publish(subject, "21");
     await until("it is stored", async () => (await bench.parts.reader.state(stream))?.messages === 1);
-    expect(await found(`${stream}:1`)).toMatchObject([{ id: `${stream}-1`, actor: "sensor", state: "waiting" }]);
+    expect(await found(`${stream}:1`)).toMatchObject([{ id: placeLike(stream, 1), actor: "sensor", state: "waiting" }]);
   });
 });
 
@@ -263,7 +264,7 @@ describe("looking for an id", () => {
     await until("it is stored", async () => (await reader.count(names.tasks, names.taskSubject("a"))) === 2);
     expect(await found("order:12")).toMatchObject([{ id: "order:12", state: "unserved" }]);
     expect(await found("Müller & 1.5*")).toMatchObject([{ id: "Müller & 1.5*", state: "scheduled" }]);
-    expect(await found(`${names.tasks}-2`)).toMatchObject([{ id: `${names.tasks}-2`, state: "unserved" }]);
+    expect(await found(`${names.tasks}-2`)).toMatchObject([{ id: placeLike(names.tasks, 2), state: "unserved" }]);
     expect(await bench.run(["explain", " "])).toMatchObject({ code: 2, stdout: "" });
   });
 

@@ -7,6 +7,7 @@ import { actorOf } from "../support/actors.ts";
 import { listDead, onlyDead } from "../support/dead.ts";
 import { record } from "../support/record.ts";
 import { patient, useStage, type PlainClient } from "../support/stage.ts";
+import { placeLike } from "../support/place.ts";
 
 const stage = useStage({ maxPayloadBytes: 256 * 1_024 });
 
@@ -424,7 +425,7 @@ describe("a requeued dead letter", () => {
     expect(body.length + headerBytes).toBe(limitBytes);
     const sequence = await client.publish(stage.names.taskSubject("full"), body, fields);
     const [dead] = await recorder.until("dead");
-    expect(dead?.data).toMatchObject({ id: `${stage.names.tasks}-${sequence}`, reason: "terminal" });
+    expect(dead?.data).toMatchObject({ id: placeLike(stage.names.tasks, sequence), reason: "terminal" });
     const letter = await onlyDead(system);
     const shown = await system.dead.show(letter.sequence);
     expect(whole(shown.body)).toBe(whole(body));
@@ -437,7 +438,7 @@ describe("a requeued dead letter", () => {
     await recorder.until("completed");
     expect(seen).toHaveLength(1);
     expect(seen[0]).toMatchObject({
-      id: `${stage.names.tasks}-${sequence}`,
+      id: placeLike(stage.names.tasks, sequence),
       input: JSON.parse(body.toString()) as unknown,
     });
     expect(seen[0]?.headers.get("X-Note")).toBe("kept");
@@ -462,7 +463,7 @@ describe("a requeued dead letter", () => {
     await requeueAll(system);
     await recorder.until("completed");
     expect(seen).toMatchObject([
-      { id: `${stage.names.tasks}-${sequence}`, input: JSON.parse(body.toString()) as unknown },
+      { id: placeLike(stage.names.tasks, sequence), input: JSON.parse(body.toString()) as unknown },
     ]);
   });
 
@@ -481,7 +482,9 @@ describe("a requeued dead letter", () => {
     mend();
     await requeueAll(system);
     await recorder.until("completed");
-    expect(seen).toMatchObject([{ id: `${stage.names.tasks}-1`, input: JSON.parse(body.toString()) as unknown }]);
+    expect(seen).toMatchObject([
+      { id: placeLike(stage.names.tasks, 1), input: JSON.parse(body.toString()) as unknown },
+    ]);
   });
 
   test("is not made to fetch other objects by a planted header", async () => {

@@ -9,6 +9,7 @@ import { untilDrained } from "../support/faults/cast.ts";
 import { Scene } from "../support/faults/scene.ts";
 import { workName, type Job, type Step } from "../support/faults/work.ts";
 import { until } from "../support/embedded/until.ts";
+import { runsRecord } from "../support/runs-record.ts";
 
 let scene: Scene;
 let proxy: Proxy;
@@ -38,12 +39,12 @@ async function sendAged(step: Step, at: Record<string, Step> = {}): Promise<void
 
 /** What the runs records say of the deliveries that the worker `cut` lost. */
 async function notesOfLost(): Promise<(string | undefined)[]> {
-  const { names, runs } = system.parts;
+  const { names } = system.parts;
   const lost = scene.journal.of("lost").filter((entry) => entry.worker === "cut");
   return Promise.all(
     lost.map(async ({ id, deliveries }) => {
       const key = names.runsKey(names.tasks, ids.indexOf(id) + 1, names.durable(workName));
-      return (await runs.read(key))?.runs[deliveries];
+      return (await runsRecord(system, key))?.runs[deliveries];
     }),
   );
 }

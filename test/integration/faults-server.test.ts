@@ -236,15 +236,15 @@ describe("effects that fail for a while", () => {
   test("two deliveries that note at once lose no note, and a start that comes late overwrites none", async () => {
     const { runs } = system.parts;
     for (let at = 0; at < 50; at++) {
-      const key = `stream.${at}.durable`;
+      const of = { stream: "stream", sequence: at, storedAtMs: 1, consumer: "durable", id: "m" };
       const error = { at: 0, attempt: 1, name: "Error", message: "as the message asked" };
       await Promise.all([
-        runs.note(key, "m", 1, { state: "failed", error }, 5_000),
-        runs.note(key, "m", 2, { state: "started" }, 5_000),
+        runs.note(of, 1, { state: "failed", error }, 5_000),
+        runs.note(of, 2, { state: "started" }, 5_000),
       ]);
-      await runs.note(key, "m", 3, { state: "interrupted" }, 5_000);
-      await runs.note(key, "m", 3, { state: "started" }, 5_000);
-      expect((await runs.read(key))?.runs).toEqual({ 1: "failed", 2: "started", 3: "interrupted" });
+      await runs.note(of, 3, { state: "interrupted" }, 5_000);
+      await runs.note(of, 3, { state: "started" }, 5_000);
+      expect((await runs.read(of))?.runs).toEqual({ 1: "failed", 2: "started", 3: "interrupted" });
     }
   });
 

@@ -5,6 +5,7 @@ import { actorOf, gate } from "../support/actors.ts";
 import { onlyDead } from "../support/dead.ts";
 import { record } from "../support/record.ts";
 import { useStage } from "../support/stage.ts";
+import { runsRecord } from "../support/runs-record.ts";
 
 const stage = useStage();
 
@@ -109,7 +110,7 @@ test("a snooze longer than the record's life keeps its attempts, and says until 
   const sent = await system.tell(Snoozing, {});
   await recorder.until("deferred");
   const key = stage.names.runsKey(sent.stream, sent.sequence, stage.names.durable("snoozing"));
-  const runs = await system.parts.runs.read(key);
+  const runs = await runsRecord(system, key);
   expect(runs?.until ?? 0).toBeGreaterThan(Date.now() + 29 * 86_400_000);
   const client = await stage.client();
   const stored = await client.last(`KV_${stage.names.runsBucket}`, `$KV.${stage.names.runsBucket}.${key}`);

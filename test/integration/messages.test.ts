@@ -7,6 +7,7 @@ import { actorOf, gate } from "../support/actors.ts";
 import { onlyDead } from "../support/dead.ts";
 import { record } from "../support/record.ts";
 import { patient, useStage } from "../support/stage.ts";
+import { placeLike } from "../support/place.ts";
 
 const stage = useStage();
 
@@ -75,7 +76,7 @@ describe("tell", () => {
     expect(await typeOf("packed")).toBe("application/json");
   });
 
-  test("from a plain client with no headers at all works, with `<stream>-<sequence>` as its id", async () => {
+  test("from a plain client with no headers at all works, with its place as its id", async () => {
     const system = await stage.connect();
     const client = await stage.client();
     const seen: unknown[] = [];
@@ -85,10 +86,10 @@ describe("tell", () => {
     const recorder = record(await system.work([Charge]));
     client.nc.publish(`${stage.namespace}.task.normal.payments.charge`, '{"amount":10}');
     await recorder.until("completed");
-    expect(seen).toEqual([[`${stage.names.tasks}-1`, { amount: 10 }, []]]);
+    expect(seen).toEqual([[placeLike(stage.names.tasks, 1), { amount: 10 }, []]]);
   });
 
-  test("from a plain client with an id that nothing else could carry gets `<stream>-<sequence>` too", async () => {
+  test("from a plain client with an id that nothing else could carry gets its place too", async () => {
     const system = await stage.connect();
     const client = await stage.client();
     const seen: string[] = [];
@@ -97,7 +98,7 @@ describe("tell", () => {
     await client.publish(stage.names.taskSubject("any"), "1", { "Godwit-Id": "x".repeat(129) });
     await client.publish(stage.names.taskSubject("any"), "1", { "Godwit-Id": "" });
     await recorder.until("completed", 2);
-    expect(seen.toSorted()).toEqual([`${stage.names.tasks}-1`, `${stage.names.tasks}-2`]);
+    expect(seen.toSorted()).toEqual([placeLike(stage.names.tasks, 1), placeLike(stage.names.tasks, 2)]);
   });
 
   test("to an actor that no worker has ever served warns once, and waits for one", async () => {

@@ -47,8 +47,7 @@ async function waitingIds(system: ActorSystem): Promise<string[]> {
   const { names, reader } = system.parts;
   const ids: string[] = [];
   for (const stream of [names.tasks, names.schedule]) {
-    for await (const { headers, sequence } of reader.scan(stream, ">"))
-      ids.push(messageId({ headers, stream, sequence }));
+    for await (const message of reader.scan(stream, ">")) ids.push(messageId(message));
   }
   return ids;
 }
