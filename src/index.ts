@@ -55,6 +55,7 @@ export {
   PayloadTooLargeError,
   PublishError,
   PublishTimeoutError,
+  NotStoredError,
   AskTimeoutError,
   WaitTimeoutError,
   DuplicateError,

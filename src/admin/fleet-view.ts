@@ -1,5 +1,5 @@
 /** Fleet view: everything that says why a message is where it is, read at one moment. */
-import type { SystemParts } from "../system/actor-system.ts";
+import type { SystemParts } from "../system/parts.ts";
 import { listBreakers } from "./breakers.ts";
 import { listDurables } from "./durables.ts";
 import type { FleetView } from "./hold-ups.ts";

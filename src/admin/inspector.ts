@@ -1,7 +1,7 @@
 /** Inspector: what people and tools ask of a running system. The command line and the dashboard sit on it. */
 import type { Duration } from "../kernel/duration.ts";
 import type { Redrive } from "../lifecycle/redrive.ts";
-import type { SystemParts } from "../system/actor-system.ts";
+import type { SystemParts } from "../system/parts.ts";
 import type {
   BreakerFrame,
   BulkResult,

@@ -80,6 +80,7 @@ export abstract class PipelineRequest {
   readonly resendMs: number;
   /** When it was first sent, monotonic; 0 while it never was. */
   firstSentMs = 0;
+  /** How often it was sent; 0 as long as nobody can have it. */
   sends = 0;
   resendAtMs = 0;
   /** Undefined where each is sent again in its own time. */
@@ -111,6 +112,13 @@ export abstract class PipelineRequest {
   /** Whether it may be sent again although the server may have it. */
   mayRepeat(_nowMs: number): boolean {
     return this.resendMs !== Infinity;
+  }
+
+  /** It was sent, and nobody took it. Unless it was sent before, that counts as never. */
+  untaken(_why: string): void {
+    if (this.sends !== 1) return;
+    this.sends = 0;
+    this.firstSentMs = 0;
   }
 
   /** What is sent when it has to be sent again. */
@@ -250,11 +258,7 @@ export class Pipeline {
     }
     if (unavailable && peer !== undefined) peer.gone();
     else request.resendAtMs = monotonicMs() + 2 * sweepMs;
-    // Nobody had it, so it counts as never sent.
-    if (unavailable && request.sends === 1) {
-      request.sends = 0;
-      request.firstSentMs = 0;
-    }
+    if (unavailable) request.untaken("no responders");
   }
 
   #transmit(token: number, request: PipelineRequest, nowMs: number): void {
@@ -267,6 +271,7 @@ export class Pipeline {
     } catch (thrown) {
       // The client refuses it, and would again: it came to be too large for the server while there was none.
       this.#pending.delete(token);
+      request.untaken("too large");
       request.onDeadline(this.#refusal(request, toError(thrown)));
     }
   }
@@ -300,6 +305,7 @@ export class Pipeline {
     for (const [token, request] of this.#pending) {
       if (request.subject !== violation.subject || !request.endsWhenForbidden) continue;
       this.#pending.delete(token);
+      request.untaken("forbidden");
       request.onDeadline(
         new NotAuthorizedError(
           `The credentials have no right to publish to ${request.subject}, so the message is not stored; allow it in the user's permissions, or take others: godwit doctor --permissions prints those of each role.`,

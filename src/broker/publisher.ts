@@ -2,12 +2,14 @@
  * Publisher: puts messages into streams, pipelined, with an outcome for each.
  * 1. At most `window` messages and `windowBytes` bytes are in flight; the rest waits in order.
  * 2. Every repeat carries the same headers, so a `Nats-Msg-Id` makes it harmless.
- * 3. No answer by the deadline is PublishTimeoutError: the outcome is unknown.
+ * 3. What ends without an answer is PublishTimeoutError where the server may have it: the outcome is unknown. Else it is not stored.
  */
 import type { Msg } from "@nats-io/transport-node";
 import { monotonicMs } from "../kernel/clock.ts";
 import {
+  ClosedError,
   GodwitError,
+  NotStoredError,
   PayloadTooLargeError,
   PublishError,
   PublishTimeoutError,
@@ -187,6 +189,8 @@ class PublishRequest extends PipelineRequest {
   readonly offeredMs: number;
   readonly #stream: string;
   readonly #onPublished: (result: Published | Error | Refusal) => void;
+  /** Why nobody took it. */
+  #untakenFor = "there was no connection";
 
   constructor(
     message: OutgoingMessage,
@@ -206,11 +210,15 @@ class PublishRequest extends PipelineRequest {
     return this.body.length + (this.headers?.length ?? 0);
   }
 
+  override untaken(why: string): void {
+    this.#untakenFor = why;
+    super.untaken(why);
+  }
+
   override onReply(reply: Msg): boolean {
     const answer = readAnswer(reply, this, this.#stream);
-    if (answer === "again") return false;
-    this.#onPublished(answer);
-    return true;
+    if (answer !== "again") this.#onPublished(answer);
+    return answer !== "again";
   }
 
   override get endsWhenForbidden(): boolean {
@@ -218,7 +226,11 @@ class PublishRequest extends PipelineRequest {
   }
 
   override onDeadline(error?: Error): void {
-    this.#onPublished(error ?? timedOut(this.subject));
+    const { subject, sends } = this;
+    const untaken = `Nobody took the message for '${subject}' in time (${this.#untakenFor}), so it is not stored; see that the stream ${this.#stream} is there and has a leader, and send it again.`;
+    // One that is too large by now is told from a repeat by its id, however it is sent.
+    const isKnown = sends === 0 || error instanceof PayloadTooLargeError;
+    this.#onPublished(isKnown ? (error ?? new NotStoredError(untaken)) : timedOut(subject, error));
   }
 }
 
@@ -235,9 +247,11 @@ class Refusal {
   }
 }
 
-function timedOut(subject: string): PublishTimeoutError {
+function timedOut(subject: string, cause?: Error): PublishTimeoutError {
+  const what = cause instanceof ClosedError ? "before the system was closed" : "in time";
   return new PublishTimeoutError(
-    `The server did not confirm the message for '${subject}' in time, so it may or may not be stored; send it again with the same id.`,
+    `The server did not confirm the message for '${subject}' ${what}, so it may or may not be stored; send it again with the same id.`,
+    { cause },
   );
 }
 
@@ -267,7 +281,11 @@ function readAnswer(reply: Msg, request: PublishRequest, stream: string): Publis
   if (apiCode === apiError.tooLarge) {
     return new PayloadTooLargeError(subject, request.sizeBytes, 0);
   }
-  if (error.code === 503 || apiCode === apiError.inProcess) return "again";
+  if (apiCode === apiError.inProcess) return "again";
+  if (error.code === 503) {
+    request.untaken(error.description);
+    return "again";
+  }
   return new PublishError(
     `The server refused the message for '${subject}': ${error.description} (${apiCode}); check the message's headers and the stream's settings.`,
     apiCode,

@@ -5,10 +5,11 @@ import { InvalidMessageError, toError } from "../kernel/errors.ts";
 import { checkActorName } from "../message/names.ts";
 import type { ActorSystem } from "../system/actor-system.ts";
 import { connectOptions, jsonOption, withSystem, type ConnectFlags } from "./connect.ts";
-import { exitCode, UsageError } from "./exit.ts";
+import { exitCode, signalExitCode, UsageError } from "./exit.ts";
 import { note, print, printJson, readBody } from "./io.ts";
 import { checked } from "./parse.ts";
 import { noteUnserved, printSent, sendOptions, tellOptions, type SendFlags } from "./send.ts";
+import { onAsked } from "./signals.ts";
 import { count } from "./table.ts";
 
 interface TellFlags extends ConnectFlags, SendFlags {
@@ -66,7 +67,14 @@ async function tellMany(actor: string, body: string | undefined, flags: TellFlag
   if (body !== undefined && body !== "-") throw new UsageError("--many reads standard input; leave the body out.");
   if (flags.id !== undefined) throw new UsageError("--id is for a single task; with --many give --id-field.");
   await withSystem(flags, async (system) => {
-    const { accepted, duplicates, failures } = await sendLines(system, actor, flags);
+    const reading = new AbortController();
+    const stop = (signal: NodeJS.Signals): void => {
+      note(`no more lines are read on ${signal}; those before are still sent. Again: end at once.`);
+      process.exitCode = exitCode.failed;
+      reading.abort();
+    };
+    onAsked(stop, (signal) => process.exit(signalExitCode(signal)));
+    const { accepted, duplicates, failures } = await sendLines(system, actor, flags, reading.signal);
     if (flags.json) printJson({ accepted, duplicates, failures });
     else print(`accepted ${count(accepted)}, duplicates ${count(duplicates)}, failed ${count(failures.length)}`);
     if (failures.length > 0) process.exitCode = exitCode.failed;
@@ -84,6 +92,7 @@ async function sendLines(
   system: ActorSystem,
   actor: string,
   flags: TellFlags,
+  signal: AbortSignal,
 ): Promise<{ accepted: number; duplicates: number; failures: LineFailure[] }> {
   const failures: LineFailure[] = [];
   /** The line of each body that was sent. */
@@ -94,7 +103,7 @@ async function sendLines(
   };
   async function* bodies(): AsyncGenerator {
     let line = 0;
-    for await (const text of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
+    for await (const text of createInterface({ input: process.stdin, crlfDelay: Infinity, signal })) {
       line += 1;
       if (text.trim() === "") continue;
       try {

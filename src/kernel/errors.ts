@@ -149,8 +149,15 @@ export class PublishError extends GodwitError {
 
 /** No answer from the server in time: the message may or may not be stored. The same id may be sent again. */
 export class PublishTimeoutError extends GodwitError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super("PUBLISH_TIMEOUT", message, options);
+  }
+}
+
+/** Nobody took the message in time: there was no connection, or nobody answered for its stream. It is not stored. */
+export class NotStoredError extends GodwitError {
   constructor(message: string) {
-    super("PUBLISH_TIMEOUT", message);
+    super("NOT_STORED", message);
   }
 }
 

@@ -7,7 +7,7 @@ import type { ActorClass } from "../actor/actor-class.ts";
 import type { TellOptions } from "../actor/context.ts";
 import type { Bus, BusMessage } from "../broker/bus.ts";
 import type { TaskFailedError } from "../kernel/errors.ts";
-import { AskTimeoutError, ClosedError, DuplicateError, toError } from "../kernel/errors.ts";
+import { AskTimeoutError, DuplicateError, toError } from "../kernel/errors.ts";
 import { maxTimerMs, monotonicMs } from "../kernel/clock.ts";
 import { toMs, type Duration } from "../kernel/duration.ts";
 import { decode } from "../message/codec.ts";
@@ -31,6 +31,7 @@ export type StoredOutcome =
   | { state: "failed"; error: TaskFailedError };
 
 interface Waiting {
+  readonly actor: string;
   readonly id: string;
   readonly timer: NodeJS.Timeout;
   readonly resolve: (value: unknown) => void;
@@ -89,11 +90,18 @@ export class Asker {
     }
   }
 
-  close(): void {
+  /** Ends every ask that has no answer. One whose task was not confirmed has just been told so, and that holds. */
+  async close(): Promise<void> {
     this.#unsubscribe?.();
-    for (const waiting of this.#waiting.values()) {
-      clearTimeout(waiting.timer);
-      waiting.reject(new ClosedError("system"));
+    await new Promise((resolve) => setImmediate(resolve));
+    for (const { actor, id, timer, reject } of this.#waiting.values()) {
+      clearTimeout(timer);
+      reject(
+        new AskTimeoutError(
+          id,
+          `The system was closed before ${actor} answered; the task ${id} goes on without it: ask result() or 'godwit explain' for it by its id.`,
+        ),
+      );
     }
     this.#waiting.clear();
   }
@@ -141,7 +149,7 @@ export class Asker {
         },
         Math.min(timeoutMs, maxTimerMs),
       );
-      this.#waiting.set(address, { id, timer, resolve, reject });
+      this.#waiting.set(address, { actor, id, timer, resolve, reject });
     });
   }
 

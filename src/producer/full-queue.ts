@@ -8,14 +8,16 @@ const minWaitMs = 50;
 const maxWaitMs = 1_000;
 
 export class FullQueue {
-  #held: (() => void)[] = [];
+  #held: ((again: boolean) => void)[] = [];
+  #ended = false;
   #waitMs = minWaitMs;
   #timer: NodeJS.Timeout | undefined;
   #wake: (() => void) | undefined;
 
-  /** The stream was full: `send` is called once there may be room. */
-  refused(send: () => void): void {
-    this.#held.push(send);
+  /** The stream was full: `onEnd` is called with true once there may be room, with false once nothing is offered any more. */
+  refused(onEnd: (again: boolean) => void): void {
+    if (this.#ended) return onEnd(false);
+    this.#held.push(onEnd);
     if (this.#timer !== undefined) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
@@ -37,8 +39,15 @@ export class FullQueue {
     return new Promise((resolve) => (this.#wake = resolve));
   }
 
+  /** Offers nothing again. */
+  end(): void {
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    this.#release(Infinity);
+  }
+
   #release(count: number): void {
-    for (const send of this.#held.splice(0, count)) send();
+    for (const onEnd of this.#held.splice(0, count)) onEnd(!this.#ended);
     if (this.#held.length === 0) this.#wake?.();
   }
 }

@@ -10,11 +10,12 @@ import type { EventType } from "../actor/event.ts";
 import { applySchema, type Schema } from "../actor/schema.ts";
 import type { Payloads } from "../broker/payloads.ts";
 import type { OnPublished, OutgoingMessage, Published, Publisher } from "../broker/publisher.ts";
-import { ConfigError, PayloadTooLargeError, QueueFullError, toError } from "../kernel/errors.ts";
+import { ClosedError, ConfigError, PayloadTooLargeError, QueueFullError, toError } from "../kernel/errors.ts";
 import { contentTypes, encode } from "../message/codec.ts";
 import { header } from "../message/headers.ts";
 import { checkActorName, checkEventSubject } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
+import { sizeOf, untilAborted } from "./bodies.ts";
 import { FullQueue } from "./full-queue.ts";
 import { OpenSends } from "./open-sends.ts";
 import { refuseSize, squeeze } from "./squeeze.ts";
@@ -47,16 +48,26 @@ export interface ManySent {
   accepted: number;
   /** Ids that were sent before, inside the dedup window. */
   duplicates: number;
-  /** Bodies that were not stored, in the order of the input; those after the first failure were sent all the same. */
+  /**
+   * Bodies that were not stored, in the order of the input; those after the first failure were sent all the same. Those that were not taken
+   * any more because the system closed are `CLOSED`: each of a list, and one for all that a generator might have had.
+   */
   failures: { index: number; error: Error }[];
 }
 
 export class Producer {
   readonly #options: ProducerOptions;
   readonly #told = new Set<string>();
+  /** Ends the taking of each bulk send. */
+  readonly #endings = new Set<() => void>();
 
   constructor(options: ProducerOptions) {
     this.#options = options;
+  }
+
+  /** Bulk sends take no more bodies. */
+  stop(): void {
+    for (const end of this.#endings) end();
   }
 
   /** Resolves once JetStream has the task. `reply` is where the worker answers an ask. */
@@ -121,7 +132,8 @@ export class Producer {
         const envelope = composeTask(names, name, config, own, defaults);
         const offer = (message: OutgoingMessage): void => {
           const done: OnPublished = (result) => {
-            if (whenFull === "wait" && result instanceof QueueFullError) return full.refused(() => offer(message));
+            if (whenFull === "wait" && result instanceof QueueFullError)
+              return full.refused((again) => (again ? offer(message) : fail(new ClosedError("system"))));
             if (result instanceof PayloadTooLargeError) return offerClaimed(message, result, done, fail);
             full.answered();
             if (result instanceof Error) return fail(result);
@@ -147,19 +159,42 @@ export class Producer {
         fail(thrown);
       }
     };
-    if (Symbol.asyncIterator in bodies) {
-      for await (const body of bodies) {
-        await (publisher.room() ?? open.room() ?? full.room());
-        accept(body);
+    const ending = new AbortController();
+    const end = (): void => {
+      ending.abort();
+      full.end();
+    };
+    const refuseRest = (): void => {
+      for (const size = sizeOf(bodies) ?? index + 1; index < size; index++) {
+        outcome.failures.push({ index, error: new ClosedError("system") });
       }
-    } else {
-      for (const body of bodies) {
-        const room = publisher.room() ?? open.room() ?? full.room();
-        if (room) await room;
-        accept(body);
+    };
+    this.#endings.add(end);
+    try {
+      if (Symbol.asyncIterator in bodies) {
+        for await (const body of untilAborted(bodies, ending.signal, refuseRest)) {
+          await (publisher.room() ?? open.room() ?? full.room());
+          if (ending.signal.aborted) {
+            refuseRest();
+            break;
+          }
+          accept(body);
+        }
+      } else {
+        for (const body of bodies) {
+          const room = publisher.room() ?? open.room() ?? full.room();
+          if (room) await room;
+          if (ending.signal.aborted) {
+            refuseRest();
+            break;
+          }
+          accept(body);
+        }
       }
+      await open.allDone();
+    } finally {
+      this.#endings.delete(end);
     }
-    await open.allDone();
     this.#noteTell(name);
     outcome.failures.sort((a, b) => a.index - b.index);
     return outcome;

@@ -34,6 +34,8 @@ export class Results {
   readonly #names: Names;
   readonly #bucket: Bucket;
   readonly #bus: Bus;
+  /** Those that wait. */
+  readonly #wakes = new Set<() => void>();
 
   constructor(names: Names, bucket: Bucket, bus: Bus) {
     this.#names = names;
@@ -79,6 +81,7 @@ export class Results {
     const signalled = new Promise<void>((resolve) => (wake = resolve));
     const unsubscribe = this.#bus.subscribe(this.#names.doneSubject(actor, id), () => wake());
     const timer = setTimeout(() => wake(), Math.min(waitMs, maxTimerMs));
+    this.#wakes.add(wake);
     try {
       // The subscription must stand at the server before the look, or a result stored in between goes unnoticed.
       await this.#bus.flush().catch(() => undefined);
@@ -88,8 +91,14 @@ export class Results {
       return await this.#read(actor, id);
     } finally {
       clearTimeout(timer);
+      this.#wakes.delete(wake);
       unsubscribe();
     }
+  }
+
+  /** Ends every wait. */
+  close(): void {
+    for (const wake of this.#wakes) wake();
   }
 
   async #store(actor: string, id: string, stored: Stored, ttlMs: number, timeoutMs: number): Promise<void> {

@@ -41,25 +41,14 @@ import { SharedState } from "../guard/shared-state.ts";
 import { Suspects } from "../worker/suspects.ts";
 import type { WorkOptions } from "../worker/services.ts";
 import { ensureDurables } from "../worker/durables.ts";
-import { wasEverServed } from "../worker/served.ts";
+import { warnUnserved } from "../worker/served.ts";
 import { Worker } from "../worker/worker.ts";
+import { OpenCalls } from "./open-calls.ts";
+import type { SystemParts } from "./parts.ts";
 import { resolveSystemOptions, type ResolvedSystemOptions, type SystemOptions } from "./options.ts";
 
-/** What the parts of a system share, for tools that look into it. */
-export interface SystemParts {
-  readonly names: Names;
-  readonly connection: Connection;
-  readonly bus: Bus;
-  readonly reader: StreamReader;
-  readonly runs: RunsStore;
-  readonly results: Results;
-  /** Where workers make themselves known. */
-  readonly workers: Bucket;
-  /** What the fleet agrees on about its breakers, by name, and its limits, by name and key. */
-  readonly breakers: SharedState<unknown>;
-  readonly limits: SharedState<unknown>;
-  readonly clock: ServerClock;
-}
+/** How long calls under way get at the end, unless `close` says otherwise. An election takes 4 to 12 s. */
+const defaultGraceMs = 10_000;
 
 export class ActorSystem implements Sender {
   /** Dead letters: list, show, requeue, purge. */
@@ -77,6 +66,9 @@ export class ActorSystem implements Sender {
   readonly #pipeline: Pipeline;
   readonly #acknowledger: Acknowledger;
   readonly #bus: Bus;
+  readonly #calls = new OpenCalls();
+  /** Takes no more bodies of bulk sends. */
+  readonly #stopTaking: () => void;
   readonly #producer: SendingParts["producer"];
   readonly #asker: Asker;
   readonly #ask: Asker["ask"];
@@ -138,7 +130,7 @@ export class ActorSystem implements Sender {
     }));
     this.#deadLetters = new DeadLetters(names, publisher, bodies);
     this.dead = new Redrive({ names, reader, publisher, payloads, deadLetters: this.#deadLetters });
-    const producer = new Producer({
+    const producer: Producer = new Producer({
       names,
       publisher,
       payloads,
@@ -148,8 +140,9 @@ export class ActorSystem implements Sender {
         results.pending(actor, id).catch((thrown: unknown) => {
           this.log.warn({ actor, id, error: toError(thrown).message }, "could not note that the task is pending");
         }),
-      onFirstTell: (actor) => void this.#warnUnserved(actor),
+      onFirstTell: (actor) => void warnUnserved(this.parts, actor, this.log),
     });
+    this.#stopTaking = () => producer.stop();
     this.#asker = new Asker({
       names,
       bus: this.#bus,
@@ -220,7 +213,7 @@ export class ActorSystem implements Sender {
   tell(actor: string, body: unknown, options?: TellOptions): Promise<Sent>;
   tell<C extends ActorClass>(actor: C & Agreeing<C>, body: ActorInput<C>, options?: TellOptions): Promise<Sent>;
   tell(actor: ActorClass | string, body: unknown, options?: TellOptions): Promise<Sent> {
-    return this.#open(() => this.#producer.tell(actor, body, options));
+    return this.#take(() => this.#producer.tell(actor, body, options));
   }
 
   /** Sends a task for each body of an iterable, as fast as the server takes them; what fails is listed and does not stop the rest. */
@@ -239,7 +232,7 @@ export class ActorSystem implements Sender {
     bodies: Iterable<unknown> | AsyncIterable<unknown>,
     options?: ManyOptions,
   ): Promise<ManySent> {
-    return this.#open(() => this.#producer.tellMany(actor, bodies, options));
+    return this.#take(() => this.#producer.tellMany(actor, bodies, options));
   }
 
   /**
@@ -249,14 +242,14 @@ export class ActorSystem implements Sender {
   ask(actor: string, body: unknown, options?: AskOptions): Promise<unknown>;
   ask<C extends ActorClass>(actor: C & Agreeing<C>, body: ActorInput<C>, options?: AskOptions): Promise<ActorOutput<C>>;
   ask(actor: ActorClass | string, body: unknown, options?: AskOptions): Promise<unknown> {
-    return this.#open(() => this.#ask(actor, body, options));
+    return this.#take(() => this.#ask(actor, body, options));
   }
 
   /** Publishes an event: every subscribed actor gets its own copy. */
   publish(subject: string, body: unknown, options?: PublishOptions): Promise<Sent>;
   publish<E extends EventType>(event: E, body: EventInput<E>, options?: PublishOptions): Promise<Sent>;
   publish(event: EventType | string, body: unknown, options?: PublishOptions): Promise<Sent> {
-    return this.#open(() => this.#producer.publish(event, body, options));
+    return this.#take(() => this.#producer.publish(event, body, options));
   }
 
   /**
@@ -271,7 +264,7 @@ export class ActorSystem implements Sender {
   ): Promise<Outcome<ActorOutput<C>> | undefined>;
   result(actor: string, id: string, options?: { wait?: Duration }): Promise<Outcome | undefined>;
   result(actor: ActorClass | string, id: string, options: { wait?: Duration } = {}): Promise<Outcome | undefined> {
-    return this.#open(() =>
+    return this.#take(() =>
       this.parts.results.get(
         target(actor).name,
         checkId(id),
@@ -299,7 +292,7 @@ export class ActorSystem implements Sender {
         reader: this.parts.reader,
         healthWindowMs: () => this.endpoint.healthWindowMs,
         // Not the system itself: its workers send until the last handler has ended, after close() was called.
-        sender: this.#producer,
+        sender: this.#calls.counted(this.#producer),
         suspects: this.#suspects,
         guards: this.#guards,
         tracer: this.#tracing?.runs,
@@ -357,18 +350,30 @@ export class ActorSystem implements Sender {
     return this.#open(() => this.endpoint.serve(options));
   }
 
-  /** Stops its workers, closes the connection, and stops the embedded server. A second call returns the first one's promise. */
-  close(): Promise<void> {
-    this.#closed ??= this.#closeOnce();
+  /**
+   * Takes nothing new, stops its workers, waits for the calls that it has taken, closes the connection, and stops the embedded server. What
+   * is not settled in time is `CLOSED` where nothing was sent, `PUBLISH_TIMEOUT` where it may be stored. A second call joins the first.
+   * @param options.grace for what runs in workers, and then for calls under way. Default 30 s and 10 s.
+   * @throws ConfigError for a grace that is no duration; nothing is closed.
+   */
+  close(options: { grace?: Duration } = {}): Promise<void> {
+    if (this.#closed === undefined) {
+      const { grace } = options;
+      this.#closed = this.#closeOnce(grace === undefined ? undefined : toMs(grace, "grace"));
+    }
     return this.#closed;
   }
 
-  async #closeOnce(): Promise<void> {
-    await Promise.all([...this.#roster.workers].map((worker) => worker.stop()));
+  async #closeOnce(graceMs: number | undefined): Promise<void> {
+    this.#stopTaking();
+    const stopping = graceMs === undefined ? {} : { grace: graceMs };
+    await Promise.all([...this.#roster.workers].map((worker) => worker.stop(stopping)));
+    await this.#calls.settled(graceMs ?? defaultGraceMs);
     await this.endpoint.close();
     await this.#guards.close();
-    this.#asker.close();
     this.#pipeline.close();
+    this.parts.results.close();
+    await this.#asker.close();
     await this.#connection.close();
     await this.#server?.stop();
   }
@@ -378,6 +383,11 @@ export class ActorSystem implements Sender {
     return call();
   }
 
+  /** A call that close() waits for. */
+  #take<T>(call: () => Promise<T>): Promise<T> {
+    return this.#open(() => this.#calls.run(call));
+  }
+
   async #watchServer(server: EmbeddedServer): Promise<string> {
     const { code } = await server.exited;
     // Stopped by close(): it did not end by itself.
@@ -385,14 +395,5 @@ export class ActorSystem implements Sender {
     const why = `the embedded nats-server ended by itself with code ${code ?? "unknown"}; connect again to go on`;
     this.log.error({ storeDir: server.storeDir }, why);
     return why;
-  }
-
-  async #warnUnserved(actor: string): Promise<void> {
-    try {
-      if (await wasEverServed(this.parts, actor)) return;
-      this.log.warn({ actor }, "no worker has ever run this actor, so its tasks wait; is the name right?");
-    } catch (thrown) {
-      this.log.debug({ actor, err: toError(thrown).message }, "could not tell whether anyone serves this actor");
-    }
   }
 }

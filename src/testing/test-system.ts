@@ -83,12 +83,12 @@ export async function testSystem(options: TestSystemOptions = {}): Promise<Actor
   const system = await ActorSystem.connect({ log: "silent", ...options, limits, servers, namespace });
   const close = system.close.bind(system);
   let closed: Promise<void> | undefined;
-  const closeOnce = async (): Promise<void> => {
-    await close();
+  const closeOnce = async (...grace: Parameters<ActorSystem["close"]>): Promise<void> => {
+    await close(...grace);
     if (options.namespace !== undefined) return;
     await deleteNamespace(resolveSystemOptions({ ...options, servers }, process.env), namespace);
   };
-  system.close = () => (closed ??= closeOnce());
+  system.close = (...grace) => (closed ??= closeOnce(...grace));
   return system;
 }
 

@@ -156,14 +156,17 @@ describe("an ask that is not answered in time", () => {
     }
   });
 
-  test("because the system closes is told so at once", async () => {
+  test("because the system closes is told so, and that its task goes on", async () => {
     const system = await stage.connect();
     const client = await stage.client();
     const asking = system.ask("nobody", {}, { timeout: "1h" });
     const outcome = asking.catch((error: unknown) => error);
     await expect.poll(() => client.count(stage.names.tasks), patient).toBe(1);
-    await system.close();
-    expect(await outcome).toMatchObject({ code: "CLOSED" });
+    await system.close({ grace: 200 });
+    expect(await outcome).toMatchObject({
+      code: "ASK_TIMEOUT",
+      message: expect.stringContaining("was closed before nobody answered; the task ") as string,
+    });
   });
 });
 

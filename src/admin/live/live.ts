@@ -6,7 +6,7 @@
 import { monotonicMs, pause } from "../../kernel/clock.ts";
 import { ClosedError, toError } from "../../kernel/errors.ts";
 import type { Redrive } from "../../lifecycle/redrive.ts";
-import type { SystemParts } from "../../system/actor-system.ts";
+import type { SystemParts } from "../../system/parts.ts";
 import type { BreakerFrame, Frame, History, LimitFrame } from "../api.ts";
 import { Inspector } from "../inspector.ts";
 import type { WorkerStatus } from "../workers.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
 import { EmbeddedServer } from "../../../src/broker/embedded/server.ts";
-import type { SystemParts } from "../../../src/system/actor-system.ts";
+import type { SystemParts } from "../../../src/system/parts.ts";
 import { ActorSystem } from "../../../src/system/actor-system.ts";
 import { inProcess } from "./in-process.ts";
 import type { Ended } from "./run.ts";
