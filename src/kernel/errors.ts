@@ -1,5 +1,7 @@
 /** The one error tree. Every error has a stable `code`, one sentence that says what, where and how to mend it, and a `cause`. */
 
+const brand = Symbol.for("godwit.error");
+
 /** Base of every error that Godwit throws. Match on `code`, never on the text. */
 export class GodwitError extends Error {
   /** Stable, upper-case, for programs: `"INVALID_CONFIG"`. */
@@ -9,6 +11,21 @@ export class GodwitError extends Error {
     super(message, options);
     this.name = new.target.name;
     this.code = code;
+    Object.defineProperty(this, brand, { value: true });
+  }
+
+  /** By its name where the error is of another copy of this package, such as one in a bundle. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    if (Function.prototype[Symbol.hasInstance].call(this, value)) return true;
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, brand)) return false;
+    for (
+      let at = Object.getPrototypeOf(value) as object | null;
+      at !== null;
+      at = Object.getPrototypeOf(at) as object
+    ) {
+      if (Object.hasOwn(at, "constructor") && at.constructor.name === this.name) return true;
+    }
+    return false;
   }
 }
 

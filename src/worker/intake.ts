@@ -17,6 +17,7 @@ import { Delivery, DeliverySource, type AnyDelivery } from "../broker/delivery.t
 import type { Acknowledger } from "../broker/acknowledger.ts";
 import { Puller } from "../broker/puller.ts";
 import { monotonicMs } from "../kernel/clock.ts";
+import type { OwnContexts } from "../kernel/own-contexts.ts";
 import type { Guards } from "../guard/guards.ts";
 import type { ActorDurable } from "./durables.ts";
 import type { LostReason } from "./events.ts";
@@ -46,6 +47,7 @@ export interface IntakeOptions {
   guards: Guards | undefined;
   reporter: Reporter;
   services: RunServices;
+  contexts: OwnContexts;
   /** A slot of the whole worker came free; others may be waiting for it. */
   onFree: () => void;
 }
@@ -244,9 +246,9 @@ export class Intake {
   }
 
   #accept(delivery: Delivery): void {
-    const { arrivals, services } = this.#options;
+    const { arrivals, contexts, services } = this.#options;
     const nowMs = monotonicMs();
-    const run = new Run(delivery, services, nowMs);
+    const run = new Run(delivery, services, nowMs, contexts.next());
     if (arrivals.gapMs(nowMs) > delivery.ackWaitMs / 3) return this.#drop(run, "loop-gap");
     if (this.#elders.size > 0 && this.#isInHand(delivery)) return this.#drop(run, "in-hand");
     this.#runs.add(run);
@@ -287,7 +289,7 @@ export class Intake {
     const { slots, ceiling, executor } = this.#options;
     slots.take();
     ceiling.take();
-    void executor.execute(run);
+    void run.context?.runInAsyncScope(() => executor.execute(run));
   }
 
   /** A slot came free: the next run may begin. */

@@ -3,6 +3,8 @@ import type { EventEmitter } from "node:events";
 import type { BreakerEvent } from "../guard/breaker/breaker.ts";
 import { toError } from "../kernel/errors.ts";
 import type { Logger } from "../kernel/logger.ts";
+import type { OwnContexts } from "../kernel/own-contexts.ts";
+import { isPromise } from "../kernel/options.ts";
 import type { WorkerEvents } from "./events.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Run } from "./run.ts";
@@ -14,13 +16,15 @@ export class Reporter {
   readonly #emitter: EventEmitter<WorkerEvents>;
   readonly #actor: string;
   readonly #log: Logger;
+  readonly #contexts: OwnContexts;
 
   /** @param timed keeps histograms of times and sizes. */
-  constructor(emitter: EventEmitter<WorkerEvents>, actor: string, log: Logger, timed: boolean) {
+  constructor(emitter: EventEmitter<WorkerEvents>, actor: string, log: Logger, contexts: OwnContexts, timed: boolean) {
     this.tally = new Tally(timed);
     this.#emitter = emitter;
     this.#actor = actor;
     this.#log = log;
+    this.#contexts = contexts;
   }
 
   started(run: Run): void {
@@ -104,7 +108,7 @@ export class Reporter {
   }
 
   #emit<E extends keyof WorkerEvents>(event: E, ...data: WorkerEvents[E]): void {
-    tellListeners(this.#emitter, this.#log, event, data);
+    tellListeners(this.#emitter, this.#log, this.#contexts, event, data);
   }
 
   /** Building an event costs more than counting; nobody may be listening. */
@@ -113,19 +117,27 @@ export class Reporter {
   }
 }
 
-/** A listener that throws is a bug of its owner's: the message and the other listeners must not pay for it. */
+/**
+ * A listener that throws, or whose promise is rejected, is a bug of its owner's: the message, the other listeners and the process must
+ * not pay for it. Each has an async context of its own.
+ */
 export function tellListeners<E extends keyof WorkerEvents>(
   emitter: EventEmitter<WorkerEvents>,
   log: Logger,
+  contexts: OwnContexts,
   event: E,
   data: WorkerEvents[E],
 ): void {
+  const failed = (thrown: unknown): void => {
+    const { actor } = data[0] as { actor?: string };
+    log.error({ ...(actor !== undefined && { actor }), err: toError(thrown) }, `a listener of "${event}" threw`);
+  };
   for (const listener of emitter.rawListeners(event)) {
     try {
-      Reflect.apply(listener, emitter, data);
+      const answer: unknown = contexts.next().runInAsyncScope(listener as () => unknown, emitter, ...data);
+      if (isPromise(answer)) answer.then(undefined, failed);
     } catch (thrown) {
-      const { actor } = data[0] as { actor?: string };
-      log.error({ ...(actor !== undefined && { actor }), err: toError(thrown) }, `a listener of "${event}" threw`);
+      failed(thrown);
     }
   }
 }

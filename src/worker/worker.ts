@@ -8,6 +8,7 @@ import type { Duration } from "../kernel/duration.ts";
 import { toMs } from "../kernel/duration.ts";
 import type { Guards } from "../guard/guards.ts";
 import { resolveOptions } from "../kernel/options.ts";
+import { OwnContexts } from "../kernel/own-contexts.ts";
 import { Lifecycle } from "../lifecycle/machine.ts";
 import { RetryBudget } from "../lifecycle/retry-budget.ts";
 import { Decoder } from "./decoder.ts";
@@ -75,6 +76,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #budget = new RetryBudget();
   readonly #started: RegisteredActor[] = [];
   readonly #running: RunningActor[] = [];
+  readonly #contexts = new OwnContexts();
   readonly #hooks: ActorHooks;
   /** Settles once no further actor will be started. */
   #startEnded: Promise<unknown> = Promise.resolve();
@@ -109,7 +111,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
           .map(({ config }) => config.name),
       onBlocked: (blocked) => {
         this.#blocked += 1;
-        tellListeners(this, services.log, "blocked", [blocked]);
+        tellListeners(this, services.log, this.#contexts, "blocked", [blocked]);
       },
     });
     this.#identity = newIdentity(this.actors, services.group);
@@ -261,7 +263,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       if (this.#stopped !== undefined) return;
       const { config } = actor;
       const durables = await ensureDurables(connection, names, config, provision);
-      const reporter = new Reporter(this, config.name, log, this.#services.timed);
+      const reporter = new Reporter(this, config.name, log, this.#contexts, this.#services.timed);
       const running = config.isolate === undefined ? actor : isolated(actor, reporter, this.#hooks.startTimeoutMs);
       await this.#hooks.start(running);
       this.#started.push(running);
@@ -371,6 +373,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
         tools: registry,
         isTask: (stream) => stream === names.tasks || stream === names.schedule,
       },
+      contexts: this.#contexts,
       onFree: () => this.#replenish(intake),
     });
     return { ...actor, intake, reporter, guards };
