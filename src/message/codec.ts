@@ -7,40 +7,43 @@ import { DecodeError, EncodeError, toError } from "../kernel/errors.ts";
 import { checkJson, parseJson } from "./json-check.ts";
 import { defaultPayload, type BodyLimits } from "./limits.ts";
 import { checkMsgpack } from "./msgpack-check.ts";
+import { checkValue, type Walk } from "./value-check.ts";
 
 export type CodecName = "msgpack" | "json";
 
 export const contentTypes = { msgpack: "application/msgpack", json: "application/json" } as const;
 
-// Without the records extension, and without undefined properties as in JSON, so that a MessagePack library in any language can read what Godwit writes.
-const packing = {
-  useRecords: false,
-  variableMapSize: true,
-  skipValues: [undefined],
-  // It would write undefined, and nobody would notice what is missing.
-  writeFunction: (): never => {
-    throw new EncodeError("A function cannot be sent; send plain data.");
-  },
-};
+// Without the records extension, and without undefined properties as in JSON, so that a MessagePack library in any language can read what
+// Godwit writes. Bytes are copied, or their memory would be that of all that came with them.
+const packing = { useRecords: false, variableMapSize: true, skipValues: [undefined], copyBuffers: true };
 // Through a variable, since its types do not know skipValues.
 const packr = new Packr(packing);
 
+/** A value's bytes. */
+export interface Encoded {
+  readonly bytes: Uint8Array;
+  /** The decoder gives back the value itself; else one that a schema may tell from it. */
+  readonly faithful: boolean;
+}
+
 /**
- * @param value anything the codec can carry: JSON values, and with MessagePack also `Uint8Array`, `Date`, `bigint`; `undefined` becomes `null`.
- * @throws EncodeError for functions, symbols, circular objects and what else the codec cannot carry. JSON leaves functions inside
- * objects out, as `JSON.stringify` does.
+ * @param value anything that the codec can carry; the reference lists it. `undefined` becomes `null`.
+ * @throws EncodeError that names what cannot be carried, or what receivers with the same limits refuse, and its path.
  */
-export function encode(value: unknown, codec: CodecName): Uint8Array {
+export function encode(value: unknown, codec: CodecName, limits?: BodyLimits): Uint8Array {
+  return encodeBody(value, codec, limits).bytes;
+}
+
+/** As `encode`, for who has to check the value as its receiver will see it. */
+export function encodeBody(value: unknown, codec: CodecName, limits: BodyLimits = defaultPayload): Encoded {
+  const { maxDepth, maxItems } = limits;
+  const walk: Walk = { carrier: codec, maxDepth, maxItems, items: 0, faithful: true };
+  checkValue(value, walk);
   try {
-    if (codec === "json") return Buffer.from(JSON.stringify(value ?? null) ?? refuse(value));
-    if (typeof value === "function" || typeof value === "symbol") refuse(value);
-    return packr.pack(value ?? null);
+    const bytes = codec === "json" ? Buffer.from(JSON.stringify(value ?? null)) : packr.pack(value ?? null);
+    return { bytes, faithful: walk.faithful };
   } catch (cause) {
-    if (cause instanceof EncodeError) throw cause;
-    throw new EncodeError(
-      `The value cannot be encoded as ${codec}: ${oneLine(cause)}; send plain data, without functions or circles.`,
-      { cause },
-    );
+    throw new EncodeError(`The value cannot be encoded as ${codec}: ${oneLine(cause)}; send plain data.`, { cause });
   }
 }
 
@@ -112,10 +115,6 @@ function refuseType(contentType: string | undefined, accept: ReadonlySet<CodecNa
 /** A header may hold 64 KB. */
 export function shown(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}…` : text);
-}
-
-function refuse(value: unknown): never {
-  throw new EncodeError(`A ${typeof value} cannot be sent; send plain data.`);
 }
 
 /** `Unexpected token 's', "s3cret" is not valid JSON` and `…, ..."s3cret"... is not…` end before the quote. */

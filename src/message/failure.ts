@@ -15,14 +15,19 @@ export interface Failure<Reason extends FailureReason = DeadReason> {
 
 const maxTextLength = 1_000;
 
+/** A text for a record: at most so long, and one that every codec carries, also where it is cut within a character. */
+export function cut(text: string, maxLength: number): string {
+  return text.slice(0, maxLength).toWellFormed();
+}
+
 export function writeFailure<Reason extends FailureReason>(reason: Reason, error: Error): Failure<Reason> {
   const code = (error as { code?: unknown }).code;
   return {
     reason,
     error: {
-      name: error.name.slice(0, 100),
-      message: error.message.slice(0, maxTextLength),
-      ...(typeof code === "string" && { code: code.slice(0, 100) }),
+      name: cut(error.name, 100),
+      message: cut(error.message, maxTextLength),
+      ...(typeof code === "string" && { code: cut(code, 100) }),
     },
   };
 }

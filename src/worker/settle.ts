@@ -14,7 +14,7 @@ import { messageOf, stackOf, toError } from "../kernel/errors.ts";
 import type { DeadLetters } from "../lifecycle/dead-letter.ts";
 import type { RunError, RunNote, RunsStore } from "../lifecycle/runs.ts";
 import { contentTypes, encode } from "../message/codec.ts";
-import { writeFailure, type Failure, type FailureReason } from "../message/failure.ts";
+import { cut, writeFailure, type Failure, type FailureReason } from "../message/failure.ts";
 import { header, parseReplyAddress } from "../message/headers.ts";
 import type { Names } from "../message/subjects.ts";
 import type { Results } from "../result/results.ts";
@@ -113,8 +113,7 @@ export class Settler {
     const { reason, error } = outcome;
     const last = run.ran ? [runError(run, error)] : [];
     if (run.ran) {
-      const { name, message } = error;
-      const fate = { reason, name, message: message.slice(0, maxErrorText) };
+      const fate = { reason, name: cut(error.name, 100), message: cut(error.message, maxErrorText) };
       // Without the record it is buried all the same; only a crash before the term would then run the handler again.
       await this.#note(run, { state: "failed", error: runError(run, error), fate });
     }
@@ -275,7 +274,8 @@ export class Settler {
 
 /** With the causes, which often say more than the error. */
 function runError(run: Run, error: Error): RunError {
-  return { at: wallMs(), attempt: run.attempt, name: error.name, message: messageOf(error).slice(0, maxErrorText) };
+  const message = cut(messageOf(error), maxErrorText);
+  return { at: wallMs(), attempt: run.attempt, name: cut(error.name, 100), message };
 }
 
 /** Errors that trying again does not mend. */

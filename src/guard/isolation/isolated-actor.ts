@@ -19,9 +19,10 @@ import {
   TimeLimitError,
   toError,
 } from "../../kernel/errors.ts";
+import { checkCrossing } from "../../message/value-check.ts";
 import { Line } from "./line.ts";
 import type { Given, ThreadSide, Verdict, WorkerSide } from "./protocol.ts";
-import { factsOf, serveContext } from "./serve-context.ts";
+import { factsOf, serveContext, unsendable } from "./serve-context.ts";
 import { Threads } from "./threads.ts";
 import { readError, writeError } from "./wire-error.ts";
 
@@ -44,9 +45,6 @@ export interface IsolationOptions<Run extends IsolatedRun> {
 
 /** When a message comes again whose thread could not be made ready. */
 const unavailableMs = 1_000;
-
-/** Stands for what a handler returned that cannot leave its thread: no codec takes it either, so it fares as it would without threads. */
-const unsendable = (): void => undefined;
 
 export class IsolatedActor<Run extends IsolatedRun> implements AnyActor {
   readonly #options: IsolationOptions<Run>;
@@ -148,6 +146,7 @@ export class IsolatedActor<Run extends IsolatedRun> implements AnyActor {
   async #inThread(input: unknown, run: Run, killed: AbortSignal, begun: () => void): Promise<Given> {
     const { name } = this.#options.config;
     if (this.#threads === undefined) throw new ThreadError(name, "its worker has stopped");
+    checkCrossing(input);
     const { port1, port2 } = new MessageChannel();
     const bell = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
     let hasBegun = false;
@@ -165,7 +164,7 @@ export class IsolatedActor<Run extends IsolatedRun> implements AnyActor {
       // Closed from over there: why is about to be known.
       if (line.closed) await died;
       // It has returned, and is not run again over what it returned.
-      if (hasBegun && thrown instanceof EncodeError) return { ok: true, value: unsendable };
+      if (hasBegun && thrown instanceof EncodeError) return { ok: true, value: unsendable(thrown) };
       throw thrown;
     });
     const abort = (): void => line.send("abort", writeError(run.signal.reason));

@@ -60,12 +60,15 @@ export interface Verdict {
 /** What a handler gave. */
 export type Given = { ok: true; value: unknown } | { ok: false; error: WireError; verdict: Verdict };
 
+/** What a function gave that the handler passed to `once`: it has run, also where its value cannot cross. */
+export type OnceGiven = { value: unknown } | { refused: WireError };
+
 /** What the thread offers for one run. */
 export interface ThreadSide {
   receive(facts: RunFacts, input: unknown): Promise<Given>;
   abort(reason: WireError): void;
-  /** Calls a function of the handler's that it passed to `once` or `fire`. */
-  invoke(fn: number): Promise<unknown>;
+  /** Calls a function of the handler's that it passed to `once` or `fire`, or has a body checked. @param value the body. */
+  invoke(fn: number, value?: unknown): Promise<unknown>;
 }
 
 /** What the worker offers for one run: the context's methods. */

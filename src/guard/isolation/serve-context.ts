@@ -5,7 +5,16 @@ import type { ActorConfig } from "../../actor/config.ts";
 import type { Context } from "../../actor/context.ts";
 import type { Schema } from "../../actor/schema.ts";
 import type { Line } from "./line.ts";
-import type { Issues, RunFacts, TargetConfig, ThreadSide, WorkerSide } from "./protocol.ts";
+import type { Issues, OnceGiven, RunFacts, TargetConfig, ThreadSide, WorkerSide } from "./protocol.ts";
+import { readError } from "./wire-error.ts";
+
+/** Stands for a value that cannot leave its thread: it cannot be encoded either, and for the same reason. */
+export function unsendable(why: Error): object {
+  const thrower = (): never => {
+    throw why;
+  };
+  return Object.defineProperty({}, "value", { enumerable: true, get: thrower });
+}
 
 export function factsOf({ id, actor, attempt, deliveries, headers, storedAtMs }: Context): RunFacts {
   return { id, actor, attempt, deliveries, headers: headers.entries(), storedAtMs };
@@ -18,7 +27,7 @@ export function serveContext(ctx: Context, line: () => Line<WorkerSide, ThreadSi
   const askedBy = (check: number | undefined): Schema | undefined => {
     if (check === undefined) return undefined;
     const validate = async (value: unknown) => {
-      const issues = (await line().call("invoke", check)) as Issues;
+      const issues = (await line().call("invoke", check, value)) as Issues;
       return issues === undefined ? { value } : { issues };
     };
     return { "~standard": { version: 1, vendor: "godwit", validate } };
@@ -36,7 +45,13 @@ export function serveContext(ctx: Context, line: () => Line<WorkerSide, ThreadSi
         ? ctx.tell(target, body, options)
         : ctx.tell(standIn(target, askedBy(check)), body, options),
     publish: (subject, body, options, check) => ctx.publish({ subject, schema: askedBy(check) }, body, options),
-    once: (key, fn, options) => ctx.once(key, invoke(fn), options),
+    async once(key, fn, options) {
+      const made = async (): Promise<unknown> => {
+        const given = (await invoke(fn)()) as OnceGiven;
+        return "refused" in given ? unsendable(readError(given.refused)) : given.value;
+      };
+      return ctx.once(key, made, options);
+    },
     breaker: (name, settings) => ctx.breaker(name, settings).open,
     async fire(name, settings, fn, fallback) {
       const handle = ctx.breaker(name, settings);

@@ -9,17 +9,12 @@ import type { Schema } from "../../actor/schema.ts";
 import { wallMs } from "../../kernel/clock.ts";
 import type { Logger } from "../../kernel/logger.ts";
 import type { ReceivedHeaders } from "../../message/headers.ts";
+import { checkCrossing } from "../../message/value-check.ts";
 import type { Line } from "./line.ts";
-import type { Issues, LogLevel, RunFacts, ThreadSide, WorkerSide } from "./protocol.ts";
-import { canTravel } from "./wire-error.ts";
+import type { Issues, LogLevel, OnceGiven, RunFacts, ThreadSide, WorkerSide } from "./protocol.ts";
+import { writeError } from "./wire-error.ts";
 
-type Fn = () => unknown;
-
-/** What crosses to the worker, where no codec takes it: it stands for a value that does not even cross. */
-function unsendable(): object {
-  const circle: { self?: object } = {};
-  return Object.assign(circle, { self: circle });
-}
+type Fn = (value?: unknown) => unknown;
 
 export class ThreadContext implements Context {
   readonly id: string;
@@ -58,8 +53,8 @@ export class ThreadContext implements Context {
   }
 
   /** @param fn by the number that it got when it was passed. */
-  async invoke(fn: number): Promise<unknown> {
-    return this.#functions[fn]?.();
+  async invoke(fn: number, value?: unknown): Promise<unknown> {
+    return this.#functions[fn]?.(value);
   }
 
   #number(fn: Fn): number {
@@ -67,32 +62,41 @@ export class ThreadContext implements Context {
   }
 
   progress(value: unknown): void {
+    checkCrossing(value);
     this.#line.send("progress", value);
   }
 
-  tell(actor: ActorClass | string, body: unknown, options?: TellOptions): Promise<Sent> {
+  async tell(actor: ActorClass | string, body: unknown, options?: TellOptions): Promise<Sent> {
+    checkCrossing(body);
     if (typeof actor === "string") return this.#line.call("tell", actor, body, options, undefined);
     const { name, input, lane, codec, expiresInMs, resultTtlMs } = configOf(actor);
     const target = { name, lane, codec, expiresInMs, resultTtlMs };
-    return this.#line.call("tell", target, body, options, this.#check(input, body));
+    return this.#line.call("tell", target, body, options, this.#check(input));
   }
 
-  publish(event: EventType | string, body: unknown, options?: PublishOptions): Promise<Sent> {
+  async publish(event: EventType | string, body: unknown, options?: PublishOptions): Promise<Sent> {
+    checkCrossing(body);
     if (typeof event === "string") return this.#line.call("publish", event, body, options, undefined);
-    const check = this.#check(event.schema as Schema | undefined, body);
+    const check = this.#check(event.schema as Schema | undefined);
     return this.#line.call("publish", event.subject, body, options, check);
   }
 
   /** A schema cannot cross, so the worker has it asked here, when its turn comes. */
-  #check(schema: Schema | undefined, body: unknown): number | undefined {
-    return schema && this.#number(() => issuesOf(schema, body));
+  #check(schema: Schema | undefined): number | undefined {
+    return schema && this.#number((body) => issuesOf(schema, body));
   }
 
   async once<T>(key: string, fn: () => T | Promise<T>, options?: OnceOptions): Promise<T> {
     // A call that fails may be made again; this one has been made.
-    const made = async (): Promise<unknown> => {
+    const made = async (): Promise<OnceGiven> => {
       const value = await fn();
-      return canTravel(value) ? value : unsendable();
+      try {
+        checkCrossing(value);
+        structuredClone(value);
+        return { value };
+      } catch (thrown) {
+        return { refused: writeError(thrown) };
+      }
     };
     const run = typeof fn === "function" ? made : fn;
     return (await this.#line.call("once", key, this.#number(run), options)) as T;

@@ -5,6 +5,7 @@ import type { ActorClass, AnyActor } from "../../actor/actor-class.ts";
 import { resolveToOwnCopy } from "../../actor/module-hooks.ts";
 import { configOf } from "../../actor/registry.ts";
 import { ActorStartError, ConfigError, toError } from "../../kernel/errors.ts";
+import { checkCrossing } from "../../message/value-check.ts";
 import { Line } from "./line.ts";
 import type {
   ThreadControl,
@@ -50,15 +51,18 @@ function serve(port: MessagePort, bell: Int32Array, actor: Promise<AnyActor>): P
           const own = await actor;
           const run = (context = new ThreadContext(facts, line));
           line.send("begun");
+          let value: unknown;
           try {
-            return { ok: true, value: await own.receive(input as never, run as never) };
+            value = await own.receive(input as never, run as never);
           } catch (thrown) {
             const error = toError(thrown);
             return { ok: false, error: writeError(error), verdict: judge(own, error) };
           }
+          checkCrossing(value);
+          return { ok: true, value };
         },
         abort: (reason) => context?.abort(readError(reason)),
-        invoke: async (fn) => context?.invoke(fn),
+        invoke: async (fn, value) => context?.invoke(fn, value),
       },
       bell,
     );
