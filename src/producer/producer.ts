@@ -1,6 +1,7 @@
 /**
- * Producer: tell, tellMany and publish: compose → check → encode (and compress) → publish, in a straight line.
- * A message that its schema refuses is refused here, before anything is sent; the worker checks again, since anyone can publish.
+ * Producer: tell, tellMany and publish: compose → encode → check → compress → publish, in a straight line.
+ * What every receiver would refuse is refused here, before anything is sent: the schema is asked about what will arrive. The worker
+ * checks again, since anyone can publish.
  */
 import type { ActorClass } from "../actor/actor-class.ts";
 import { configOf } from "../actor/registry.ts";
@@ -11,7 +12,7 @@ import { applySchema, type Schema } from "../actor/schema.ts";
 import type { Payloads } from "../broker/payloads.ts";
 import type { OnPublished, OutgoingMessage, Published, Publisher } from "../broker/publisher.ts";
 import { ClosedError, ConfigError, PayloadTooLargeError, QueueFullError, toError } from "../kernel/errors.ts";
-import { contentTypes, encode } from "../message/codec.ts";
+import { contentTypes, decode, encodeBody } from "../message/codec.ts";
 import { header } from "../message/headers.ts";
 import { checkActorName, checkEventSubject } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
@@ -75,9 +76,7 @@ export class Producer {
     const { name, config } = target(actor);
     const envelope = composeTask(this.#options.names, name, config, options, this.#options.defaults);
     if (reply !== undefined) envelope.headers[header.reply] = reply;
-    const checked = applySchema(config?.input, body, `message for ${name}`);
-    if (checked instanceof Promise) await checked;
-    const sent = await this.#send(envelope, body);
+    const sent = await this.#send(envelope, body, config?.input, `message for ${name}`, config);
     this.#noteTell(name);
     if (config?.resultTtlMs !== undefined && !sent.duplicate) await this.#options.onAccepted(name, sent.id);
     return sent;
@@ -144,15 +143,14 @@ export class Producer {
           };
           publisher.send(message, done);
         };
+        const { message, checked } = this.#encode(envelope, body, config?.input, `message for ${name}`, config);
         const send = (): void => {
-          const message = this.#encode(envelope, body);
           const { length } = message.body;
           if (length <= envelope.compressAboveBytes) return offer(message);
           const squeezed = squeeze(message);
           if (squeezed instanceof Promise) open.hold(length, squeezed).then(offer).catch(fail);
           else offer(squeezed);
         };
-        const checked = applySchema(config?.input, body, `message for ${name}`);
         if (checked instanceof Promise) checked.then(send).catch(fail);
         else send();
       } catch (thrown) {
@@ -205,13 +203,19 @@ export class Producer {
     const subject = typeof event === "string" ? checkEventSubject(event) : event.subject;
     const envelope = composeEvent(this.#options.names, subject, options, this.#options.defaults);
     const schema = typeof event === "string" ? undefined : (event.schema as Schema | undefined);
-    const checked = applySchema(schema, body, `event ${subject}`);
-    if (checked instanceof Promise) await checked;
-    return this.#send(envelope, body);
+    return this.#send(envelope, body, schema, `event ${subject}`);
   }
 
-  async #send(envelope: Envelope, body: unknown): Promise<Sent> {
-    let message = this.#encode(envelope, body);
+  async #send(
+    envelope: Envelope,
+    body: unknown,
+    schema: Schema | undefined,
+    what: string,
+    config?: ResolvedConfig,
+  ): Promise<Sent> {
+    const encoded = this.#encode(envelope, body, schema, what, config);
+    let { message } = encoded;
+    if (encoded.checked instanceof Promise) await encoded.checked;
     if (message.body.length > envelope.compressAboveBytes) message = await squeeze(message);
     const { stream, sequence, duplicate } = await this.#publish(message);
     return { id: envelope.id, stream, sequence, duplicate };
@@ -226,12 +230,28 @@ export class Producer {
     }
   }
 
-  /** @throws EncodeError, PayloadTooLargeError. */
-  #encode({ stream, subject, headers, codec, maxBytes }: Envelope, body: unknown): OutgoingMessage {
+  /**
+   * @param what names the message, as in `applySchema`.
+   * @returns `checked`: a promise while an asynchronous schema has not said that what will arrive fits.
+   * @throws EncodeError, PayloadTooLargeError, InvalidMessageError.
+   */
+  #encode(
+    { stream, subject, headers, codec, maxBytes }: Envelope,
+    body: unknown,
+    schema: Schema | undefined,
+    what: string,
+    config: ResolvedConfig | undefined,
+  ): { message: OutgoingMessage; checked: unknown } {
     headers[header.contentType] = contentTypes[codec];
-    const bytes = encode(body, codec);
+    const { payload } = this.#options.defaults;
+    const { maxDepth = payload.maxDepth, maxItems = payload.maxItems } = config?.payload ?? payload;
+    const limits = { maxBytes, maxDepth, maxItems };
+    const { bytes, faithful } = encodeBody(body, codec, limits);
     if (bytes.length > maxBytes) throw refuseSize(subject, bytes.length, maxBytes);
-    return { stream, subject, body: bytes, headers };
+    const message = { stream, subject, body: bytes, headers };
+    if (schema === undefined) return { message, checked: undefined };
+    const received = faithful ? body : decode(bytes, contentTypes[codec], limits);
+    return { message, checked: applySchema(schema, received, what) };
   }
 
   #noteTell(actor: string): void {
