@@ -62,7 +62,7 @@ const kinds: Record<string, unknown[]> = {
   ],
   "undefined in a list": [[undefined, 1]],
   // oxlint-disable-next-line no-sparse-arrays -- the point
-  "a hole in a list": [[1, , 2], new Array(3)],
+  "a hole in a list": [[1, , 2]],
   "undefined as the whole body": [undefined],
   "`Date`": [new Date(0), new Date(-1), new Date(8.64e15), new Date(-8.64e15), new Date("2400-01-01")],
   "an invalid `Date`": [new Date(NaN)],
@@ -131,32 +131,33 @@ const rows = table
   .slice(2)
   .map((line) => line.split("|").map((cell) => cell.trim()));
 
-/** What the table says became of it. */
+/** What the table says became of it; else what differs. */
 function fate(sent: unknown, codec: "msgpack" | "json"): string {
   let arrived: unknown;
   try {
     arrived = decode(encode(sent, codec), contentTypes[codec]);
   } catch (error) {
-    expect(error).toMatchObject({
-      code: "UNENCODABLE",
-      message: expect.stringMatching(/^[A-Z-][^\n]* cannot be sent as (msgpack|json)[^\n]*; send [^\n]+\.$/),
-    });
-    return "refused";
+    const { code, message } = error as Error & { code?: unknown };
+    const isClear = /^[A-Z-][^\n]* cannot be sent as (msgpack|json)[^\n]*; send [^\n]+\.$/.test(message);
+    return code === "UNENCODABLE" && isClear ? "refused" : message;
   }
   if (sent === undefined && arrived === null) return "as null";
   if (Object.is(sent, -0) && Object.is(arrived, 0)) return "as 0";
   if (Buffer.isBuffer(arrived) && Buffer.from(sent as Uint8Array).equals(arrived)) return "as a `Buffer`";
-  if (Array.isArray(sent) && Array.isArray(arrived)) {
-    expect([...(arrived as unknown[])]).toEqual([...(sent as unknown[])]);
-    return Object.keys(arrived).length < Object.keys(sent).length ? "left out" : "as it was";
-  }
-  expect(JSON.stringify(arrived, bigText)).toBe(JSON.stringify(sent, bigText));
-  if (Object(sent) === sent && Reflect.ownKeys(sent as object).length > Reflect.ownKeys(arrived as object).length)
-    return "left out";
-  if (Object(sent) !== sent || sent instanceof Date) expect(arrived).toEqual(sent);
-  return "as it was";
+  if (textOf(arrived) !== textOf(sent) || typeof arrived !== typeof sent) return `as ${textOf(arrived)}`;
+  const fields = (value: unknown): number => (Object(value) === value ? Reflect.ownKeys(value as object).length : 0);
+  return fields(arrived) < fields(sent) ? "left out" : "as it was";
 }
-const bigText = (_key: string, value: unknown): unknown => (typeof value === "bigint" ? `${value}n` : value);
+
+/** Of what passes: plain data, dates and bytes, with those of its numbers and fields that JSON would not tell. */
+function textOf(value: unknown): string | undefined {
+  return JSON.stringify(value, function (this: Record<string, unknown>, key, plain: unknown) {
+    const raw = this[key];
+    if (raw instanceof Date) return { date: raw.getTime() };
+    if (raw === undefined && Array.isArray(this)) return { undefined: true };
+    return typeof raw === "bigint" || typeof raw === "number" ? `${typeof raw} ${raw}` : plain;
+  });
+}
 
 describe("a body carries", () => {
   test("exactly the kinds of the reference's table", () => {

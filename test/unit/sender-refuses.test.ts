@@ -83,7 +83,7 @@ test.each(dead)("%s is refused by the sender, for a task and for an event", asyn
 test.each(alive)("%s is taken by sender and worker", async (_kind, input, body, codec) => {
   const recorder = new Recorder(names);
   const One = actorOf(input);
-  await recorder.tell(One, body as never, { codec });
+  await recorder.tell(One, body, { codec });
   expect(recorder.told).toHaveLength(1);
   const { encode } = await import("../../src/message/codec.ts");
   const delivery = new TestDelivery({
