@@ -268,6 +268,11 @@ export type DeliveryState =
    * timeout, unless it was put back by a worker that has ended since.
    */
   | ({ state: "in-flight"; suspects: WorkerRef[]; ackWaitMs: number } & Past)
+  /**
+   * Stored, and its durable will not hand it out again: dropped after `max_deliver`, or forgotten. `mendable`: `godwit doctor --mend stranded`
+   * has it handed out; not so an event, of which others have their own.
+   */
+  | ({ state: "stranded"; mendable: boolean } & Past)
   /** Of an event: settled, or older than the subscription. */
   | { state: "settled" }
   /** Of an event: handed over; whether it is done or its worker died leaves no trace. */

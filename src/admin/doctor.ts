@@ -56,6 +56,7 @@ const ofDurables: readonly Check[] = [
   "durable-settings",
   "ack-wait",
   "events-behind",
+  "stranded",
 ];
 const ofWorkers: readonly Check[] = ["worker-unhealthy", "worker-versions", "event-loop", "handler-time"];
 

@@ -70,6 +70,16 @@ export function filtersOf({ filters }: Pick<ActorDurable, "filters">): readonly 
   return filters.length === 0 ? [">"] : filters;
 }
 
+/** The durables of each actor on each stream. */
+export function groupsOf<Durable extends { actor: string; stream: string }>(durables: readonly Durable[]): Durable[][] {
+  const groups = new Map<string, Durable[]>();
+  for (const durable of durables) {
+    const group = `${durable.actor} ${durable.stream}`;
+    groups.set(group, [...(groups.get(group) ?? []), durable]);
+  }
+  return [...groups.values()];
+}
+
 /** True where a message stays stored until it is settled; of events, others have their own. */
 export function isQueue({ source }: Pick<ActorDurable, "source">): boolean {
   return source === "task" || source === "due";

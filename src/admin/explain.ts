@@ -15,6 +15,7 @@ import { findDeadOf, findMessages, findResultActors } from "./find-message.ts";
 import { viewFleet, type FleetParts } from "./fleet-view.ts";
 import { holdUpsOf, silentOf, type FleetView } from "./hold-ups.ts";
 import { deliveryState } from "./message-state.ts";
+import { findStranded } from "./stranded.ts";
 import { answerMs } from "./workers.ts";
 
 export interface ExplainOptions {
@@ -113,9 +114,23 @@ class Explainer {
         const found = await this.#deliveryState({ ...durable, ...now }, message);
         // One that was settled while the workers were asked is with nobody, and nobody died.
         const gone = found.state === "in-flight" && (await reader.get(message.stream, message.sequence)) === undefined;
-        return gone ? this.#settledMeanwhile(id, actor, message) : { id, actor, place, listening, ...found };
+        if (gone) return this.#settledMeanwhile(id, actor, message);
+        return { id, actor, place, listening, ...(await this.#orStranded(found, durable, message)) };
       }),
     );
+  }
+
+  /** A message that no durable owes looks as if it were in flight, or due again. */
+  async #orStranded(
+    found: DeliveryState,
+    { actor, stream }: ActorDurable,
+    { sequence }: StoredMessage,
+  ): Promise<DeliveryState> {
+    if (found.state !== "in-flight" && found.state !== "put-back" && found.state !== "backing-off") return found;
+    const group = this.#fleet.durables.filter((one) => one.actor === actor && one.stream === stream);
+    if (!(await findStranded(this.#parts, group)).certain.includes(sequence)) return found;
+    const { attempt, stalls, errors } = found;
+    return { state: "stranded", mendable: true, attempt, stalls, errors };
   }
 
   async #settledMeanwhile(id: string, actor: string, { stream, sequence }: StoredMessage): Promise<Answer> {

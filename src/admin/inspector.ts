@@ -22,6 +22,7 @@ import { explain, type ExplainOptions } from "./explain.ts";
 import { holdLimit, listLimits, releaseLimit, type LimitHold } from "./limits.ts";
 import { pauseActor, resumeActor, type Paused, type Resumed } from "./pause.ts";
 import { retire, type Retired } from "./retire.ts";
+import { mendStranded, type Mended } from "./stranded.ts";
 import { readStatus, type Status } from "./status.ts";
 import { listWorkers, type WorkerStatus } from "./workers.ts";
 
@@ -112,6 +113,15 @@ export class Inspector {
   /** What is wrong, what will be, and how to mend each. Changes nothing; see `diagnose` for a system that cannot be connected to. */
   doctor(options: DoctorOptions = {}): Promise<Diagnosis> {
     return diagnose(this.#parts, options);
+  }
+
+  /**
+   * Has messages handed out again that are stored and that no durable owes any more: what the doctor's check `stranded` counts. Nothing that is in
+   * flight is touched; their attempts begin again.
+   * @returns what was found, by actor and stream; what could not be told apart from messages in flight is left.
+   */
+  mendStranded(): Promise<Mended[]> {
+    return mendStranded(this.#parts);
   }
 
   /**

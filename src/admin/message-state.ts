@@ -30,11 +30,12 @@ export async function deliveryState(
     return { state: "waiting", ahead: await aheadOf(reader, durable, message), holdUps };
   }
   const queue = isQueue(durable);
+  const record = await runs.read({ ...message, consumer: durable.durable, id: messageId(message) });
+  // A failure that nothing followed, and nothing is to come again.
+  const dropped = lastOf(record)?.state === "failed" && record?.fate === undefined;
+  if (!queue && dropped && durable.inFlight === 0) return { state: "stranded", mendable: false, ...pastOf(record) };
   if (!queue && sequence <= durable.ackFloor) return { state: "settled" };
-  const [record, answers] = await Promise.all([
-    runs.read({ ...message, consumer: durable.durable, id: messageId(message) }),
-    parts.ask(stream, sequence),
-  ]);
+  const answers = await parts.ask(stream, sequence);
   const own = answers.filter((answer) => answer.actor === actor);
   const known = stateOf(record, own, Date.now());
   const suspects = parts.silentOf(actor);

@@ -168,6 +168,21 @@ export class StreamReader {
     }
   }
 
+  /**
+   * How many messages of these filters, which do not overlap, a work queue stores: what is there is not settled. Undefined for any other
+   * stream. It takes no right to read messages.
+   */
+  async queued(stream: string, filters: readonly string[]): Promise<number | undefined> {
+    let sum = 0;
+    for (const filter of filters) {
+      const query = { subjects_filter: filter };
+      const { config, state } = await this.#ask(stream, () => this.#connection.jsm.streams.info(stream, query));
+      if (config.retention !== "workqueue") return undefined;
+      sum += Object.values(state.subjects ?? {}).reduce((total, one) => total + one, 0);
+    }
+    return sum;
+  }
+
   /** Every durable of a stream. */
   async consumers(stream: string): Promise<ConsumerState[]> {
     return this.#ask(`the consumers of ${stream}`, async () => {

@@ -1,6 +1,7 @@
 /** `godwit doctor`: what is wrong, what will be, and how to mend each. */
 import { Option, type Command } from "commander";
 import type { Diagnosis } from "../admin/doctor.ts";
+import type { Mended } from "../admin/stranded.ts";
 import type { Finding, Level } from "../admin/doctor/finding.ts";
 import { connectOptions, jsonOption, withConnection, type ConnectFlags } from "./connect.ts";
 import { printPermissions } from "./doctor-permissions.ts";
@@ -13,6 +14,7 @@ interface DoctorFlags extends ConnectFlags {
   monitor?: string[];
   permissions?: string;
   account?: boolean;
+  mend?: string;
 }
 
 export function doctorCommand(program: Command): void {
@@ -20,6 +22,7 @@ export function doctorCommand(program: Command): void {
     .command("doctor")
     .argument("[paths...]", "with --permissions: modules of the actors that the credential is kept to")
     .option("--permissions <roles>", "print what credentials of these roles need, and ask no server")
+    .option("--mend <what>", "stranded: have messages handed out again that no durable owes any more")
     .option("--account", "with --permissions: print what the roles' account exports and imports instead")
     .addOption(
       new Option(
@@ -37,8 +40,13 @@ rights, and say what is wrong, what will be, and how to mend each:
   WARNING  will hurt
   NOTE     good to know
 
-It changes nothing. The exit code is 0 where nothing is worse than a note, else
+Without --mend it changes nothing. The exit code is 0 where nothing is worse than a note, else
 1. What a credential may not do is learnt by trying what the server refuses.
+
+With --mend stranded it sends again each task that is stored and that no durable
+will hand out (the check stranded), and then deletes the original. It touches
+nothing that is in flight, loses nothing where it breaks off, and says what it
+left and why; the exit code is then 1. Attempts begin again.
 
 With --permissions it looks at nothing and prints, for a NATS server's config,
 what a credential needs to be a publisher, worker, monitor (how much waits, for
@@ -51,6 +59,7 @@ what a credential needs to be a publisher, worker, monitor (how much waits, for
 Examples:
   godwit doctor
   godwit doctor --monitor http://nats-1:8222,http://nats-2:8222
+  godwit doctor --mend stranded
   godwit doctor --permissions worker dist/actors > worker.conf
   godwit doctor --json | jq '.findings[] | select(.level == "fault")'`,
     )
@@ -60,19 +69,33 @@ Examples:
       if (flags.account) throw new UsageError("--account is for --permissions; leave it out, or name roles.");
       if (paths.length > 0)
         throw new UsageError("Paths of actors are for --permissions; leave them out, or name roles.");
+      if (flags.mend !== undefined && flags.mend !== "stranded")
+        throw new UsageError(`--mend has '${flags.mend}'; all that it can mend is: stranded.`);
       await withConnection(flags, async (connection) => {
-        const [{ diagnose }, { Bus }, { Names }] = await Promise.all([
+        const [{ diagnose }, { mendStranded }, { Bus }, { Names }] = await Promise.all([
           import("../admin/doctor.ts"),
+          import("../admin/stranded.ts"),
           import("../broker/bus.ts"),
           import("../message/subjects.ts"),
         ]);
         const services = { names: new Names(flags.namespace), connection, bus: new Bus(connection) };
+        if (flags.mend !== undefined) return reportMended(await mendStranded(services), flags);
         const diagnosis = await diagnose(services, flags.monitor === undefined ? {} : { monitors: flags.monitor });
         if (flags.json) printJson(diagnosis);
         else print(render(diagnosis, connection.servers));
         if (!diagnosis.healthy) process.exitCode = exitCode.failed;
       });
     });
+}
+
+function reportMended(mended: readonly Mended[], { json, namespace }: DoctorFlags): void {
+  if (json) printJson({ namespace, mended });
+  else if (mended.length === 0) print("Nothing is stranded.");
+  for (const { actor, stream, sentAgain, left, why } of json ? [] : mended) {
+    const rest = left === 0 ? "" : `; left ${left}${why === undefined ? "" : `: ${clean(why)}`}`;
+    print(`${actor}: sent ${plural(sentAgain, "message")} of ${stream} again${rest}`);
+  }
+  if (mended.some(({ left }) => left > 0)) process.exitCode = exitCode.failed;
 }
 
 function monitorUrls(value: string): string[] {

@@ -131,6 +131,10 @@ function stateOf(answer: Answer): string {
       return `handed to a worker and not settled, and no worker that answers has it: it comes again when its visibility timeout of ${formatMs(answer.ackWaitMs)} has passed, or when what it was put back for is over; then attempt ${answer.attempt}`;
     case "delivered":
       return "handed to a worker, and no worker that answers has it; of whether it is done an event leaves no trace";
+    case "stranded":
+      return answer.mendable
+        ? "stranded: stored, but its durable will not hand it out again"
+        : "stranded: it failed, and its durable will not hand it out again";
     case "settled":
       return "done, or older than the actor's subscription";
     case "unserved":
@@ -160,6 +164,12 @@ function detailsOf(answer: Answer): Fact[] {
       return [...holdUps(answer.holdUps), stalls(answer.stalls), ...errors(answer.errors)];
     case "in-flight":
       return [...suspects(answer.suspects), stalls(answer.stalls), ...errors(answer.errors)];
+    case "stranded":
+      return [
+        stalls(answer.stalls),
+        ...errors(answer.errors),
+        ...(answer.mendable ? [["mend", "godwit doctor --mend stranded"] as const] : []),
+      ];
     case "delivered":
       return suspects(answer.suspects);
     case "dead": {

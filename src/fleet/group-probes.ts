@@ -46,6 +46,7 @@ export class GroupProbes implements Probes {
     const healthy = members.length > 0 || loops === 0;
     return {
       healthy,
+      restart: !healthy,
       reasons: [
         ...(healthy ? [] : [`no process is at work: each ended soon after its start, in ${loops} places`]),
         ...members.flatMap(({ pid, report }) =>

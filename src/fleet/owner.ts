@@ -31,8 +31,8 @@ export class Owner {
     this.#system = system;
     system.endpoint.watch(healthWindowMs);
     const report = (): void => {
-      const { healthy, reasons } = system.endpoint.health(healthWindowMs);
-      tell({ say: "report", load: system.load(), unhealthyReasons: healthy ? [] : reasons });
+      const { restart, reasons } = system.endpoint.health(healthWindowMs);
+      tell({ say: "report", load: system.load(), unhealthyReasons: restart ? reasons : [] });
     };
     // First, so that whoever hears that it is ready knows how large it is.
     report();

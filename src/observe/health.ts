@@ -3,6 +3,7 @@
  * 1. Unhealthy is what a restart would mend: a worker that does not consume although messages wait and handlers are free, a durable that
  *    is gone, handlers that nothing else can end.
  * 2. What cannot be told is healthy: while the server is away every worker would be restarted in vain.
+ * 3. Messages that are stranded make an actor unhealthy, and are told; but no restart would help them, so none is asked for.
  */
 import { isoEnd } from "../kernel/until.ts";
 import type { Watched } from "../worker/sighting.ts";
@@ -21,11 +22,15 @@ export interface Verdict {
   says: string;
   /** How often one of its pullers was begun anew; absent where none was. */
   rebuilt?: number;
+  /** Messages that are stored, and that no durable of its will ever hand out; absent where there are none. */
+  stranded?: number;
 }
 
 /** The body of `/healthz`. */
 export interface HealthReport {
   healthy: boolean;
+  /** Whether starting the process again would help: the status is then 503. */
+  restart: boolean;
   /** Why not, or why it cannot be told; one sentence for each. */
   reasons: string[];
   /** By name. */
@@ -50,6 +55,11 @@ export function judge(watched: readonly Watched[], windowMs: number): Verdict {
   };
   const red = first((one) => inTrouble(one) >= windowMs);
   if (red !== undefined) return verdict(false, describe(red));
+  const stranded = watched.reduce((sum, one) => sum + one.stranded, 0);
+  if (stranded > 0) {
+    const says = `${stranded} of its messages are stored, and no durable will ever hand them out; run godwit doctor --mend stranded`;
+    return { ...verdict(false, says), stranded };
+  }
   const suspect = first((one) => one.troubleSinceMs !== undefined);
   const unknown = first(({ sighting }) => sighting.kind === "unknown");
   const says = suspect ?? unknown ?? first(({ sighting }) => sighting.kind !== "empty") ?? watched[0];
@@ -106,8 +116,10 @@ export function health(
   connected: boolean,
 ): HealthReport {
   const failing = [...actors].filter(([, { healthy }]) => !healthy);
+  const restart = failing.some(([, { stranded }]) => stranded === undefined) || unhealthyReasons.length > 0;
   return {
     healthy: failing.length === 0 && unhealthyReasons.length === 0,
+    restart,
     reasons: [
       ...failing.map(([actor, { says }]) => `${actor}: ${says}`),
       ...unhealthyReasons,

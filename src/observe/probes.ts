@@ -20,7 +20,7 @@ export function serveProbes(probes: Probes, { port, host }: { port: number; host
   app.get("/metrics", async (c) => c.body(await probes.page(), ok, { "content-type": metricsContentType }));
   app.get("/healthz", (c) => {
     const report = probes.health();
-    return c.json(report, report.healthy ? ok : unavailable);
+    return c.json(report, report.restart ? unavailable : ok);
   });
   app.get("/readyz", (c) => {
     const report = probes.readiness();

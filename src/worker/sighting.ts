@@ -49,6 +49,8 @@ export interface Watched {
   troubleSinceMs: number | undefined;
   /** Undefined where that never was needed. */
   rebuilds: Rebuilds | undefined;
+  /** Messages that are stored, and that the actor's durables on the stream will never hand out. */
+  stranded: number;
 }
 
 /**
@@ -67,7 +69,7 @@ export function look(
   const troubleSinceMs = trouble ? (goesOn ? before.troubleSinceMs : nowMs) : undefined;
   const rebuilds = before?.rebuilds && { ...before.rebuilds };
   if (sighting.kind === "arrived" && rebuilds !== undefined) rebuilds.inVain = 0;
-  return { stream, durable, sighting, atMs: nowMs, troubleSinceMs, rebuilds };
+  return { stream, durable, sighting, atMs: nowMs, troubleSinceMs, rebuilds, stranded: before?.stranded ?? 0 };
 }
 
 /** What did not help is repeated, after twice as long each time, up to so many times the bound. */

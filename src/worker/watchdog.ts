@@ -4,8 +4,10 @@
  * 1. Whatever has arrived, or is restrained for a reason, needs no question: the server is asked only of a durable through which nothing has
  *    come for a while, more rarely where more workers wait at it, and never by all at once.
  * 2. Each durable is asked about by itself: one that is answered slowly keeps no other waiting.
+ * 3. What is stranded does not come, whatever else does: it is counted now and then, once for all durables of an actor on one queue.
  */
 import type { Connection } from "../broker/connection.ts";
+import { countStranded } from "../broker/stranded.ts";
 import type { StreamReader } from "../broker/stream-reader.ts";
 import { monotonicMs } from "../kernel/clock.ts";
 import { toError } from "../kernel/errors.ts";
@@ -31,8 +33,10 @@ export interface Guarded {
 }
 
 export interface WatchdogOptions {
-  reader: Pick<StreamReader, "consumer">;
+  reader: Pick<StreamReader, "consumer" | "queued">;
   connection: Pick<Connection, "up">;
+  /** The streams that are work queues. */
+  queues: readonly string[];
   /** For so long messages may wait for open room. */
   rebuildAfterMs: number;
   /** The shortest time within which somebody wants to be told of trouble; undefined where nobody does. */
@@ -46,7 +50,12 @@ interface Post {
   /** The server is asked once nothing has come by then; monotonic ms. */
   askAtMs: number;
   asking: boolean;
+  /** When what is stranded is counted next, monotonic ms. */
+  countAtMs: number;
 }
+
+/** In so many times the patience what is stranded is counted once. */
+const countEvery = 6;
 
 /** Nothing is known of anybody at the start, and workers start together. */
 const firstShare = 1 / 4;
@@ -101,16 +110,29 @@ export class Watchdog {
 
   #newPost(): Post {
     const askAtMs = monotonicMs() + Math.random() * firstShare * this.#patienceMs;
-    return { watched: undefined, arrived: 0, askAtMs, asking: false };
+    return { watched: undefined, arrived: 0, askAtMs, asking: false, countAtMs: askAtMs };
   }
 
   #lookAt(post: Post, actor: Guarded, at: number, restraint: IntakeLook["restraint"], durable: DurableLook): void {
+    if (monotonicMs() >= post.countAtMs && this.#options.connection.up) void this.#count(post, actor, at);
     if (post.asking) return;
     if (durable.arrived > post.arrived) this.#see(post, durable, { kind: "arrived" });
     else if (restraint !== undefined) this.#see(post, durable, { kind: restraint });
     else if (!this.#options.connection.up) {
       this.#see(post, durable, { kind: "unknown", why: "there is no connection to the server" });
     } else if (monotonicMs() >= post.askAtMs) void this.#ask(post, actor, at, durable);
+  }
+
+  async #count(post: Post, actor: Guarded, at: number): Promise<void> {
+    post.countAtMs = Infinity;
+    const all = actor.intake.look().durables.map(durableName);
+    const [stream = ""] = all.slice(at, at + 1).map((one) => one.stream);
+    if (!this.#options.queues.includes(stream) || all.findIndex((one) => one.stream === stream) !== at) return;
+    const own = all.filter((one) => one.stream === stream);
+    // Without an answer what was last known stands.
+    const stranded = await countStranded(this.#options.reader, own).catch(() => post.watched?.stranded ?? 0);
+    if (post.watched !== undefined) post.watched = { ...post.watched, stranded };
+    post.countAtMs = monotonicMs() + countEvery * this.#patienceMs * (0.8 + 0.4 * Math.random());
   }
 
   async #ask(post: Post, actor: Guarded, at: number, durable: DurableLook): Promise<void> {

@@ -118,6 +118,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#watchdog = new Watchdog({
       reader: services.reader,
       connection: services.connection,
+      queues: [services.names.tasks, services.names.schedule],
       rebuildAfterMs: rebuildAfter,
       healthWindowMs: services.healthWindowMs,
     });

@@ -185,6 +185,8 @@ const spare = [
   /^(worker (subscribe|publish)|admin publish) godwit\.supervisors(\.present)?$/,
   // A durable that is made while its actor is paused is paused too.
   /^provisioner publish \$JS\.API\.CONSUMER\.PAUSE\./,
+  // The mend of stranded messages.
+  /^admin publish (\$JS\.API\.STREAM\.MSG\.DELETE\.godwit_(TASKS|SCHEDULE)|godwit\.due\.\*\.>)$/,
   // explain of a message that is in flight, or backs off, wherever it came from.
   /^admin publish \$JS\.API\.(CONSUMER\.INFO\.|STREAM\.MSG\.GET\.KV_godwit_runs)/,
 ];

@@ -41,7 +41,8 @@ function start(consumer: Ask, given: Given = {}): Stand {
   const rebuilt: Rebuilt[] = [];
   const rebuiltAtMs: number[] = [];
   const dog = new Watchdog({
-    reader: { consumer },
+    reader: { consumer, queued: () => Promise.resolve(undefined) },
+    queues: [],
     connection: {
       get up() {
         return up();

@@ -34,6 +34,7 @@ export function checkActors(facts: Facts): Finding[] {
     ),
     ...orOk("ack-wait", "the durables", each(differing(facts)), "Their ack-wait is what the workers go by."),
     ...orphans(facts),
+    ...orOk("stranded", "the durables", stranded(facts), "They will hand out, or have out, all that is stored."),
     ...dedup(facts),
     ...lateness(facts),
   ];
@@ -170,6 +171,20 @@ function orphans({ names, durables, durablesUnread, taskSubjects, dueSubjects }:
       }),
   );
   return orOk("orphan-subject", "the tasks", found, "Each is somebody's.");
+}
+
+function stranded({ stranded: found }: Facts): Finding[] {
+  return found.map(({ actor, stream, messages }): Finding => {
+    const [subject, one] = [`actor ${actor}`, messages === 1];
+    if (messages === undefined) {
+      const finding = `Its durable on ${stream} has nothing in flight and has not settled all that it handed out: an event or more will not come again.`;
+      const mend = "Look which failed (the log, or godwit explain ID), and publish to the actor what is to be done.";
+      return { check: "stranded", level: "warning", subject, finding, mend };
+    }
+    const finding = `${count(messages, "message")} of ${stream} ${one ? "is" : "are"} stored, and no durable will ever hand ${one ? "it" : "them"} out again.`;
+    const mend = `Send ${one ? "it" : "them"} again: godwit doctor --mend stranded.`;
+    return { check: "stranded", level: "fault", subject, finding, mend };
+  });
 }
 
 function dedup(facts: Facts): Finding[] {

@@ -1,6 +1,7 @@
 /** Facts: all that the doctor's checks go by, gathered from the server, the workers and the servers' monitors. Decides nothing. */
 import type { Bus } from "../../broker/bus.ts";
 import type { Connection } from "../../broker/connection.ts";
+import { countStranded } from "../../broker/stranded.ts";
 import { StreamReader } from "../../broker/stream-reader.ts";
 import {
   Survey,
@@ -14,7 +15,7 @@ import { defaultLimits, storingOf, streamSpecs } from "../../broker/topology.ts"
 import type { Names } from "../../message/subjects.ts";
 import { askWorkers } from "../../worker/questions.ts";
 import type { WorkerLease, WorkerSnapshot } from "../../worker/snapshot.ts";
-import { listDurables, type DurableOwner } from "../durables.ts";
+import { filtersOf, groupsOf, isQueue, listDurables, type DurableOwner } from "../durables.ts";
 import { readLeases } from "../workers.ts";
 import type { Known } from "./finding.ts";
 import { readMonitor, type MonitorFacts } from "./monitor.ts";
@@ -36,6 +37,11 @@ export interface Facts {
   durablesUnread: { stream: string; unread: string }[];
   /** Of durables of streams that forget: when the first message that they have not handed out was stored. Wall-clock ms. */
   waitingSinceMs: Map<Durable, number>;
+  /**
+   * How many messages each actor's durables on a stream will never hand out, where there are any. Undefined: at least one event, and it
+   * cannot be told how many, since settled ones are stored too.
+   */
+  stranded: { actor: string; stream: string; messages: number | undefined }[];
   workers: WorkerSnapshot[];
   /** Between these the workers answered, wall-clock ms of this host. */
   askedAtMs: number;
@@ -106,6 +112,11 @@ export async function gatherFacts(services: DoctorServices, monitors: readonly s
     durables,
     durablesUnread,
     waitingSinceMs: await waitingSince(survey, streams, durables),
+    stranded: (
+      await Promise.all(
+        groupsOf(durables).map((group) => strandedOf(reader, group, unreadAs(group[0]?.stream ?? "", 0))),
+      )
+    ).flat(),
     workers,
     askedAtMs,
     answeredAtMs: Date.now(),
@@ -135,6 +146,30 @@ async function waitingSince(
     if ("value" in first && first.value !== undefined) found.set(durable, first.value);
   }
   return found;
+}
+
+/** A user's own stream may be a queue too; whether it is, or what of it is settled, not everyone may ask. */
+async function strandedOf(
+  reader: StreamReader,
+  group: readonly Durable[],
+  onUnread: (error: unknown) => number,
+): Promise<Facts["stranded"]> {
+  const isOwn = group.every(isQueue);
+  const counted = await countStranded(reader, group).catch(isOwn ? onUnread : () => 0);
+  const dropped = counted === 0 && !isOwn && (await anyDropped(reader, group).catch(() => false));
+  const messages = dropped ? undefined : counted;
+  return messages === 0 ? [] : group.slice(0, 1).map(({ actor, stream }) => ({ actor, stream, messages }));
+}
+
+/** Where nothing is in flight everything that was handed out should be settled. Events that came later, and are settled, cover the trace. */
+async function anyDropped(reader: StreamReader, group: readonly Durable[]): Promise<boolean> {
+  for (const durable of group) {
+    const { stream, inFlight, ackFloor, delivered } = durable;
+    if (inFlight > 0 || ackFloor >= delivered) continue;
+    const firsts = await Promise.all(filtersOf(durable).map((filter) => reader.first(stream, filter, ackFloor + 1)));
+    if (firsts.some((first) => first !== undefined && first.sequence <= delivered)) return true;
+  }
+  return false;
 }
 
 async function known<T>(read: Promise<T>): Promise<Known<T>> {

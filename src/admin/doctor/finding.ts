@@ -29,6 +29,7 @@ export type Check =
   | "no-worker"
   | "paused"
   | "orphan-subject"
+  | "stranded"
   | "handler-time"
   | "event-loop"
   | "worker-versions"

@@ -146,9 +146,14 @@ export function rightsOf(names: Names, actors?: readonly ResolvedConfig[]): Righ
       bodies,
     ),
     ...admin.ask("DIRECT.GET", ...own),
-    ...admin.ask("STREAM.MSG.DELETE", dead),
-    // Sends dead letters again, also large ones, and deletes their bodies.
-    ...admin.store(`${namespace}.task.>`, ...chunks(names.payloadsBucket), ...chunks(names.bodiesBucket)),
+    // What is sent again, dead letters and stranded messages, is then deleted; also large ones with their bodies.
+    ...admin.ask("STREAM.MSG.DELETE", tasks, schedule, dead),
+    ...admin.store(
+      `${namespace}.task.>`,
+      names.dueSubject(">", "*"),
+      ...chunks(names.payloadsBucket),
+      ...chunks(names.bodiesBucket),
+    ),
     ...admin.store(...kvKeys(...shared)),
     ...admin.publish(...notices, names.workersSubject, names.supervisorsSubject, names.workerSubject(">")),
     ...admin.subscribe(names.replySubject("*.*")),

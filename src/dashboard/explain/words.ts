@@ -31,6 +31,10 @@ export function inWords(answer: Answer, nowMs: number): string {
     }
     case "delivered":
       return "It was handed to a worker, and no worker that answers has it; of whether it is done an event leaves no trace.";
+    case "stranded":
+      return answer.mendable
+        ? "It is stored, but its durable will not hand it out again: run godwit doctor --mend stranded."
+        : "It failed, and its durable will not hand it out again.";
     case "settled":
       return "It is done, or older than the actor's subscription.";
     case "unserved":
