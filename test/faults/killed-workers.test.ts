@@ -1,4 +1,4 @@
-/** Four workers, one of which is killed every two seconds for a minute: nothing is lost, nothing dies of it, nothing waits for long. */
+/** Four workers, one of which is killed every two seconds, for a minute in full: nothing is lost, nothing dies of it, nothing waits for long. */
 import { setTimeout as wait } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { ActorSystem } from "godwit";
@@ -6,10 +6,11 @@ import { untilDrained, type WorkerProcess } from "../support/faults/cast.ts";
 import { dice, newSeed } from "../support/faults/dice.ts";
 import type { Entry } from "../support/faults/journal.ts";
 import { Scene } from "../support/faults/scene.ts";
+import { sized } from "../support/size.ts";
 import { inWords } from "./kit/checker.ts";
 import { accountOf, publisherScript } from "./kit/cluster-scene.ts";
 
-const kills = 30;
+const kills = sized({ full: 30, short: 10 });
 const everyMs = 2_000;
 /** No multiple of `everyMs`: what one kill makes run again would be running at the next, time after time, like a message that kills. */
 const ackWaitMs = 3_000;
@@ -50,7 +51,7 @@ function waitsMs(killedAt: ReadonlyMap<number, number>): number[] {
   return waits;
 }
 
-test("kill -9 of a random worker every 2 s for a minute", async () => {
+test(`kill -9 of a random worker every 2 s, ${kills} times`, async () => {
   const seed = newSeed();
   const roll = dice(seed);
   const { journal } = scene;

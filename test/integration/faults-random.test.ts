@@ -1,4 +1,4 @@
-/** Faults at random for half a minute: killed workers, dropped connections, a killed server. All that was accepted is completed or dead. */
+/** Faults at random for up to half a minute: killed workers, dropped connections, a killed server. All that was accepted is completed or dead. */
 import { setTimeout as wait } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { dice, newSeed } from "../support/faults/dice.ts";
@@ -6,9 +6,10 @@ import type { Proxy } from "../support/faults/proxy.ts";
 import { untilDrained, type WorkerProcess } from "../support/faults/cast.ts";
 import { Scene } from "../support/faults/scene.ts";
 import { workName, type Job } from "../support/faults/work.ts";
+import { sized } from "../support/size.ts";
 import { until } from "../support/embedded/until.ts";
 
-const count = 5_000;
+const count = sized({ full: 5_000, short: 2_500 });
 const seed = newSeed();
 
 let scene: Scene;
@@ -21,7 +22,7 @@ afterEach(async ({ task }) => {
   await scene.close(task.result?.state === "fail");
 });
 
-test("5,000 messages under faults at random", async () => {
+test(`${count} messages under faults at random`, async () => {
   const roll = dice(seed);
   const { journal } = scene;
   const system = await scene.connect();

@@ -177,7 +177,7 @@ describe("a thread", () => {
         cause: { name: "RangeError", message: "the deeper reason" },
       },
     });
-    expect(declined?.error.stack).toMatch(/isolation.actors\.ts/);
+    expect(declined?.error.stack).toMatch(/isolation.actors\.[jt]s/);
     expect((await dead("config"))?.error).toBeInstanceOf(ConfigError);
     expect((await dead("string"))?.error.message).toBe("only text");
     await system.tell(Plain, { do: "throw", what: "snooze" }, { id: "snooze" });

@@ -4,11 +4,14 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Fleet, machineMs } from "../support/limits/fleet.ts";
 import { mostIn } from "../support/limits/starts.ts";
 import type { LimitWorkerSetup } from "../support/limits/worker.ts";
+import { sized } from "../support/size.ts";
 import { useStage } from "../support/stage.ts";
 
 const stage = useStage();
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
 const workers = 8;
+const seconds = sized({ full: 20, short: 5 });
+const tenants = sized({ full: 10_000, short: 2_000 });
 
 let fleet: Fleet;
 beforeEach(() => {
@@ -75,10 +78,10 @@ async function measure(limit: number, seconds: number, enough = 0): Promise<Meas
 
 describe("eight worker processes", () => {
   test(
-    "start no more than 100 in any second, and use at least 93 of them, for 20 s",
+    `start no more than 100 in any second, and use at least 93 of them, for ${seconds} s`,
     { timeout: 180_000 },
     async () => {
-      const { most, perSecond, writesPerSecond, readsPerSecond } = await measure(100, 20, 93);
+      const { most, perSecond, writesPerSecond, readsPerSecond } = await measure(100, seconds, 93);
       expect(most).toBeLessThanOrEqual(100);
       expect(perSecond).toBeGreaterThanOrEqual(93);
       expect(writesPerSecond + readsPerSecond).toBeLessThan(20);
@@ -86,7 +89,7 @@ describe("eight worker processes", () => {
   );
 
   test("ask the server no more often when ten times as many messages go through", async () => {
-    const { most, perSecond, writesPerSecond, readsPerSecond } = await measure(1_000, 8);
+    const { most, perSecond, writesPerSecond, readsPerSecond } = await measure(1_000, sized({ full: 8, short: 4 }));
     expect(most).toBeLessThanOrEqual(1_000);
     expect(perSecond, "more than ten times 50").toBeGreaterThan(500);
     expect(writesPerSecond + readsPerSecond).toBeLessThan(30);
@@ -138,22 +141,22 @@ describe("eight worker processes", () => {
     expect(mostIn(fleet.starts(), 1_000)).toBeLessThanOrEqual(100);
   });
 
-  test("keep ten thousand keys, each with a limit of its own", { timeout: 180_000 }, async () => {
+  test(`keep ${tenants} keys, each with a limit of its own`, { timeout: 180_000 }, async () => {
     const system = await stage.connect();
-    const keys = upTo(10_000).map((n) => `tenant-${n}`);
+    const keys = upTo(tenants).map((n) => `tenant-${n}`);
     const actor = { name: "limited", concurrency: 64, rateLimit: { name: "tenant", limit: 1, per: 1_000 } };
     const operations = await countOperations();
     const beganMs = machineMs();
     await Promise.all(upTo(3).map((n) => fleet.spawn(setup(`w${n}`, 1, { keyed: true, actor }))));
     await system.tellMany("limited", [...keys, ...keys]);
-    await expect.poll(() => fleet.starts().length, { timeout: 150_000 }).toBe(20_000);
-    const seconds = (machineMs() - beganMs) / 1_000;
+    await expect.poll(() => fleet.starts().length, { timeout: 150_000 }).toBe(2 * tenants);
+    const tookS = (machineMs() - beganMs) / 1_000;
     console.log(
-      `10,000 keys, two messages each, 3 workers: ${seconds.toFixed(1)} s, ${operations.writes} KV writes, ${operations.reads} KV reads`,
+      `${tenants} keys, two messages each, 3 workers: ${tookS.toFixed(1)} s, ${operations.writes} KV writes, ${operations.reads} KV reads`,
     );
     const byKey = new Map<string, number[]>();
     for (const { id, at } of fleet.journal.of("run")) byKey.set(id, [...(byKey.get(id) ?? []), at]);
-    expect(byKey.size).toBe(10_000);
+    expect(byKey.size).toBe(tenants);
     const over = [...byKey.values()].filter((starts) => mostIn(starts, 1_000) > 1);
     expect(over.length, "keys with two starts in a second").toBe(0);
   });

@@ -2,13 +2,14 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { gzipSync } from "node:zlib";
+import { constants, crc32, deflateRawSync } from "node:zlib";
 import { headers as newHeaders } from "@nats-io/transport-node";
 import { afterEach, expect, test } from "vitest";
 import { listDead, onlyDead } from "../support/dead.ts";
 import { until } from "../support/embedded/until.ts";
 import { hostileMessage, type HostileMessage } from "../support/payload/hostile.ts";
 import type { Measured } from "../support/payload/worker.ts";
+import { sized } from "../support/size.ts";
 import { useStage, type PlainClient } from "../support/stage.ts";
 
 const stage = useStage();
@@ -24,8 +25,8 @@ afterEach(async () => {
 });
 
 interface Target {
-  measure(collect?: boolean): Promise<Measured>;
-  /** Resolves once so many messages have come to an end. */
+  measure(): Promise<Measured>;
+  /** Resolves once so many messages have come to an end, and the worker is at rest. */
   handled(count: number): Promise<Measured>;
 }
 
@@ -56,16 +57,17 @@ async function startTarget(...args: string[]): Promise<Target> {
   return { measure, handled };
 }
 
-/** Many in flight at a time, in order. */
+/** Messages `begin` to `end`, the last left out: many in flight at a time, in order. */
 async function publishAll(
   client: PlainClient,
-  count: number,
+  begin: number,
+  end: number,
   make: (n: number) => Omit<HostileMessage, "kind">,
 ): Promise<void> {
   const js = client.jsm.jetstream();
   const window = 500;
-  for (let from = 0; from < count; from += window) {
-    const acks = Array.from({ length: Math.min(window, count - from) }, (_, at) => {
+  for (let from = begin; from < end; from += window) {
+    const acks = Array.from({ length: Math.min(window, end - from) }, (_, at) => {
       const { body, headers: fields } = make(from + at);
       const headers = newHeaders();
       for (const [name, value] of Object.entries(fields)) headers.set(name, value);
@@ -75,18 +77,34 @@ async function publishAll(
   }
 }
 
+/** Zeros, compressed piece by piece: in one go they would take this process the memory that the worker is watched for. */
+function zeros(megabytes: number): Buffer {
+  const piece = Buffer.alloc(1_000_000);
+  const packed = deflateRawSync(piece, { level: 9, finishFlush: constants.Z_FULL_FLUSH });
+  const tail = Buffer.alloc(8);
+  let sum = 0;
+  for (let n = 0; n < megabytes; n++) sum = crc32(piece, sum);
+  tail.writeUInt32LE(sum);
+  tail.writeUInt32LE(megabytes * piece.length, 4);
+  const head = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3]);
+  const end = Buffer.from([3, 0]);
+  return Buffer.concat([head, ...Array.from({ length: megabytes }, () => packed), end, tail]);
+}
+
 const mb = (bytes: number): number => Math.round(bytes / 1e5) / 10;
 
-test("100,000 hostile bodies: each completes or is a dead letter with its body, and memory stays flat", async () => {
-  const count = 100_000;
+const count = sized({ full: 100_000, short: 20_000 });
+
+test(`${count} hostile bodies: each completes or is a dead letter with its body, and memory stays flat`, async () => {
   const system = await stage.connect();
   const client = await stage.client();
-  await publishAll(client, count, hostileMessage);
-  expect(await client.lastSequence(stage.names.tasks)).toBe(count);
-
-  const beganMs = performance.now();
   const target = await startTarget();
+  // Between two rests: what is in hand, up to 45 MB, says nothing of what is kept. A fifth has warmed it up.
+  await publishAll(client, 0, count / 5, hostileMessage);
+  const beganMs = performance.now();
   const early = await target.handled(count / 5);
+  await publishAll(client, count / 5, count, hostileMessage);
+  expect(await client.lastSequence(stage.names.tasks)).toBe(count);
   const end = await target.handled(count);
   const tookMs = performance.now() - beganMs;
   console.log(
@@ -100,7 +118,7 @@ test("100,000 hostile bodies: each completes or is a dead letter with its body, 
   expect(await client.count(stage.names.tasks)).toBe(0);
   expect(await client.count(stage.names.dead)).toBe(end.dead);
   // A leak of 250 bytes for each message would show.
-  expect(mb(end.heldBytes - early.heldBytes)).toBeLessThan(20);
+  expect(end.heldBytes - early.heldBytes).toBeLessThan((count - count / 5) * 250);
   expect(mb(end.rssBytes - early.rssBytes)).toBeLessThan(120);
 
   // Some of each kind: a dead letter has the very bytes that were sent.
@@ -139,7 +157,7 @@ test("100,000 hostile bodies: each completes or is a dead letter with its body, 
 test("a bomb of 1 MB that expands to 1 GB is refused without expanding it, also where it lies about its size", async () => {
   const system = await stage.connect();
   const client = await stage.client();
-  const bomb = gzipSync(Buffer.alloc(1_000_000_000), { level: 9 });
+  const bomb = zeros(1_000);
   expect(bomb.length).toBeGreaterThan(900_000);
   const liar = Buffer.from(bomb);
   liar.writeUInt32LE(1_000, liar.length - 4);
@@ -147,7 +165,7 @@ test("a bomb of 1 MB that expands to 1 GB is refused without expanding it, also 
   const target = await startTarget();
   const before = await target.measure();
 
-  await publishAll(client, 1, () => ({ body: bomb, headers }));
+  await publishAll(client, 0, 1, () => ({ body: bomb, headers }));
   const honest = await target.handled(1);
   expect(mb(honest.peakRssBytes - before.peakRssBytes)).toBeLessThan(30);
   expect((await onlyDead(system)).error).toMatchObject({
@@ -155,7 +173,7 @@ test("a bomb of 1 MB that expands to 1 GB is refused without expanding it, also 
     message: "The body expands to 1000000000 bytes and 67108864 are taken here; send less, or raise payload.maxBytes.",
   });
 
-  await publishAll(client, 1, () => ({ body: liar, headers }));
+  await publishAll(client, 0, 1, () => ({ body: liar, headers }));
   const lied = await target.handled(2);
   // No more than payload.maxBytes, in the pieces that zlib gives it in, and put together.
   expect(mb(lied.peakRssBytes - before.peakRssBytes)).toBeLessThan(250);
