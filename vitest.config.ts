@@ -1,47 +1,73 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { TimesReporter } from "./test/support/times-reporter.ts";
+
+const here = (path: string): string => fileURLToPath(new URL(`./${path}`, import.meta.url));
 
 /** Tests import the public API from its source, so that there is one copy of each class and no build to wait for. */
-const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, import.meta.url));
+const fromSource = [
+  { find: /^godwit$/, replacement: here("src/index.ts") },
+  { find: /^godwit\/testing$/, replacement: here("src/testing/index.ts") },
+];
 
-/** What these show is a matter of milliseconds, over several processes: they run after the others, one at a time. */
-const boundInTime = [
+/** Threads load modules by themselves: from source each would first take a second to load the TypeScript loader. */
+const fromBuilt = [
+  { find: /^(?:\.\.\/)+src\/(.+)\.ts$/, replacement: here("dist/src/$1.js") },
+  { find: /^(?:\.\.\/)+support\/isolation\/(.+)\.ts$/, replacement: here("dist/test/support/isolation/$1.js") },
+];
+const inThreads = ["test/integration/guard-isolation.test.ts"];
+
+/** What these show is a matter of milliseconds, of a machine that they have to themselves: they run last, one at a time. */
+const alone = [
+  "test/faults/failover.test.ts",
   "test/integration/guard-herd.test.ts",
-  "test/integration/guard-*-fleet.test.ts",
+  "test/integration/guard-rate-limit-fleet.test.ts",
+];
+
+/** Bound in time over several processes, with room for a neighbour. */
+const inPairs = [
+  "test/faults/{cluster,killed-workers,two-hosts}.test.ts",
+  "test/integration/guard-{breaker,concurrency}-fleet.test.ts",
   "test/integration/group-{memory,scale}.test.ts",
 ];
 
 export default defineConfig({
-  resolve: {
-    alias: [
-      { find: /^godwit$/, replacement: source("index.ts") },
-      { find: /^godwit\/testing$/, replacement: source("testing/index.ts") },
-    ],
-  },
+  resolve: { alias: fromSource },
   test: {
     pool: "forks",
+    reporters: ["default", new TimesReporter()],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     projects: [
       {
         extends: true,
         test: {
-          name: "tests",
-          include: ["test/unit/**/*.test.ts", "test/integration/**/*.test.ts"],
-          exclude: boundInTime,
+          name: "integration",
+          include: ["test/integration/**/*.test.ts", "test/faults/*.test.ts"],
+          exclude: [...inThreads, ...inPairs, ...alone],
           // Type errors elsewhere are for `npm run check:types` to report.
           typecheck: { enabled: true, include: ["test/types/**/*.test-d.ts"], ignoreSourceErrors: true },
-          maxWorkers: 2,
+          // They wait most of the time.
+          maxWorkers: 4,
         },
       },
       {
         extends: true,
-        test: { name: "alone", include: boundInTime, maxWorkers: 1, sequence: { groupOrder: 1 } },
+        resolve: { alias: fromBuilt },
+        test: { name: "built", include: inThreads, maxWorkers: 4 },
       },
       {
         extends: true,
-        // A cluster and its workers are a dozen processes.
-        test: { name: "faults", include: ["test/faults/*.test.ts"], maxWorkers: 1, sequence: { groupOrder: 2 } },
+        // One process for many files: most of what they take is the loading of the modules that they share.
+        test: { name: "unit", include: ["test/unit/**/*.test.ts"], isolate: false, maxWorkers: 4 },
+      },
+      {
+        extends: true,
+        test: { name: "pairs", include: inPairs, maxWorkers: 2, sequence: { groupOrder: 1 } },
+      },
+      {
+        extends: true,
+        test: { name: "alone", include: alone, maxWorkers: 1, sequence: { groupOrder: 2 } },
       },
     ],
   },
