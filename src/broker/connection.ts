@@ -59,8 +59,10 @@ export class Connection {
   #up = true;
   #upSinceMs = 0;
   #maxPayloadBytes = 1_048_576;
+  /** The last that the server said against this connection. */
+  #complaint: string | undefined;
   readonly #upListeners = new Set<() => void>();
-  readonly #downListeners = new Set<() => void>();
+  readonly #downListeners = new Set<(why: string | undefined) => void>();
   readonly #errorListeners = new Set<(error: Error) => void>();
 
   private constructor(nc: NatsConnection, jsm: JetStreamManager, servers: string[], inboxPrefix: string) {
@@ -191,12 +193,14 @@ export class Connection {
     });
   }
 
+  /** Called at each change from down to up, and at no other status. */
   onUp(listener: () => void): () => void {
     this.#upListeners.add(listener);
     return () => this.#upListeners.delete(listener);
   }
 
-  onDown(listener: () => void): () => void {
+  /** Called at each change from up to down, with what the server had said, if anything. */
+  onDown(listener: (why: string | undefined) => void): () => void {
     this.#downListeners.add(listener);
     return () => this.#downListeners.delete(listener);
   }
@@ -219,11 +223,19 @@ export class Connection {
     else await this.nc.close();
   }
 
-  /** One listener that fails must not keep the others, or the next change, from being heard. */
-  #tell(listeners: Set<() => void>): void {
-    for (const listener of listeners) {
+  /**
+   * The client says "disconnect" at each attempt that fails after it began, and at the end "reconnect" as often. Only a change counts.
+   * One listener that fails must not keep the others, or the next change, from being heard.
+   */
+  #turn(up: boolean): void {
+    if (this.#up === up) return;
+    this.#up = up;
+    if (up) this.#upSinceMs = monotonicMs();
+    const why = this.#complaint;
+    this.#complaint = undefined;
+    for (const listener of up ? this.#upListeners : this.#downListeners) {
       try {
-        listener();
+        listener(why);
       } catch (thrown) {
         for (const onError of this.#errorListeners) onError(toError(thrown));
       }
@@ -235,14 +247,11 @@ export class Connection {
       if (status.type === "ping") {
         // This one included. One later the client would close it, which is not the same: see resetSocket().
         if (status.pendingPings > maxUnanswered) resetSocket(this.nc);
-      } else if (status.type === "disconnect") {
-        this.#up = false;
-        this.#tell(this.#downListeners);
-      } else if (status.type === "reconnect") {
-        this.#up = true;
-        this.#upSinceMs = monotonicMs();
-        this.#tell(this.#upListeners);
-      } else if (status.type === "error") {
+      } else if (status.type === "disconnect") this.#turn(false);
+      else if (status.type === "reconnect") this.#turn(true);
+      else if (status.type === "error") {
+        // A right that lacks ends no connection.
+        if (violationOf(status.error) === undefined) this.#complaint = status.error.message;
         for (const listener of this.#errorListeners) listener(status.error);
       }
     }

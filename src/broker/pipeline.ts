@@ -321,13 +321,19 @@ export class Pipeline {
     return sizeBytes > maxPayloadBytes ? new PayloadTooLargeError(subject, sizeBytes, maxPayloadBytes) : error;
   }
 
+  /** Over a new connection. A peer gets a few at first, since one that drops again and again would get all of them each time. */
   #sendAll(): void {
     const nowMs = monotonicMs();
     // A copy, because what is sent in parts is pending anew.
     for (const [token, request] of Array.from(this.#pending)) {
-      if (request.sends > 0 && !request.mayRepeat(nowMs)) continue;
-      if (nowMs < request.deadlineMs) this.#repeat(token, request, nowMs);
+      if (request.peer !== undefined) {
+        request.peer.gone();
+        request.resendAtMs = nowMs + request.resendMs - 2 * sweepMs;
+      } else if ((request.sends === 0 || request.mayRepeat(nowMs)) && nowMs < request.deadlineMs) {
+        this.#repeat(token, request, nowMs);
+      }
     }
+    if (this.#pending.size > 0) this.#sweep();
   }
 
   #sweep(): void {

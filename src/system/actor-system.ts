@@ -27,6 +27,7 @@ import { Endpoint, type EndpointOptions } from "../observe/endpoint.ts";
 import type { HttpServer } from "../observe/http-server.ts";
 import { defaultDemand } from "../observe/demand.ts";
 import { loadOf, type ProcessLoad } from "../observe/load.ts";
+import { logConnection } from "../observe/connection-log.ts";
 import { createLogger, logWorker } from "../observe/log.ts";
 import { metricsContentType } from "../observe/metrics-snapshot.ts";
 import { Roster } from "../observe/roster.ts";
@@ -165,11 +166,7 @@ export class ActorSystem implements Sender {
     const asker = traced ?? this.#asker;
     this.#ask = (actor, body, askOptions) => asker.ask(actor, body, askOptions);
     this.serverEnded = server && this.#watchServer(server);
-    connection.onDown(() => {
-      if (this.#closed === undefined) this.log.warn({ servers: this.servers }, "disconnected; trying again for ever");
-    });
-    connection.onUp(() => this.log.info({ servers: this.servers }, "connected again"));
-    connection.onError((error) => this.log.error({ err: error.message }, "the server reported an error"));
+    logConnection(connection, this.log, () => this.#closed !== undefined);
   }
 
   /**
