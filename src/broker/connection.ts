@@ -3,6 +3,7 @@ import {
   connect,
   createInbox,
   errors,
+  type Authenticator,
   type Msg,
   type NatsConnection,
   type Subscription,
@@ -22,6 +23,7 @@ import type { Credentials } from "./addresses.ts";
 import { authenticatorOf } from "./credentials.ts";
 import { patiently } from "./patience.ts";
 import { keepTrying, resetSocket } from "./inside.ts";
+import { refusalOf } from "./refusal.ts";
 import { checkTls, isTlsTrouble, type TlsFiles } from "./tls.ts";
 
 /** The oldest nats-server that has all Godwit builds on (schedules with time zones, reset, batches). */
@@ -115,6 +117,8 @@ export class Connection {
           { cause },
         );
       }
+      const refused = await refusal(servers, authenticator);
+      if (refused !== undefined) throw new ConnectError(refused, { cause });
       // By TLS 1.3 the server refuses a client without one after the handshake, and all that is heard of it is silence.
       const askedForCertificate =
         settings.tls !== undefined && settings.tls.cert === undefined
@@ -265,6 +269,19 @@ function notAuthorized({ servers, auth = {} }: ConnectionSettings, cause: Error)
     `The NATS server at ${hostsOf(servers)} ${what} (${cause.message}); give them in its address, as nats://user:password@host:4222, or as { user, pass }, { token }, { nkey } or { creds }, on the command line --user and --pass, --token, --nkey or --creds.`,
     { cause },
   );
+}
+
+/** What one of the servers says against a connection, as a sentence; undefined where none does. */
+async function refusal(servers: readonly string[], login?: Authenticator): Promise<string | undefined> {
+  for (const server of servers) {
+    const why = await refusalOf(server, login);
+    if (why === undefined) continue;
+    const way = /maximum .*connections/i.test(why)
+      ? "close some that are not needed, or raise max_connections, the server's or the account's"
+      : "mend what it names";
+    return `The NATS server at ${hostsOf([server])} refused the connection (${why}); ${way}.`;
+  }
+  return undefined;
 }
 
 function hostsOf(servers: readonly string[]): string {

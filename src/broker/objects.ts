@@ -47,13 +47,14 @@ const digestKind = "SHA-256=";
 export class Objects {
   readonly #options: ObjectsOptions;
   readonly #js: JetStreamClient;
-  readonly #stream: string;
+  /** Where its objects are. */
+  readonly stream: string;
   #there: Promise<void> | undefined;
 
   constructor(options: ObjectsOptions) {
     this.#options = options;
     this.#js = jetstream(options.connection.nc);
-    this.#stream = `OBJ_${options.bucket}`;
+    this.stream = `OBJ_${options.bucket}`;
   }
 
   get bucket(): string {
@@ -168,13 +169,13 @@ export class Objects {
   #publish(subject: string, body: Uint8Array | string, fields: Record<string, string> = {}): Promise<PubAck> {
     const headers = newHeaders();
     for (const [name, value] of Object.entries(fields)) headers.set(name, value);
-    return this.#js.publish(subject, body, { headers, expect: { streamName: this.#stream } });
+    return this.#js.publish(subject, body, { headers, expect: { streamName: this.stream } });
   }
 
   /** Chunks are older than the entry that tells of them, and so expire before it. Nothing is set aside for what is not there. */
   async #isWhole({ nuid: id, chunks }: Entry): Promise<boolean> {
     const subject = this.#chunks(id);
-    const { state } = await this.#options.connection.jsm.streams.info(this.#stream, { subjects_filter: subject });
+    const { state } = await this.#options.connection.jsm.streams.info(this.stream, { subjects_filter: subject });
     return (state.subjects?.[subject] ?? 0) >= chunks;
   }
 
@@ -206,7 +207,7 @@ export class Objects {
     query: { last_by_subj: string } | { seq: number; next_by_subj: string },
   ): Promise<{ data: Uint8Array; seq: number; json<T>(): T } | undefined> {
     try {
-      return (await this.#options.connection.jsm.streams.getMessage(this.#stream, query)) ?? undefined;
+      return (await this.#options.connection.jsm.streams.getMessage(this.stream, query)) ?? undefined;
     } catch (error) {
       if (error instanceof JetStreamApiError && error.code === streamNotFound) return undefined;
       throw error;

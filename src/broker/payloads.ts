@@ -9,6 +9,7 @@ import { ClosedError, PayloadTooLargeError, PublishTimeoutError, toError } from 
 import { header } from "../message/headers.ts";
 import { isFinal, type Objects, type PutObject } from "./objects.ts";
 import { defaultTimeoutMs, type OutgoingMessage, type Published, type Publisher } from "./publisher.ts";
+import { noRoomFor } from "./room.ts";
 import type { StreamReader } from "./stream-reader.ts";
 
 export interface PayloadsOptions {
@@ -97,6 +98,8 @@ export class Payloads {
         }
         if (objects.closed) throw new ClosedError("connection");
         const cause = toError(thrown);
+        const full = noRoomFor(subject, objects.stream, (cause as { code?: number }).code ?? 0, cause.message);
+        if (full !== undefined) throw full;
         throw new PayloadTooLargeError(
           subject,
           body.length,

@@ -19,6 +19,7 @@ import type { HeaderFields } from "../message/headers.ts";
 import type { Connection } from "./connection.ts";
 import { Peer, PipelineRequest, type Pipeline } from "./pipeline.ts";
 import type { PublishTally } from "./publish-tally.ts";
+import { isNoRoom, noRoomFor } from "./room.ts";
 import { StreamLimits } from "./stream-limits.ts";
 
 export interface Published {
@@ -47,7 +48,7 @@ const resendMs = 3_000;
 export const defaultTimeoutMs = 30_000;
 
 /** JetStream's error codes that matter here. */
-export const apiError = { storeFailed: 10077, tooLarge: 10054, inProcess: 10158, wrongLastSequence: 10071 } as const;
+export const apiError = { tooLarge: 10054, inProcess: 10158, wrongLastSequence: 10071 } as const;
 
 export class Publisher {
   readonly #connection: Connection;
@@ -115,7 +116,9 @@ export class Publisher {
   }
 
   /** Names the limit that was reached, which the server's refusal does not. */
-  async #explain({ stream, subject, reason }: Refusal): Promise<QueueFullError> {
+  async #explain({ stream, subject, reason, apiCode }: Refusal): Promise<QueueFullError> {
+    const short = noRoomFor(subject, stream, apiCode, reason);
+    if (short !== undefined) return short;
     const limit = await this.#limits.reached(stream, reason).catch(() => undefined);
     const what =
       limit === undefined ? "" : `: ${"bytes" in limit ? `${limit.bytes} bytes` : `${limit.messages} messages`}`;
@@ -234,13 +237,16 @@ class PublishRequest extends PipelineRequest {
   }
 }
 
-/** The stream is full; which of its limits was reached is to be found out. */
+/** The stream, account or server is full; which of its limits was reached is to be found out. */
 class Refusal {
   readonly stream: string;
   readonly subject: string;
   readonly reason: string;
+  /** JetStream's code for it. */
+  readonly apiCode: number;
 
-  constructor(stream: string, subject: string, reason: string) {
+  constructor(stream: string, subject: string, reason: string, apiCode: number) {
+    this.apiCode = apiCode;
     this.stream = stream;
     this.subject = subject;
     this.reason = reason;
@@ -275,9 +281,7 @@ function readAnswer(reply: Msg, request: PublishRequest, stream: string): Publis
   }
   const apiCode = error.err_code ?? 0;
   const { subject } = request;
-  if (apiCode === apiError.storeFailed || /maximum (messages|bytes)|insufficient/.test(error.description)) {
-    return new Refusal(stream, subject, error.description);
-  }
+  if (isNoRoom(apiCode)) return new Refusal(stream, subject, error.description, apiCode);
   if (apiCode === apiError.tooLarge) {
     return new PayloadTooLargeError(subject, request.sizeBytes, 0);
   }
