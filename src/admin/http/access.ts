@@ -8,6 +8,7 @@ import { Hono, type Context, type MiddlewareHandler } from "hono";
 import { getCookie, setCookie } from "hono/cookie";
 import { csrf } from "hono/csrf";
 import { AccessError } from "../../kernel/errors.ts";
+import type { Guesses } from "./guesses.ts";
 import { loginPage } from "./login-page.ts";
 
 export interface AccessOptions {
@@ -18,6 +19,7 @@ export interface AccessOptions {
   /** What it listens on: a name that it may be asked under. */
   host?: string;
   readOnly: boolean;
+  guesses: Guesses;
 }
 
 const cookie = "godwit_session";
@@ -71,9 +73,9 @@ export function checkReadOnly({ readOnly }: AccessOptions): MiddlewareHandler {
 }
 
 /** Refuses those without the token, if there is one. */
-export function checkToken({ token }: AccessOptions): MiddlewareHandler {
+export function checkToken({ token, guesses }: AccessOptions): MiddlewareHandler {
   return async (c, next) => {
-    if (token === undefined || isKnown(c, token)) return next();
+    if (token === undefined || (await isKnown(c, token, guesses))) return next();
     // A person's browser, which asks for a page.
     if (c.req.method === "GET" && c.req.header("accept")?.includes("text/html")) return c.html(loginPage(), 401);
     c.header("WWW-Authenticate", "Bearer");
@@ -85,12 +87,12 @@ export function checkToken({ token }: AccessOptions): MiddlewareHandler {
 }
 
 /** `/login`: takes the token, and leaves a cookie in its place. */
-export function loginRoutes({ token }: AccessOptions): Hono {
+export function loginRoutes({ token, guesses }: AccessOptions): Hono {
   const app = new Hono();
-  const login = (c: Context, given: string | undefined): Response | Promise<Response> => {
+  const login = async (c: Context, given: string | undefined): Promise<Response> => {
     if (token === undefined) return c.redirect("/", 303);
     if (given === undefined) return c.html(loginPage(), 200);
-    if (!equal(given, token)) return c.html(loginPage("That is not the token."), 401);
+    if (!(await guesses.check(c, () => equal(given, token)))) return c.html(loginPage("That is not the token."), 401);
     setCookie(c, cookie, sessionOf(token), { httpOnly: true, sameSite: "Strict", path: "/" });
     return c.redirect("/", 303);
   };
@@ -102,11 +104,11 @@ export function loginRoutes({ token }: AccessOptions): Hono {
   return app;
 }
 
-function isKnown(c: Context, token: string): boolean {
+async function isKnown(c: Context, token: string, guesses: Guesses): Promise<boolean> {
   const [, bearer] = /^Bearer (.+)$/i.exec(c.req.header("authorization") ?? "") ?? [];
-  if (bearer !== undefined) return equal(bearer, token);
+  if (bearer !== undefined) return guesses.check(c, () => equal(bearer, token));
   const session = getCookie(c, cookie);
-  return session !== undefined && equal(session, sessionOf(token));
+  return session !== undefined && guesses.check(c, () => equal(session, sessionOf(token)));
 }
 
 /** Not the token itself: cookies go to whatever else listens on other ports of this host. */

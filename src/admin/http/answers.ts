@@ -13,6 +13,7 @@ const statuses: Record<string, ContentfulStatusCode> = {
   INVALID_CONFIG: 400,
   INVALID_NAME: 400,
   NO_TOKEN: 401,
+  TOO_MANY_GUESSES: 429,
   READ_ONLY: 403,
   CROSS_SITE: 403,
   WRONG_HOST: 403,

@@ -1,6 +1,5 @@
 /** The admin HTTP API: the inspector and the live frames, as JSON. docs/operating.md lists its routes, `api.ts` what they say. */
 import { Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { NotFoundError } from "../../kernel/errors.ts";
 import type { Session } from "../api.ts";
 import type { Explanation } from "../api.ts";
@@ -8,11 +7,13 @@ import type { Inspector } from "../inspector.ts";
 import type { Live } from "../live/live.ts";
 import { checkHost, checkOrigin, checkReadOnly, checkToken, loginRoutes, type AccessOptions } from "./access.ts";
 import { guardHeaders, onError, onNotFound } from "./answers.ts";
+import { limitBody } from "./body.ts";
 import { fileRoutes } from "./files.ts";
+import { Guesses } from "./guesses.ts";
 import { readBulk, readExplain, readFor, readGroups, readHold, readPage, readRelease, readSequence } from "./input.ts";
 import { streamFrames } from "./stream.ts";
 
-export interface AdminOptions extends Omit<AccessOptions, "readOnly"> {
+export interface AdminOptions extends Omit<AccessOptions, "readOnly" | "guesses"> {
   inspector: Inspector;
   live: Live;
   session: Session;
@@ -24,11 +25,11 @@ const maxBodyBytes = 1_048_576;
 
 export function createAdminApp(options: AdminOptions): Hono {
   const { inspector, live, session, files } = options;
-  const access = { ...options, readOnly: session.readOnly };
+  const access = { ...options, readOnly: session.readOnly, guesses: new Guesses() };
   const app = new Hono();
   app.onError(onError);
   app.notFound(onNotFound);
-  app.use(...guardHeaders(), checkHost(access), checkOrigin(), bodyLimit({ maxSize: maxBodyBytes }));
+  app.use(...guardHeaders(), checkHost(access), checkOrigin(), limitBody(maxBodyBytes));
   app.route("/", loginRoutes(access));
   app.use(checkToken(access));
   app.use("/api/*", checkReadOnly(access));
