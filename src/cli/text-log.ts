@@ -1,7 +1,7 @@
 /** Logs for people: one short line each, an error's stack below it, on standard error. Programs ask for JSON and get pino's. */
 import { pathToFileURL } from "node:url";
 import { formatMs } from "../kernel/duration.ts";
-import { messageOf, stackOf } from "../kernel/errors.ts";
+import { isError, messageOf, stackOf } from "../kernel/errors.ts";
 import type { Logger } from "../kernel/logger.ts";
 import { redact } from "../observe/redact.ts";
 import { clean } from "./io.ts";
@@ -59,7 +59,7 @@ function sentence(fields: Fields, message: string): string {
 
 /** The lines below a handler's error; paths from here, so that they are short. Where no run had begun they would be Godwit's own. */
 function stack({ err, attempt }: Fields): string {
-  if (!(err instanceof Error) || attempt === 0) return "";
+  if (!isError(err) || attempt === 0) return "";
   const here = `${pathToFileURL(process.cwd()).href}/`;
   const lines = stackOf(err).split("\n").slice(1);
   const kept = lines.filter((line) => !line.includes("(node:internal/"));
@@ -67,6 +67,6 @@ function stack({ err, attempt }: Fields): string {
 }
 
 function textOf(value: unknown): string {
-  if (value instanceof Error) return `${value.name}: ${messageOf(value)}`;
+  if (isError(value)) return `${value.name}: ${messageOf(value)}`;
   return typeof value === "string" ? value : (JSON.stringify(value) ?? "");
 }

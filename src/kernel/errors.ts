@@ -1,4 +1,5 @@
 /** The one error tree. Every error has a stable `code`, one sentence that says what, where and how to mend it, and a `cause`. */
+export { causeCode, causesOf, isError, messageOf, stackOf, toError } from "./thrown.ts";
 
 const brand = Symbol.for("godwit.error");
 
@@ -313,78 +314,7 @@ export class InUseError extends GodwitError {
 
 /** The dashboard does not let this request do what it asks. */
 export class AccessError extends GodwitError {
-  constructor(code: "NO_TOKEN" | "READ_ONLY" | "CROSS_SITE" | "WRONG_HOST", message: string) {
+  constructor(code: "NO_TOKEN" | "TOO_MANY_GUESSES" | "READ_ONLY" | "CROSS_SITE" | "WRONG_HOST", message: string) {
     super(code, message);
-  }
-}
-
-/** Any thrown value as an `Error`, so that one shape travels onwards. */
-export function toError(thrown: unknown): Error {
-  try {
-    return asError(thrown);
-  } catch {
-    // One that cannot even be looked at, as behind a getter that throws; whoever catches it must not fail for that.
-    return new Error("what was thrown cannot be read");
-  }
-}
-
-function asError(thrown: unknown): Error {
-  // Some errors declare a field over `message` or `name` and leave it unset; everything behind here relies on text.
-  if (thrown instanceof Error && typeof thrown.message === "string" && typeof thrown.name === "string") return thrown;
-  if (thrown instanceof Error)
-    return new Error(`an error without a message: ${thrown.constructor.name}`, { cause: thrown });
-  return new Error(typeof thrown === "string" ? thrown : `a non-error was thrown: ${safeString(thrown)}`);
-}
-
-const maxCauses = 5;
-const maxHeadLength = 300;
-
-/**
- * Where an error and its causes come from: for each one line that names it, `caused by: ` before those of the causes, and its stack's
- * own lines below. What is no error, or is behind the fifth, is left out.
- */
-export function stackOf(error: Error): string {
-  const parts = causesOf(error).map((one) => {
-    const { name, message, stack } = toError(one);
-    // The name and message in a stack are those of the error's birth, as long as they may be, and there may be no stack at all.
-    const frames = typeof stack === "string" ? (/\n {4}at [^]*/.exec(stack)?.[0] ?? "") : "";
-    return `${name}: ${message}`.replace(/\s*\n\s*/g, " ").slice(0, maxHeadLength) + frames;
-  });
-  return parts.join("\ncaused by: ");
-}
-
-/** An error's message and those of its causes: what `fetch failed` leaves unsaid stands in its cause. What is behind the fifth is left out. */
-export function messageOf(error: Error): string {
-  const parts: string[] = [];
-  for (const one of causesOf(error)) {
-    const { message } = toError(one);
-    if (message !== "" && !parts.some((part) => part.includes(message))) parts.push(message);
-  }
-  return parts.join(": ");
-}
-
-/** An error and those that are behind it, itself first. What is no error, or is behind the fifth, is left out. */
-export function causesOf(error: unknown): Error[] {
-  const found: Error[] = [];
-  let one = error instanceof Error ? error : undefined;
-  // Counted, since a cause may be its own.
-  for (; one !== undefined && found.length <= maxCauses; one = causeOf(one)) found.push(one);
-  return found;
-}
-
-/** Undefined where there is none, or none that can be looked at. */
-function causeOf(error: Error): Error | undefined {
-  try {
-    return error.cause instanceof Error ? error.cause : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function safeString(value: unknown): string {
-  try {
-    return JSON.stringify(value) ?? String(value);
-  } catch {
-    return Object.prototype.toString.call(value);
   }
 }

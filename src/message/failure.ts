@@ -1,5 +1,5 @@
 /** Failures on the wire: how a task's final error travels in an answer, a stored result and a dead letter. */
-import { TaskFailedError } from "../kernel/errors.ts";
+import { causeCode, messageOf, TaskFailedError } from "../kernel/errors.ts";
 
 /** Why a message became a dead letter. */
 export const deadReasons = ["exhausted", "terminal", "invalid", "undecodable", "stalled", "expired"] as const;
@@ -21,13 +21,13 @@ export function cut(text: string, maxLength: number): string {
 }
 
 export function writeFailure<Reason extends FailureReason>(reason: Reason, error: Error): Failure<Reason> {
-  const code = (error as { code?: unknown }).code;
+  const code = causeCode(error);
   return {
     reason,
     error: {
       name: cut(error.name, 100),
-      message: cut(error.message, maxTextLength),
-      ...(typeof code === "string" && { code: cut(code, 100) }),
+      message: cut(messageOf(error), maxTextLength),
+      ...(code !== undefined && { code: cut(code, 100) }),
     },
   };
 }
@@ -39,6 +39,7 @@ export function readFailure(id: string, value: unknown): TaskFailedError {
   const text = failure.error?.message ?? "no error was given";
   const cause = new Error(text);
   cause.name = failure.error?.name ?? "Error";
+  if (typeof failure.error?.code === "string") Object.assign(cause, { code: failure.error.code });
   const what =
     reason === "unanswerable" ? "completed, but its answer cannot be sent" : `became a dead letter (${reason})`;
   return new TaskFailedError(id, reason, `The task ${id} ${what}: ${text}`, { cause });

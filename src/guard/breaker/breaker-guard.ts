@@ -1,6 +1,7 @@
 /** Breaker guard: what an actor's `breaker` does to its messages: none runs while the circuit is open, or its fallback does. */
 import type { Context } from "../../actor/context.ts";
 import type { Breaker } from "./breaker.ts";
+import { toError } from "../../kernel/errors.ts";
 import { judge } from "./record.ts";
 import type { Deferral, Guard, GuardedRun, Handler } from "../guard.ts";
 import type { Probe } from "./probe.ts";
@@ -98,7 +99,7 @@ export class BreakerGuard implements Guard {
     return async (input, ctx) => {
       const call = async (): Promise<unknown> => handler(input, ctx);
       // A run that was given up failed by that.
-      const verdict = (error: unknown) => (ctx.open ? judge(error, counts) : "nothing");
+      const verdict = (error: unknown) => (ctx.open ? judge(toError(error), counts) : "nothing");
       const probe = this.#probes.get(ctx);
       if (probe === undefined) {
         // It may have opened since the run entered.

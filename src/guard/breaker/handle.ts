@@ -2,6 +2,7 @@
 import type { BreakerHandle } from "../../actor/guard-handles.ts";
 import { ConfigError } from "../../kernel/errors.ts";
 import type { Breaker } from "./breaker.ts";
+import { toError } from "../../kernel/errors.ts";
 import { judge, type Verdict } from "./record.ts";
 import type { GuardedRun } from "../guard.ts";
 
@@ -31,7 +32,7 @@ export class HandlerBreaker implements BreakerHandle {
     await breaker.start();
     // The run as a whole is the probe.
     if (breaker.isProbing(this.#run)) return fn();
-    const verdict = (error: unknown): Verdict => (this.#run.open ? judge(error, this.#counts) : "nothing");
+    const verdict = (error: unknown): Verdict => (this.#run.open ? judge(toError(error), this.#counts) : "nothing");
     const probe = breaker.phase === "half-open" ? await breaker.probe() : undefined;
     if (probe === undefined) {
       if (breaker.phase !== "closed" && fallback !== undefined) return fallback();

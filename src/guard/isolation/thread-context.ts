@@ -7,6 +7,7 @@ import type { BreakerHandle, BreakerSettings, OnceOptions, RateLimitHandle } fro
 import { configOf } from "../../actor/registry.ts";
 import type { Schema } from "../../actor/schema.ts";
 import { wallMs } from "../../kernel/clock.ts";
+import { isError } from "../../kernel/errors.ts";
 import type { Logger } from "../../kernel/logger.ts";
 import type { ReceivedHeaders } from "../../message/headers.ts";
 import { checkCrossing } from "../../message/value-check.ts";
@@ -188,7 +189,7 @@ async function issuesOf(schema: Schema, body: unknown): Promise<Issues> {
 
 /** Fields as they can cross: errors as structured clone knows them, and as text what it does not take. */
 function cloneable(fields: object): Record<string, unknown> {
-  if (fields instanceof Error) return { err: fields };
+  if (isError(fields)) return { err: fields };
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, copied(value)]));
 }
 

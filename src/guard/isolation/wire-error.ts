@@ -13,6 +13,8 @@ import {
 } from "../../actor/signals.ts";
 import * as errors from "../../kernel/errors.ts";
 
+type WireCause = { error: WireError } | { value: unknown } | undefined;
+
 export interface WireError {
   name: string;
   message: string;
@@ -21,17 +23,22 @@ export interface WireError {
   delayMs: number;
   /** Its other own fields, those that can travel. */
   fields: Record<string, unknown>;
-  cause: { error: WireError } | { value: unknown } | undefined;
+  cause: WireCause;
+  /** Those of an AggregateError. */
+  errors?: WireCause[];
   /** By which the side that sent it knows it again. */
   ref?: number | undefined;
 }
 
 const maxCauses = 5;
-const written = new Set(["name", "message", "stack", "cause", "delayMs"]);
+const written = new Set(["name", "message", "stack", "cause", "errors", "delayMs"]);
 
 export function writeError(thrown: unknown, depth = 0): WireError {
   const error = errors.toError(thrown);
   const fields: Record<string, unknown> = {};
+  const { code, errors: held } = error as { code?: unknown; errors?: unknown };
+  // Some have it from their class.
+  if (typeof code === "string") fields["code"] = code;
   for (const [name, value] of Object.entries(error)) {
     if (!written.has(name) && canTravel(value)) fields[name] = value;
   }
@@ -43,12 +50,13 @@ export function writeError(thrown: unknown, depth = 0): WireError {
     delayMs: signalDelayMs(error),
     fields,
     cause: writeCause(error.cause, depth),
+    ...(Array.isArray(held) && { errors: held.slice(0, maxCauses).map((one) => writeCause(one, depth)) }),
   };
 }
 
-function writeCause(cause: unknown, depth: number): WireError["cause"] {
+function writeCause(cause: unknown, depth: number): WireCause {
   if (cause === undefined || depth >= maxCauses) return undefined;
-  if (cause instanceof Error) return { error: writeError(cause, depth + 1) };
+  if (errors.isError(cause)) return { error: writeError(cause, depth + 1) };
   return canTravel(cause) ? { value: cause } : undefined;
 }
 
@@ -63,13 +71,20 @@ export function canTravel(value: unknown): boolean {
 
 export function readError(wire: WireError): Error {
   const { name, message, stack, fields, cause } = wire;
-  const options = cause && { cause: "error" in cause ? readError(cause.error) : cause.value };
+  const options = cause && { cause: readCause(cause) };
   const error = newError(wire, options);
   Object.assign(error, fields);
+  if (wire.errors !== undefined) {
+    Object.defineProperty(error, "errors", { value: wire.errors.map(readCause), configurable: true, writable: true });
+  }
   if (error.name !== name) Object.defineProperty(error, "name", { value: name, configurable: true, writable: true });
   if (error.message !== message) error.message = message;
   if (stack !== undefined) Object.defineProperty(error, "stack", { value: stack, configurable: true, writable: true });
   return error;
+}
+
+function readCause(cause: WireCause): unknown {
+  return cause && ("error" in cause ? readError(cause.error) : cause.value);
 }
 
 function newError(wire: WireError, options: { cause: unknown } | undefined): Error {
