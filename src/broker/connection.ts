@@ -19,6 +19,7 @@ import {
   toError,
   UnsupportedServerError,
 } from "../kernel/errors.ts";
+import { checkNotImporting } from "../kernel/importing.ts";
 import type { Credentials } from "./addresses.ts";
 import { authenticatorOf } from "./credentials.ts";
 import { patiently } from "./patience.ts";
@@ -79,6 +80,7 @@ export class Connection {
    * @throws ConfigError for files of credentials or TLS that cannot be used, ConnectError when no server answers, TlsError where TLS with it cannot be, NotAuthorizedError when it refuses the credentials or they lack the right to use JetStream, UnsupportedServerError below the floor or without JetStream.
    */
   static async open(settings: ConnectionSettings): Promise<Connection> {
+    checkNotImporting("ActorSystem.connect()");
     const { servers, inboxPrefix = defaultInboxPrefix } = settings;
     const authenticator = authenticatorOf(settings.auth ?? {});
     const tls = settings.tls && checkTls(settings.tls);

@@ -5,6 +5,7 @@
  */
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
+import { checkNotImporting } from "../../kernel/importing.ts";
 import { EmbeddedServerError, toError } from "../../kernel/errors.ts";
 import { findBinary } from "./binary.ts";
 import type { Guarded, ServerExit } from "./guard.ts";
@@ -44,6 +45,7 @@ export class EmbeddedServer {
    * @throws ConfigError for an unknown or impossible option.
    */
   static async start(options: EmbeddedServerOptions = {}): Promise<EmbeddedServer> {
+    checkNotImporting("ActorSystem.connect()");
     checkOptions(options);
     const env = options.env ?? process.env;
     const binary = await findBinary(env);

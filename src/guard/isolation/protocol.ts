@@ -20,6 +20,12 @@ export interface ThreadSetup {
 /** What a thread is given to do: make its actor ready, or serve one run over this port until that is over. */
 export type ThreadTask = { kind: "prepare" } | { kind: "run"; port: MessagePort; bell: Int32Array };
 
+/** The module has tried to start a program. */
+export interface ThreadRefused {
+  kind: "godwit.thread-refused";
+  error: WireError;
+}
+
 /** What a thread says of itself once its actor is ready: over this port it is asked to stop. */
 export interface ThreadReady {
   kind: "godwit.thread-ready";

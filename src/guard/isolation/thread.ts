@@ -5,11 +5,13 @@ import type { ActorClass, AnyActor } from "../../actor/actor-class.ts";
 import { resolveToOwnCopy } from "../../actor/module-hooks.ts";
 import { configOf } from "../../actor/registry.ts";
 import { ActorStartError, ConfigError, toError } from "../../kernel/errors.ts";
+import { importInThread } from "../../kernel/importing.ts";
 import { checkCrossing } from "../../message/value-check.ts";
 import { Line } from "./line.ts";
 import type {
   ThreadControl,
   ThreadReady,
+  ThreadRefused,
   ThreadSetup,
   ThreadSide,
   ThreadTask,
@@ -99,12 +101,20 @@ async function prepare(setup: ThreadSetup): Promise<AnyActor> {
   return actor;
 }
 
+/** At once, since the program may end its thread over it. It is told there; here nobody need be waiting for it. */
+function tellRefused(refusal: ConfigError): void {
+  parentPort?.postMessage({ kind: "godwit.thread-refused", error: writeError(refusal) } satisfies ThreadRefused);
+  process.on("unhandledRejection", (reason) => {
+    if (reason !== refusal) throw reason;
+  });
+}
+
 /** @throws ConfigError. */
 async function load({ module, actor: name }: ThreadSetup): Promise<AnyActor> {
   resolveToOwnCopy();
   let exported: Record<string, unknown>;
   try {
-    exported = (await import(module)) as Record<string, unknown>;
+    exported = await importInThread({ actor: name, module, onRefused: tellRefused });
   } catch (thrown) {
     const cause = toError(thrown);
     throw new ConfigError(

@@ -7,7 +7,7 @@ import type { ResolvedConfig } from "../../actor/config.ts";
 import { within } from "../../kernel/clock.ts";
 import { ConfigError, ThreadError, toError } from "../../kernel/errors.ts";
 import { Line } from "./line.ts";
-import type { ThreadControl, ThreadReady, ThreadSetup, ThreadTask } from "./protocol.ts";
+import type { ThreadControl, ThreadReady, ThreadRefused, ThreadSetup, ThreadTask } from "./protocol.ts";
 import { readError, type WireError } from "./wire-error.ts";
 
 /** How long handlers have to heed their signals when the worker has stopped. */
@@ -26,6 +26,8 @@ export class Threads {
   readonly #controls = new Set<Line<object, ThreadControl>>();
   readonly #running = new Set<Promise<void>>();
   #stopped = false;
+  #prepared = false;
+  #refusal: Error | undefined;
 
   /** @throws ConfigError for a config without a module. */
   constructor({ name, module, concurrency }: ResolvedConfig, onProblem: (error: Error) => void) {
@@ -43,7 +45,8 @@ export class Threads {
       atomics: "disabled",
       ...(fromSource && { execArgv: ["--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href] }),
     });
-    this.#pool.on("message", (message: Partial<ThreadReady> | null | undefined) => {
+    this.#pool.on("message", (message: Partial<ThreadReady> | ThreadRefused | null | undefined) => {
+      if (message?.kind === "godwit.thread-refused") return this.#refuse(readError(message.error), onProblem);
       // Anything in the thread can post to its parent.
       if (message?.kind !== "godwit.thread-ready" || !(message.port instanceof MessagePort)) return;
       const control = new Line<object, ThreadControl>(message.port, {}, new Int32Array(1));
@@ -74,15 +77,26 @@ export class Threads {
     return task;
   }
 
+  /** Each thread would do the same, and none may: what starts a program is not run at all. */
+  #refuse(refusal: Error, onProblem: (error: Error) => void): void {
+    if (this.#refusal !== undefined) return;
+    this.#refusal = refusal;
+    if (this.#prepared) onProblem(refusal);
+    void this.#pool.destroy();
+  }
+
   async #perform(task: ThreadTask, options: { transferList?: MessagePort[]; signal?: AbortSignal }): Promise<void> {
     let failure: WireError | undefined;
     try {
-      failure = await this.#pool.run(task, options);
+      if (this.#refusal === undefined) failure = await this.#pool.run(task, options);
     } catch (thrown) {
+      if (this.#refusal !== undefined) throw this.#refusal;
       const cause = toError(thrown);
       throw new ThreadError(this.#actor, cause.message, { cause });
     }
+    if (this.#refusal !== undefined) throw this.#refusal;
     if (failure !== undefined) throw readError(failure);
+    this.#prepared = true;
   }
 
   /** Lets handlers that were aborted heed it, calls stop() in each thread that answers, then ends them all. */
