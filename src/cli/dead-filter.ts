@@ -1,6 +1,7 @@
 /** Which dead letters a command means: named by sequence, or all that fit a filter. */
 import type { Command } from "commander";
 import type { BulkResult } from "../admin/api.ts";
+import { look, lookLimit, type Found, type Looked } from "../admin/dead/letters.ts";
 import type { Selection } from "../admin/dead/many.ts";
 import type { DeadFilter } from "../lifecycle/redrive.ts";
 import { deadReasons, type DeadReason } from "../message/failure.ts";
@@ -69,9 +70,26 @@ export async function forSelected(
   }
 }
 
-/** How many fit. */
-export async function countOf(system: ActorSystem, flags: FilterFlags): Promise<number> {
-  let count = 0;
-  for await (const _letter of system.dead.list(filterOf(flags))) count += 1;
-  return count;
+/** The newest that fit, looked for until so many are found. */
+export async function newestOf(
+  { parts }: ActorSystem,
+  flags: FilterFlags,
+  limit: number,
+): Promise<Pick<Looked, "found" | "foreign"> & { total: number; exact: boolean }> {
+  const found: Found[] = [];
+  const foreign: number[] = [];
+  let before: number | undefined;
+  let of = 0;
+  do {
+    const rest = { limit: limit - found.length, scan: lookLimit, ...(before !== undefined && { before }) };
+    const looked = await look(parts, filterOf(flags), rest);
+    found.push(...looked.found);
+    foreign.push(...looked.foreign);
+    before = looked.next;
+    of = looked.of;
+  } while (before !== undefined && found.length < limit);
+  // How many an actor has is known without a look at them; how many have a reason is not.
+  const isCounted = flags.reason === undefined && flags.id === undefined;
+  const exact = before === undefined || isCounted;
+  return { found, foreign, exact, total: before === undefined || !isCounted ? found.length : of - foreign.length };
 }

@@ -1,9 +1,9 @@
 /** `godwit dead list`: the newest dead letters that fit. */
 import type { Command } from "commander";
 import { formatMs } from "../kernel/duration.ts";
-import type { DeadSummary } from "../lifecycle/redrive.ts";
+import { summarise, type DeadSummary } from "../lifecycle/redrive.ts";
 import { connectOptions, jsonOption, withExisting, type ConnectFlags } from "./connect.ts";
-import { filterOf, filterOptions, type FilterFlags } from "./dead-filter.ts";
+import { filterOptions, newestOf, type FilterFlags } from "./dead-filter.ts";
 import { note, print, printJson } from "./io.ts";
 import { whole } from "./parse.ts";
 import { count, plural, table } from "./table.ts";
@@ -29,27 +29,19 @@ Examples:
     )
     .action(async (flags: ListFlags) => {
       await withExisting(flags, async (system) => {
-        let newest: DeadSummary[] = [];
-        let total = 0;
-        const foreign: number[] = [];
-        for await (const letter of system.dead.list(filterOf(flags), (sequence) => void foreign.push(sequence))) {
-          total += 1;
-          newest.push(letter);
-          // Cut now and then rather than at each: it holds two limits at most.
-          if (newest.length >= 2 * flags.limit) newest = newest.slice(-flags.limit);
-        }
-        newest = newest.slice(-flags.limit);
+        const { found, foreign, total, exact } = await newestOf(system, flags, flags.limit);
+        const newest = found.map(({ stored }) => summarise(stored)).toReversed();
         if (foreign.length > 0) {
           note(
-            `${plural(foreign.length, "message")} of the dead-letter stream left out, which Godwit did not write; the first is ${foreign[0]}.`,
+            `${plural(foreign.length, "message")} of the dead-letter stream left out, which Godwit did not write; the first is ${Math.min(...foreign)}.`,
           );
         }
-        if (flags.json) return printJson({ total, dead: newest });
-        if (total === 0) return note("there are no dead letters that fit.");
+        if (flags.json) return printJson({ ...(exact ? { total } : { more: true }), dead: newest });
+        if (newest.length === 0) return note("there are no dead letters that fit.");
         print(render(newest));
-        if (total > newest.length) {
-          note(`${count(newest.length)} of ${count(total)} are shown, the newest; --limit shows more.`);
-        }
+        const shown = count(newest.length);
+        if (!exact) note(`the newest ${shown} that fit are shown; --limit shows more.`);
+        else if (total > newest.length) note(`${shown} of ${count(total)} are shown, the newest; --limit shows more.`);
       });
     });
 }

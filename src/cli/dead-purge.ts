@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { BulkResult } from "../admin/api.ts";
 import type { ManyHooks } from "../admin/dead/many.ts";
 import { connectOptions, jsonOption, withExisting, type ConnectFlags } from "./connect.ts";
-import { checkSelection, countOf, filterOptions, forSelected, type FilterFlags } from "./dead-filter.ts";
+import { checkSelection, filterOptions, forSelected, newestOf, type FilterFlags } from "./dead-filter.ts";
 import { exitCode, UsageError } from "./exit.ts";
 import { note, printJson } from "./io.ts";
 import { sequences } from "./parse.ts";
@@ -14,6 +14,9 @@ interface PurgeFlags extends ConnectFlags, FilterFlags {
   yes?: boolean;
   json?: boolean;
 }
+
+/** It has not to be known to the last one how many. */
+const countLimit = 1_000;
 
 export function deadPurgeCommand(dead: Command): void {
   const command = dead
@@ -36,8 +39,9 @@ Examples:
       checkSelection("purge", named, flags);
       await withExisting(flags, async (system) => {
         if (flags.all && !flags.yes) {
+          const { total, exact } = await newestOf(system, flags, countLimit);
           throw new UsageError(
-            `dead purge --all would delete ${plural(await countOf(system, flags), "dead letter")} for good; repeat with --yes to do it.`,
+            `dead purge --all would delete ${exact ? "" : "at least "}${plural(total, "dead letter")} for good; repeat with --yes to do it.`,
           );
         }
         const purged: number[] = [];

@@ -2,11 +2,13 @@
  * Redrive: looks through dead letters, sends them again and removes them.
  * A redriven message keeps its id, because handlers hand it to others as an idempotency key; it goes to the actor that had failed and
  * to no other, also when it was an event. It is removed from the dead letters only once JetStream has it.
+ * Who sends or deletes a letter claims it first, so that none is deleted that was sent, or sent that was deleted. Two may do the same with it.
  */
+import type { Bucket } from "../broker/bucket.ts";
 import type { Payloads } from "../broker/payloads.ts";
 import type { OutgoingMessage, Published, Publisher } from "../broker/publisher.ts";
 import type { StoredMessage, StreamReader } from "../broker/stream-reader.ts";
-import { NotFoundError, PayloadTooLargeError } from "../kernel/errors.ts";
+import { InUseError, NotFoundError, PayloadTooLargeError } from "../kernel/errors.ts";
 import { header, isControlHeader, type HeaderFields } from "../message/headers.ts";
 import type { DeadReason } from "../message/failure.ts";
 import type { Names } from "../message/subjects.ts";
@@ -31,7 +33,14 @@ export interface RedriveOptions {
   publisher: Publisher;
   payloads: Payloads;
   deadLetters: DeadLetters;
+  /** Where letters are claimed. */
+  claims: Bucket;
 }
+
+type Act = "requeue" | "delete";
+
+/** Longer than a letter takes to be sent: the claim of a process that died ends then. */
+const claimMs = 120_000;
 
 export class Redrive {
   readonly #options: RedriveOptions;
@@ -66,6 +75,8 @@ export class Redrive {
   async requeueStored(stored: StoredMessage): Promise<{ id: string; sequence: number }> {
     const { names, reader } = this.#options;
     const { sequence } = stored;
+    // It may have been deleted since it was read, but not while another sends it.
+    if ((await this.#claim(stored, "requeue")) === "new") await this.read(sequence);
     const { info, headers, body } = await this.#options.deadLetters.open(stored);
     const origin = names.origin(info.origin.stream, info.origin.subject);
     const lane = origin.kind === "task" || origin.kind === "due" ? origin.lane : "normal";
@@ -107,6 +118,7 @@ export class Redrive {
   /** As purge(), for those who have read it. @throws NotFoundError where it has gone since. @internal */
   async purgeStored(stored: StoredMessage): Promise<void> {
     const { names, reader, deadLetters } = this.#options;
+    await this.#claim(stored, "delete");
     // Somebody else deleted it, or sent it again: whoever does is told, or he would take it for deleted.
     if (!(await reader.deleteMessage(names.dead, stored.sequence))) throw this.#noLetter(stored.sequence);
     await deadLetters.forgetBody(stored);
@@ -118,6 +130,26 @@ export class Redrive {
     const stored = await reader.get(names.dead, sequence);
     if (!stored) throw this.#noLetter(sequence);
     return stored;
+  }
+
+  /** @throws NotFoundError where it is being deleted, InUseError where it is being sent. */
+  async #claim({ sequence, storedAtMs }: StoredMessage, act: Act): Promise<"new" | "shared"> {
+    const { claims } = this.#options;
+    // No limit has such a key: names have no "=" but before two digits.
+    const key = `=d.${sequence}.${storedAtMs}`;
+    for (;;) {
+      const { value, revision } = await claims.read(key);
+      const holder = value === undefined ? undefined : Buffer.from(value).toString();
+      if (holder === undefined || holder === act) {
+        const claimed = await claims.put(key, Buffer.from(act), { ttlMs: claimMs, expected: revision });
+        if (claimed !== undefined) return holder === undefined ? "new" : "shared";
+      } else if (act === "requeue") throw this.#noLetter(sequence);
+      else {
+        throw new InUseError(
+          `The dead letter ${sequence} is being sent again; if it is still there in two minutes, delete it then.`,
+        );
+      }
+    }
   }
 
   #noLetter(sequence: number): NotFoundError {
@@ -145,7 +177,8 @@ export class Redrive {
   }
 }
 
-function summarise(stored: StoredMessage): DeadSummary {
+/** What a list shows of it. @throws DecodeError for a message that Godwit did not write. */
+export function summarise(stored: StoredMessage): DeadSummary {
   return { sequence: stored.sequence, sizeBytes: stored.body.length, ...readInfo(stored) };
 }
 

@@ -130,7 +130,14 @@ export class ActorSystem implements Sender {
       maxBytes,
     }));
     this.#deadLetters = new DeadLetters(names, publisher, bodies);
-    this.dead = new Redrive({ names, reader, publisher, payloads, deadLetters: this.#deadLetters });
+    this.dead = new Redrive({
+      names,
+      reader,
+      publisher,
+      payloads,
+      deadLetters: this.#deadLetters,
+      claims: bucket(names.limitsBucket),
+    });
     const producer: Producer = new Producer({
       names,
       publisher,

@@ -40,6 +40,8 @@ export interface Looked {
   next?: number;
   looked: number;
   of: number;
+  /** Sequences of what stands among them and is no dead letter. */
+  foreign: number[];
 }
 
 /** Letters that one look goes through, at most. */
@@ -55,7 +57,8 @@ export async function look(parts: DeadParts, query: DeadSelection, { before, lim
   const state = await reader.state(names.dead);
   const of = filter === undefined ? state?.messages : await reader.count(names.dead, filter);
   const found: Found[] = [];
-  if (state === undefined || of === undefined || of === 0) return { found, looked: 0, of: 0 };
+  const foreign: number[] = [];
+  if (state === undefined || of === undefined || of === 0) return { found, foreign, looked: 0, of: 0 };
   let looked = 0;
   let bytes = 0;
   const enough = (): boolean => found.length >= limit || looked >= scan || bytes >= maxBytes;
@@ -64,17 +67,18 @@ export async function look(parts: DeadParts, query: DeadSelection, { before, lim
   const from = { stream: names.dead, filter, before: before ?? Infinity, state, of, want };
   for await (const block of newestFirst(reader, from)) {
     for (const stored of block.messages) {
-      if (enough()) return { found, next: stored.sequence + 1, looked, of };
+      if (enough()) return { found, foreign, next: stored.sequence + 1, looked, of };
       looked += 1;
       bytes += stored.body.length;
       const info = infoOf(stored);
-      if (info !== undefined && fits(info, query)) found.push({ stored, info });
+      if (info === undefined) foreign.push(stored.sequence);
+      else if (fits(info, query)) found.push({ stored, info });
     }
     if (enough()) {
-      return { found, looked, of, ...(block.from > state.firstSequence && { next: block.from }) };
+      return { found, foreign, looked, of, ...(block.from > state.firstSequence && { next: block.from }) };
     }
   }
-  return { found, looked, of };
+  return { found, foreign, looked, of };
 }
 
 /** A page of the newest. */
@@ -83,7 +87,15 @@ export async function deadPage(
   query: DeadSelection,
   { before, limit, scan = lookLimit }: { before?: number; limit: number; scan?: number },
 ): Promise<DeadPage> {
-  const { found, ...rest } = await look(parts, query, { limit, scan, ...(before !== undefined && { before }) });
+  const {
+    found,
+    foreign: _foreign,
+    ...rest
+  } = await look(parts, query, {
+    limit,
+    scan,
+    ...(before !== undefined && { before }),
+  });
   return { letters: found.map(summary), ...rest };
 }
 
