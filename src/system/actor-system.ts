@@ -129,15 +129,8 @@ export class ActorSystem implements Sender {
       maxAgeMs,
       maxBytes,
     }));
-    this.#deadLetters = new DeadLetters(names, publisher, bodies);
-    this.dead = new Redrive({
-      names,
-      reader,
-      publisher,
-      payloads,
-      deadLetters: this.#deadLetters,
-      claims: bucket(names.limitsBucket),
-    });
+    const deadLetters = (this.#deadLetters = new DeadLetters(names, publisher, bodies));
+    this.dead = new Redrive({ names, reader, publisher, payloads, deadLetters, claims: bucket(names.limitsBucket) });
     const producer: Producer = new Producer({
       names,
       publisher,
