@@ -27,7 +27,7 @@ export async function listDurables<State extends ConsumerState>(
 ): Promise<(State & DurableOwner)[]> {
   const read = async (stream: string, source: Source): Promise<(State & DurableOwner)[]> =>
     (await reader.consumers(stream)).flatMap((state) => {
-      const actor = actorOf(names, source, state.durable);
+      const actor = actorOf(names, source, state);
       return actor === undefined ? [] : [{ ...state, actor, stream, source }];
     });
   const own = new Set([names.tasks, names.schedule, names.events, names.dead]);
@@ -85,8 +85,17 @@ export function isQueue({ source }: Pick<ActorDurable, "source">): boolean {
   return source === "task" || source === "due";
 }
 
-function actorOf(names: Names, source: Source, durable: string): string | undefined {
-  if (source !== "foreign") return unkey(durable.replace(laneSuffix, ""));
-  const prefix = names.foreignDurable("");
-  return durable.startsWith(prefix) ? unkey(durable.slice(prefix.length)) : undefined;
+/** Undefined for a consumer that no actor made: one of another name than an actor's, or that hands out what is another's or everybody's. */
+function actorOf(names: Names, source: Source, { durable, filters }: ConsumerState): string | undefined {
+  const prefix = source === "foreign" ? names.foreignDurable("") : "";
+  if (!durable.startsWith(prefix)) return undefined;
+  const own = durable.slice(prefix.length);
+  if (source === "foreign") return unkey(own);
+  const actor = unkey(own.replace(laneSuffix, ""));
+  const stream = { task: names.tasks, due: names.schedule, event: names.events }[source];
+  const isIts = (filter: string): boolean => {
+    const origin = names.origin(stream, filter);
+    return origin.kind === source && (!("actor" in origin) || origin.actor === actor);
+  };
+  return filters.length > 0 && filters.every(isIts) ? actor : undefined;
 }

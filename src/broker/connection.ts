@@ -60,6 +60,7 @@ export class Connection {
   readonly servers: string[];
   readonly #inboxPrefix: string;
   #up = true;
+  #unfit: Error | undefined;
   #upSinceMs = 0;
   #maxPayloadBytes = 1_048_576;
   /** The last that the server said against this connection. */
@@ -137,12 +138,8 @@ export class Connection {
       return new Connection(nc, jsm, servers, inboxPrefix);
     }
     try {
-      const version = nc.info?.version ?? "unknown";
-      if (!atLeast(version, serverFloor)) {
-        throw new UnsupportedServerError(
-          `The NATS server at ${nc.getServer()} is version ${version} and Godwit needs ${serverFloor} or newer; upgrade that server, or use { embedded: true }.`,
-        );
-      }
+      const unfit = unfitness(nc);
+      if (unfit !== undefined) throw unfit;
       return new Connection(nc, await manager(nc), servers, inboxPrefix);
     } catch (error) {
       await nc.close();
@@ -153,6 +150,11 @@ export class Connection {
   /** False between a disconnect and the reconnect. What is published meanwhile is lost by the client. */
   get up(): boolean {
     return this.#up;
+  }
+
+  /** Why Godwit cannot rely on the server that a reconnect has led to; undefined where it can. */
+  get unfit(): Error | undefined {
+    return this.#unfit;
   }
 
   /** Whether the server is one of a cluster. */
@@ -236,7 +238,12 @@ export class Connection {
   #turn(up: boolean): void {
     if (this.#up === up) return;
     this.#up = up;
-    if (up) this.#upSinceMs = monotonicMs();
+    if (up) {
+      this.#upSinceMs = monotonicMs();
+      // Another server of the cluster may be older, or this one was replaced by an older one.
+      this.#unfit = unfitness(this.nc);
+      if (this.#unfit !== undefined) for (const listener of this.#errorListeners) listener(this.#unfit);
+    }
     const why = this.#complaint;
     this.#complaint = undefined;
     for (const listener of up ? this.#upListeners : this.#downListeners) {
@@ -263,6 +270,14 @@ export class Connection {
     }
     this.#up = false;
   }
+}
+
+function unfitness(nc: NatsConnection): UnsupportedServerError | undefined {
+  const version = nc.info?.version ?? "unknown";
+  if (atLeast(version, serverFloor)) return undefined;
+  return new UnsupportedServerError(
+    `The NATS server at ${nc.getServer()} is version ${version} and Godwit needs ${serverFloor} or newer; upgrade that server, or use { embedded: true }.`,
+  );
 }
 
 function notAuthorized({ servers, auth = {} }: ConnectionSettings, cause: Error): NotAuthorizedError {

@@ -175,7 +175,7 @@ async function reconcileStreamOnce(jsm: JetStreamManager, spec: StreamSpec, prov
   const found = await absentAsUndefined(jsm.streams.info(spec.name));
   if (found === undefined) {
     if (provision === "check" || provision === "use") throw missing(`stream ${spec.name}`, provision);
-    await explainRefusal(`stream ${spec.name}`, jsm.streams.add(spec), spec.max_bytes);
+    await explainRefusal(`stream ${spec.name}`, jsm.streams.add(spec), spec.max_bytes, () => overlapOf(jsm, spec));
     return;
   }
   if (provision === "keep" || provision === "use") return;
@@ -189,6 +189,7 @@ async function reconcileStreamOnce(jsm: JetStreamManager, spec: StreamSpec, prov
     `stream ${spec.name}`,
     jsm.streams.update(spec.name, { ...found.config, ...spec }),
     spec.max_bytes,
+    () => overlapOf(jsm, spec),
   );
 }
 
@@ -298,8 +299,30 @@ async function absentAsUndefined<T>(request: Promise<T>): Promise<T | undefined>
 // The store's, memory's or account's limit; in a cluster it is the reason that no peer is found.
 const noRoom = /insufficient (storage|memory|resources)|resource limits exceeded|exceeds account limit/i;
 
+const subjectsOverlap = 10065;
+
+/** Which streams have which subjects of it, which the server does not say; undefined where that cannot be learnt. */
+async function overlapOf(jsm: JetStreamManager, { name, subjects }: StreamSpec): Promise<string | undefined> {
+  const found: string[] = [];
+  try {
+    for (const subject of subjects) {
+      for await (const other of jsm.streams.names(subject)) {
+        if (other !== name) found.push(`'${subject}' overlaps with those of the stream ${other}`);
+      }
+    }
+  } catch {
+    return undefined;
+  }
+  return found.length === 0 ? undefined : found.join(", ");
+}
+
 /** @param reservedBytes what the server sets aside for it. */
-async function explainRefusal<T>(what: string, request: Promise<T>, reservedBytes?: number): Promise<T> {
+async function explainRefusal<T>(
+  what: string,
+  request: Promise<T>,
+  reservedBytes?: number,
+  overlap?: () => Promise<string | undefined>,
+): Promise<T> {
   try {
     return await request;
   } catch (cause) {
@@ -311,6 +334,13 @@ async function explainRefusal<T>(what: string, request: Promise<T>, reservedByte
       );
     }
     const why = (cause as Error).message;
+    const taken = cause instanceof JetStreamApiError && cause.code === subjectsOverlap ? await overlap?.() : undefined;
+    if (taken !== undefined) {
+      throw new TopologyMismatchError(
+        `The server refused the ${what}: its subject ${taken}; give that one other subjects, delete it, or use another namespace.`,
+        { cause },
+      );
+    }
     if (reservedBytes !== undefined && noRoom.test(why)) {
       throw new TopologyMismatchError(
         `The server has no room to reserve ${reservedBytes / 1e9} GB for the ${what} (${why}); ask for less with limits.maxBytes, or --max-bytes of godwit worker, or give its JetStream more storage.`,

@@ -23,7 +23,7 @@ const refusedForMs = 600_000;
 export interface BacklogSources {
   names: Names;
   reader: StreamReader;
-  connection: Pick<Connection, "up">;
+  connection: Pick<Connection, "up" | "unfit">;
   /** The durables of each actor that this process runs. */
   durables: () => ReadonlyMap<string, readonly ActorDurable[]>;
 }

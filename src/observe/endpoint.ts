@@ -84,7 +84,8 @@ export class Endpoint {
 
   /** @param windowMs for so long nothing may arrive of what waits. */
   health(windowMs: number): HealthReport {
-    return healthOf(this.#sources.roster.workers, windowMs, this.#sources.connection.up);
+    const { roster, connection } = this.#sources;
+    return healthOf(roster.workers, windowMs, connection.up, connection.unfit);
   }
 
   #probes(windowMs: number): Probes {

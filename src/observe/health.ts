@@ -92,8 +92,14 @@ function describe({ stream, durable, sighting, atMs, troubleSinceMs = atMs }: Wa
 /**
  * What `/healthz` says of the workers of this process; those that start or drain are passed over.
  * @param windowMs for so long nothing may arrive of what waits.
+ * @param unfit why the server that there is now cannot be relied on.
  */
-export function healthOf(workers: Iterable<WatchedWorker>, windowMs: number, connected: boolean): HealthReport {
+export function healthOf(
+  workers: Iterable<WatchedWorker>,
+  windowMs: number,
+  connected: boolean,
+  unfit?: Error,
+): HealthReport {
   const running = [...workers].filter(({ state }) => state === "running");
   const verdicts = new Map<string, Verdict>();
   for (const worker of running) {
@@ -102,11 +108,13 @@ export function healthOf(workers: Iterable<WatchedWorker>, windowMs: number, con
       if (verdicts.get(actor)?.healthy !== false) verdicts.set(actor, judge(watched, windowMs));
     }
   }
-  return health(
+  const report = health(
     verdicts,
     running.flatMap(({ stats }) => stats.unhealthyReasons),
     connected,
   );
+  // Not for a restart to mend either.
+  return unfit === undefined ? report : { ...report, healthy: false, reasons: [...report.reasons, unfit.message] };
 }
 
 /** @param unhealthyReasons what the workers say themselves. */

@@ -68,6 +68,6 @@ export interface WorkerEvents {
   rebuilt: [Rebuilt & { actor: string }];
   /** The event loop of the process stood still for longer than `blockedAfter`; meanwhile nothing else ran. */
   blocked: [Blocked];
-  /** Something that no message can be blamed for, such as a durable that is gone. */
-  problem: [{ actor: string; error: Error }];
+  /** Something that no message can be blamed for, such as a durable that is gone. `actor` is absent where it is about the whole worker. */
+  problem: [{ actor?: string; error: Error }];
 }

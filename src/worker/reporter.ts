@@ -1,6 +1,5 @@
 /** Reporter: turns what happens to runs into the worker's events and its tally. */
 import type { EventEmitter } from "node:events";
-import type { BreakerEvent } from "../guard/breaker/breaker.ts";
 import { toError } from "../kernel/errors.ts";
 import type { Logger } from "../kernel/logger.ts";
 import type { OwnContexts } from "../kernel/own-contexts.ts";
@@ -75,10 +74,6 @@ export class Reporter {
   rebuilt(rebuilt: Rebuilt): void {
     this.tally.rebuilt += 1;
     if (this.#heard("rebuilt")) this.#emit("rebuilt", { ...rebuilt, actor: this.#actor });
-  }
-
-  breaker(event: BreakerEvent & { actors: string[] }): void {
-    if (this.#heard("breaker")) this.#emit("breaker", event);
   }
 
   /** A delivery ended, its settlement confirmed or lost. */

@@ -3,9 +3,8 @@ import { EventEmitter } from "node:events";
 import type { ActorSource } from "../actor/actor-class.ts";
 import { registerActors, type RegisteredActor } from "../actor/registry.ts";
 import { maxTimerMs, monotonicMs, within } from "../kernel/clock.ts";
-import { ClosedError } from "../kernel/errors.ts";
-import type { Duration } from "../kernel/duration.ts";
-import { toMs } from "../kernel/duration.ts";
+import { ClosedError, UnsupportedServerError } from "../kernel/errors.ts";
+import { toMs, type Duration } from "../kernel/duration.ts";
 import type { Guards } from "../guard/guards.ts";
 import { resolveOptions } from "../kernel/options.ts";
 import { OwnContexts } from "../kernel/own-contexts.ts";
@@ -90,7 +89,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   #state: WorkerState = "starting";
   #blocked = 0;
   #turn = 0;
-  #offBreaker: (() => void) | undefined;
+  readonly #offs: (() => void)[] = [];
 
   /** @throws ConfigError, InvalidNameError, ActorNotFoundError for what cannot be run. */
   constructor(sources: readonly ActorSource[], options: WorkOptions, services: WorkerServices) {
@@ -111,9 +110,12 @@ export class Worker extends EventEmitter<WorkerEvents> {
           .map(({ config }) => config.name),
       onBlocked: (blocked) => {
         this.#blocked += 1;
-        tellListeners(this, services.log, this.#contexts, "blocked", [blocked]);
+        this.#tell("blocked", [blocked]);
       },
     });
+    const onError = (error: Error): unknown =>
+      error instanceof UnsupportedServerError && this.#tell("problem", [{ error }]);
+    this.#offs.push(services.connection.onError(onError));
     this.#identity = newIdentity(this.actors, services.group);
     this.#watchdog = new Watchdog({
       reader: services.reader,
@@ -134,9 +136,14 @@ export class Worker extends EventEmitter<WorkerEvents> {
           const inHand = intake.find(stream, sequence);
           return inHand === undefined ? [] : [{ actor: config.name, inHand }];
         }),
-      onProblem: (error) => this.#running[0]?.reporter.problem(error),
+      onProblem: (error) => this.#tell("problem", [{ error }]),
     });
     this.#ceiling = new Slots(concurrency ?? this.#actors.reduce((sum, actor) => sum + actor.config.concurrency, 0));
+  }
+
+  /** What is about the whole worker is told by no actor of it: there may be none yet. */
+  #tell<E extends keyof WorkerEvents>(event: E, data: WorkerEvents[E]): void {
+    tellListeners(this, this.#services.log, this.#contexts, event, data);
   }
 
   /** The names of its actors. */
@@ -236,11 +243,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#startEnded = starting.catch(() => undefined);
     try {
       await starting;
-      this.#offBreaker = this.#services.guards.onBreaker((event) => {
+      const off = this.#services.guards.onBreaker((event) => {
         const its = this.#running.filter(({ config }) => config.breaker?.name === event.name);
-        const actors = its.map(({ config }) => config.name);
-        this.#running[0]?.reporter.breaker({ ...event, actors });
+        this.#tell("breaker", [{ ...event, actors: its.map(({ config }) => config.name) }]);
       });
+      this.#offs.push(off);
       // What the fleet knows of a dependency is learnt before the first pull.
       await Promise.all(this.#running.map(async ({ guards, intake }) => guards?.start(() => intake.replenish())));
       if (this.#stopped !== undefined) throw new ClosedError("worker");
@@ -301,7 +308,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const grace = AbortSignal.timeout(Math.min(graceMs, maxTimerMs));
     await Promise.all(this.#running.map(({ intake }) => intake.drain(grace)));
     for (const { intake } of this.#running) intake.close();
-    this.#offBreaker?.();
+    for (const off of this.#offs) off();
     this.#arrivals.stop();
     this.#loopWatch.stop();
     this.#loopLag.stop();
