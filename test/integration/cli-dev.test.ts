@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { readInfo } from "../../src/broker/embedded/info.ts";
-import { godwit, Running, type Ended } from "../support/cli/run.ts";
+import { inProcess } from "../support/cli/in-process.ts";
+import { Running, type Ended } from "../support/cli/run.ts";
 import { isGone, until } from "../support/embedded/until.ts";
 
 let folder: string;
@@ -40,7 +41,7 @@ function dev(...args: string[]): Running {
 
 /** Another command in the same folder, told of no server. */
 function run(...args: string[]): Promise<Ended> {
-  return godwit(args, { cwd: folder });
+  return inProcess(args, { cwd: folder });
 }
 
 async function serverPid(): Promise<number> {

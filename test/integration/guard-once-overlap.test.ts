@@ -59,7 +59,7 @@ async function removeBucket({ parts }: ActorSystem): Promise<() => Promise<unkno
   return () => streams.add(config);
 }
 
-describe("two runs of one message at a time", () => {
+describe.concurrent("two runs of one message at a time", () => {
   test("the second waits for the first, and is given its value", async () => {
     const [here, there] = [await process(), await process()];
     const [mine, yours] = [effect("mine"), effect("yours")];
@@ -72,7 +72,7 @@ describe("two runs of one message at a time", () => {
     expect(yours.calls).toBe(0);
   });
 
-  test("the second waits for longer than a lease while the first renews it", async () => {
+  test("the second waits for longer than a lease while the first renews it", async ({ expect }) => {
     const client = await stage.client();
     const [here, there] = [await process(stage.url, 300), await process(stage.url, 300)];
     const [mine, yours] = [effect("mine"), effect("yours")];
@@ -165,7 +165,7 @@ describe("two runs of one message at a time", () => {
   });
 });
 
-describe("without its bucket", () => {
+describe.concurrent("without its bucket", () => {
   test("nothing begins: the message is put back without an attempt being counted, and completes when it is there again", async () => {
     const system = await stage.connect();
     let calls = 0;

@@ -1,7 +1,8 @@
 /** The stage of integration tests: one nats-server for a file, a fresh namespace for each test, and nothing left behind. */
+import { AsyncLocalStorage } from "node:async_hooks";
 import { jetstreamManager, type JetStreamManager, type StoredMsg } from "@nats-io/jetstream";
 import { connect, headers as newHeaders, type NatsConnection } from "@nats-io/transport-node";
-import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest";
+import { afterAll, aroundEach, beforeAll, expect } from "vitest";
 import { EmbeddedServer } from "../../src/broker/embedded/server.ts";
 import type { EmbeddedServerOptions } from "../../src/broker/embedded/options.ts";
 import { ActorSystem, type SystemOptions } from "../../src/index.ts";
@@ -38,15 +39,29 @@ export interface Stage {
   client(): Promise<PlainClient>;
 }
 
-/** Call at the top of a test file. Fails each test in which a promise was rejected and nobody looked. */
+/** What one test has: found by what it awaits, so that tests of a file may run together. */
+interface Act {
+  readonly namespace: string;
+  readonly names: Names;
+  readonly endings: (() => Promise<unknown>)[];
+}
+
+/**
+ * Call at the top of a test file, whose tests may then be concurrent. Fails each test in which a promise was rejected and nobody looked;
+ * of those that run together, the one that ends next.
+ */
 export function useStage(options: EmbeddedServerOptions = {}): Stage {
   let server: EmbeddedServer;
-  let namespace = "";
-  let names = new Names("none");
   let count = 0;
-  let endings: (() => Promise<unknown>)[] = [];
+  const acts = new AsyncLocalStorage<Act>();
   const unhandled: unknown[] = [];
   const note = (reason: unknown): void => void unhandled.push(reason);
+  /** @throws Error outside of a test. */
+  const act = (): Act => {
+    const found = acts.getStore();
+    if (found === undefined) throw new Error("the stage is for tests and the hooks around each of them");
+    return found;
+  };
 
   beforeAll(async () => {
     server = await EmbeddedServer.start(options);
@@ -56,14 +71,12 @@ export function useStage(options: EmbeddedServerOptions = {}): Stage {
     process.off("unhandledRejection", note);
     await server.stop();
   });
-  beforeEach(() => {
+  aroundEach(async (runTest) => {
     count += 1;
-    namespace = `t${count}`;
-    names = new Names(namespace);
-  });
-  afterEach(async () => {
-    for (const end of endings.toReversed()) await end();
-    endings = [];
+    const namespace = `t${count}`;
+    const own: Act = { namespace, names: new Names(namespace), endings: [] };
+    await acts.run(own, runTest);
+    for (const end of own.endings.toReversed()) await end();
     // Node reports a rejection only after the microtasks of the turn in which it happened.
     await new Promise((resolve) => setImmediate(resolve));
     expect(unhandled.splice(0), "promises that were rejected and nobody looked").toEqual([]);
@@ -77,17 +90,19 @@ export function useStage(options: EmbeddedServerOptions = {}): Stage {
       return server.pid;
     },
     get namespace() {
-      return namespace;
+      return act().namespace;
     },
     get names() {
-      return names;
+      return act().names;
     },
     async connect(systemOptions = {}) {
+      const { namespace, endings } = act();
       const system = await ActorSystem.connect({ servers: server.url, namespace, log: "silent", ...systemOptions });
       endings.push(() => system.close());
       return system;
     },
     async client() {
+      const { endings } = act();
       const nc = await connect({ servers: server.url });
       endings.push(() => nc.close());
       return plainClient(nc, await jetstreamManager(nc));
