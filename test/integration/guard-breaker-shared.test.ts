@@ -57,7 +57,8 @@ async function open(one: Breaker): Promise<void> {
 /** Two processes, the first one of which has the probe; `overtake`: once it has hung for too long the other has the next one. */
 async function probing() {
   await stage.connect();
-  const [a, b] = [await breaker(200), await breaker(200)];
+  // A probe must begin within that time.
+  const [a, b] = [await breaker(1_000), await breaker(1_000)];
   await open(a.breaker);
   await expect.poll(() => a.breaker.phase, patient).toBe("half-open");
   await expect.poll(() => b.breaker.phase, patient).toBe("half-open");
@@ -146,9 +147,9 @@ test("a probe overtaken by another: its failure changes nothing, its success clo
     () => new Promise((_resolve, reject) => (end = () => reject(new Error("at last")))),
     () => "failed",
   );
+  const client = await stage.client();
   const second = await overtake();
   await expect.poll(() => first?.current, patient).toBe(false);
-  const client = await stage.client();
   const sequence = await client.lastSequence(`KV_${stage.names.breakersBucket}`);
   end();
   await expect(hanging).rejects.toMatchObject({ reason: "breaker-open" });

@@ -252,12 +252,14 @@ describe("a key function", () => {
 
   test("may give any string", async () => {
     const system = await stage.connect();
-    const Pack = actorOf<Order, void>(ofCustomers, () => undefined);
-    const recorder = record(await system.work([Pack]));
+    // A body could not carry all of them.
     const customers = ["", " ", "a.b", "*", ">", "é😀", "\ud800", "x".repeat(10_000), "=41"];
+    const key: Key = (input) => customers[Number((input as Order).customer)] ?? "none";
+    const Pack = actorOf<Order, void>(keyed(key), () => undefined);
+    const recorder = record(await system.work([Pack]));
     await system.tellMany(
       Pack,
-      customers.map((customer) => ({ customer })),
+      customers.map((_, n) => ({ customer: String(n) })),
     );
     await recorder.until("completed", customers.length);
     expect(recorder.of("problem")).toEqual([]);
