@@ -5,7 +5,7 @@
 import type { StoredMessage, StreamReader } from "../broker/stream-reader.ts";
 import { infoOf } from "../lifecycle/dead-letter.ts";
 import type { RunsStore } from "../lifecycle/runs.ts";
-import { header, messageId } from "../message/headers.ts";
+import { expiryOf, header, messageId } from "../message/headers.ts";
 import { checkId } from "../message/names.ts";
 import type { Results } from "../result/results.ts";
 import { askWorkers } from "../worker/questions.ts";
@@ -198,14 +198,16 @@ class Explainer {
   #placeOf(message: StoredMessage): Place {
     const { stream, sequence, subject, headers, storedAtMs } = message;
     const origin = this.#parts.names.origin(stream, subject);
-    const expires = headers.get(header.expires);
+    // What is delayed is stored anew when it is due, and expires from then on.
+    const dueMs = Date.parse(headers.get(header.schedule)?.slice("@at ".length) ?? "");
+    const expiresMs = expiryOf({ headers, storedAtMs: Number.isNaN(dueMs) ? storedAtMs : dueMs });
     return {
       stream,
       sequence,
       subject,
       storedAt: new Date(storedAtMs).toISOString(),
       ...("lane" in origin && { lane: origin.lane }),
-      ...(expires !== undefined && { expiresAt: isoTime(Number(expires)) }),
+      ...(expiresMs !== undefined && { expiresAt: isoTime(expiresMs) }),
     };
   }
 }

@@ -4,7 +4,7 @@
  * 2. The object is there before the message, and outlasts it: it goes when a task is settled, else by its bucket's time to live.
  */
 import { randomBytes } from "node:crypto";
-import { monotonicMs, pause, wallMs } from "../kernel/clock.ts";
+import { monotonicMs, pause } from "../kernel/clock.ts";
 import { ClosedError, PayloadTooLargeError, PublishTimeoutError, toError } from "../kernel/errors.ts";
 import { header } from "../message/headers.ts";
 import { isFinal, type Objects, type PutObject } from "./objects.ts";
@@ -20,6 +20,8 @@ export interface PayloadsOptions {
   maxAgeMs: number;
   /** What is larger is not fetched. */
   maxBytes: number;
+  /** The server's time, wall-clock ms. */
+  nowMs: () => number;
 }
 
 const retryMs = 500;
@@ -72,9 +74,9 @@ export class Payloads {
 
   /** Its body would be gone before its turn. */
   #checkDelay({ subject, body, headers }: OutgoingMessage): void {
-    const { maxAgeMs } = this.#options;
+    const { maxAgeMs, nowMs } = this.#options;
     const at = Date.parse(headers[header.schedule]?.slice("@at ".length) ?? "");
-    if (!(at - wallMs() >= maxAgeMs)) return;
+    if (!(at - nowMs() >= maxAgeMs)) return;
     throw new PayloadTooLargeError(
       subject,
       body.length,

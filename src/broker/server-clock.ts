@@ -48,6 +48,16 @@ export class ServerClock {
     if (this.#samples.length === 0) throw new ConnectError("The server does not tell its time; is its stream gone?");
   }
 
+  /**
+   * Resolves once the time is known, or cannot be had, as without the right to ask: then it is this host's, and it is asked for again
+   * after a while.
+   */
+  async settled(): Promise<void> {
+    const askedLately = this.#sampledAtMs > 0 && monotonicMs() - this.#sampledAtMs < sampleEveryMs;
+    if (this.#samples.length > 0 || (askedLately && this.#first === undefined)) return;
+    await this.ready().catch(() => undefined);
+  }
+
   async #sampleFirst(): Promise<void> {
     for (let taken = 0; taken < firstSamples && this.errorMs > goodErrorMs; taken++) await this.#sample();
   }

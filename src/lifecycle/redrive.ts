@@ -184,7 +184,7 @@ export function summarise(stored: StoredMessage): DeadSummary {
 
 /** What the server acts on, the asker's address and the expiry belong to the first life. */
 function keptHeaders(headers: [string, string[]][], body: Uint8Array): HeaderFields {
-  const dropped = new Set<string>([header.reply, header.expires]);
+  const dropped = new Set<string>([header.reply, header.expiresIn, header.expires]);
   // A letter without a body is of one that could not be fetched, and may be now; any other has a copy.
   if (body.length > 0) dropped.add(header.bodyObject);
   const kept: HeaderFields = {};

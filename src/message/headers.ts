@@ -11,7 +11,9 @@ export const header = {
   contentType: "Content-Type",
   /** `gzip` where the body is compressed. */
   contentEncoding: "Content-Encoding",
-  /** Wall-clock milliseconds after which the message is not worth running. */
+  /** Milliseconds from when it was stored, a delayed one from when it was due, after which the message is not worth running. */
+  expiresIn: "Godwit-Expires-In",
+  /** As it was written before: wall-clock milliseconds of its sender. Still read. */
   expires: "Godwit-Expires",
   /** `<asker>.<n>`: where an answer goes, below `<ns>.reply.` and nowhere else. */
   reply: "Godwit-Reply",
@@ -49,6 +51,14 @@ export interface ReceivedHeaders {
   get(name: string): string | undefined;
   /** All names with all values, in order. */
   entries(): [name: string, values: string[]][];
+}
+
+/** Wall-clock ms of the server after which a message is not worth running; undefined where its sender did not say. NaN for what is no number. */
+export function expiryOf(message: { headers: ReceivedHeaders; storedAtMs: number }): number | undefined {
+  const span = message.headers.get(header.expiresIn);
+  if (span !== undefined) return message.storedAtMs + Number(span);
+  const absolute = message.headers.get(header.expires);
+  return absolute === undefined ? undefined : Number(absolute);
 }
 
 /** A message's id: its header where that is an id, else its place. */

@@ -14,6 +14,8 @@ import type { Names } from "../message/subjects.ts";
 export interface SendDefaults {
   codec: CodecName;
   payload: PayloadSettings;
+  /** The server's time, wall-clock ms, for what is delayed. Default: this host's. */
+  nowMs?: () => number;
 }
 
 /** A message but for its body. */
@@ -51,7 +53,7 @@ export function composeTask(
   const delayMs = options.delay === undefined ? 0 : toMs(options.delay, "delay");
   if (delayMs > maxDelayMs) throw new ConfigError(`The delay of ${delayMs} ms is longer than a year; check its unit.`);
   const expiresInMs = options.expiresIn === undefined ? config?.expiresInMs : toMs(options.expiresIn, "expiresIn");
-  if (expiresInMs !== undefined) headers[header.expires] = String(wallMs() + delayMs + expiresInMs);
+  if (expiresInMs !== undefined) headers[header.expiresIn] = String(Math.ceil(expiresInMs));
   const codec = checkCodec(options.codec) ?? config?.codec ?? defaults.codec;
   if (config?.accept?.has(codec) === false) {
     throw new ConfigError(
@@ -66,7 +68,7 @@ export function composeTask(
   }
   // The delay is part of the dedup key: the same id with another delay moves the task, a mere repeat does nothing.
   headers[header.msgId] += `|${delayMs}`;
-  headers[header.schedule] = `@at ${new Date(wallMs() + delayMs).toISOString()}`;
+  headers[header.schedule] = `@at ${new Date((defaults.nowMs ?? wallMs)() + delayMs).toISOString()}`;
   headers[header.scheduleTarget] = names.dueSubject(actor, lane);
   const subject = names.scheduleSubject(actor, id);
   return { id, stream: names.schedule, subject, headers, codec, compressAboveBytes, maxBytes };

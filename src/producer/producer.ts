@@ -10,6 +10,7 @@ import type { PublishOptions, Sent, TellOptions } from "../actor/context.ts";
 import type { EventType } from "../actor/event.ts";
 import { applySchema, type Schema } from "../actor/schema.ts";
 import type { Payloads } from "../broker/payloads.ts";
+import type { ServerClock } from "../broker/server-clock.ts";
 import type { OnPublished, OutgoingMessage, Published, Publisher } from "../broker/publisher.ts";
 import { ClosedError, ConfigError, PayloadTooLargeError, QueueFullError, toError } from "../kernel/errors.ts";
 import { contentTypes, decode, encodeBody } from "../message/codec.ts";
@@ -28,6 +29,8 @@ export interface ProducerOptions {
   /** For what the publisher refuses for its size. */
   payloads: Pick<Payloads, "publish">;
   defaults: SendDefaults;
+  /** Whose time `defaults` tell. Default: this host's. */
+  clock?: Pick<ServerClock, "settled">;
   /** Called for each accepted task of an actor class whose results are kept, before `tell` resolves. */
   onAccepted: (actor: string, id: string) => Promise<void>;
   /** Called with each actor that a task was sent to, once. */
@@ -74,6 +77,7 @@ export class Producer {
   /** Resolves once JetStream has the task. `reply` is where the worker answers an ask. */
   async tell(actor: ActorClass | string, body: unknown, options?: TellOptions, reply?: string): Promise<Sent> {
     const { name, config } = target(actor);
+    if (options?.delay !== undefined) await this.#options.clock?.settled();
     const envelope = composeTask(this.#options.names, name, config, options, this.#options.defaults);
     if (reply !== undefined) envelope.headers[header.reply] = reply;
     const sent = await this.#send(envelope, body, config?.input, `message for ${name}`, config);
@@ -169,6 +173,7 @@ export class Producer {
     };
     this.#endings.add(end);
     try {
+      if (shared.delay !== undefined) await this.#options.clock?.settled();
       if (Symbol.asyncIterator in bodies) {
         for await (const body of untilAborted(bodies, ending.signal, refuseRest)) {
           await (publisher.room() ?? open.room() ?? full.room());

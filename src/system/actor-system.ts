@@ -128,6 +128,7 @@ export class ActorSystem implements Sender {
       reader,
       maxAgeMs,
       maxBytes,
+      nowMs: () => clock.nowMs(),
     }));
     const deadLetters = (this.#deadLetters = new DeadLetters(names, publisher, bodies));
     this.dead = new Redrive({ names, reader, publisher, payloads, deadLetters, claims: bucket(names.limitsBucket) });
@@ -135,7 +136,8 @@ export class ActorSystem implements Sender {
       names,
       publisher,
       payloads,
-      defaults: { codec: options.codec, payload: options.payload },
+      defaults: { codec: options.codec, payload: options.payload, nowMs: () => clock.nowMs() },
+      clock,
       // A courtesy: the task is stored, and its sender must not think otherwise.
       onAccepted: (actor, id) =>
         results.pending(actor, id).catch((thrown: unknown) => {
@@ -292,6 +294,7 @@ export class ActorSystem implements Sender {
         sender: this.#calls.counted(this.#producer),
         suspects: this.#suspects,
         guards: this.#guards,
+        clock: this.parts.clock,
         tracer: this.#tracing?.runs,
         payloads: this.#payloads,
         payload: this.#options.payload,

@@ -14,7 +14,7 @@ import { DecodeError, InvalidMessageError, TimeLimitError, toError } from "../ke
 import type { Lifecycle } from "../lifecycle/machine.ts";
 import type { RetryBudget } from "../lifecycle/retry-budget.ts";
 import { historyOf, type RunsStore } from "../lifecycle/runs.ts";
-import { header, parseBodyObject } from "../message/headers.ts";
+import { expiryOf, header, parseBodyObject } from "../message/headers.ts";
 import type { Names } from "../message/subjects.ts";
 import type { Decoded, Decoder } from "./decoder.ts";
 import type { Suspects } from "./suspects.ts";
@@ -59,6 +59,8 @@ export interface ExecutorOptions {
   /** The actor keeps its time limits itself, as one in a thread does. */
   ownLimits?: boolean;
   reporter: Pick<Reporter, "started" | "handled" | "stalled" | "problem" | "overdueBy" | "abandonedAt" | "lateEnd">;
+  /** The server's time, wall-clock ms, by which messages expire. Default: this host's. */
+  nowMs?: () => number;
   /** In [0, 1), for delays. Default `Math.random`. */
   random?: () => number;
   /** A handler has held the event loop for so long before its first `await`. */
@@ -227,10 +229,10 @@ export class Executor {
 
   /** By its sender's word; where that says nothing, as of events and of what other programs send, by the config and its age. */
   #isExpired(run: Run): boolean {
-    const expires = run.headers.get(header.expires);
-    const { expiresInMs } = this.#options.config;
-    if (expires !== undefined) return Number(expires) < wallMs();
-    return expiresInMs !== undefined && run.ageMs > expiresInMs;
+    const { config, nowMs = wallMs } = this.#options;
+    const { expiresInMs } = config;
+    const expiresAtMs = expiryOf(run) ?? (expiresInMs === undefined ? undefined : run.storedAtMs + expiresInMs);
+    return expiresAtMs !== undefined && expiresAtMs < nowMs();
   }
 
   /** A redelivery leaves word before it runs, so that the next one knows if this one dies. */

@@ -6,6 +6,7 @@ import type { Bucket } from "../broker/bucket.ts";
 import type { Bus } from "../broker/bus.ts";
 import type { Connection } from "../broker/connection.ts";
 import type { Payloads } from "../broker/payloads.ts";
+import type { ServerClock } from "../broker/server-clock.ts";
 import type { StreamReader } from "../broker/stream-reader.ts";
 import type { Provision } from "../broker/topology.ts";
 import type { GuardRegistry } from "../guard/registry.ts";
@@ -72,6 +73,8 @@ export interface WorkerServices {
   /** One for the process: a death takes all its workers. */
   suspects: Suspects;
   guards: GuardRegistry;
+  /** By which it is decided what has expired. */
+  clock: ServerClock;
   /** The worker has stopped, or could not start. */
   onStopped: () => void;
   /** Undefined where nobody traces. */

@@ -248,8 +248,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
         this.#tell("breaker", [{ ...event, actors: its.map(({ config }) => config.name) }]);
       });
       this.#offs.push(off);
-      // What the fleet knows of a dependency is learnt before the first pull.
-      await Promise.all(this.#running.map(async ({ guards, intake }) => guards?.start(() => intake.replenish())));
+      // The server's time, and what the fleet knows of a dependency, are learnt before the first pull.
+      const guarded = this.#running.map(async ({ guards, intake }) => guards?.start(() => intake.replenish()));
+      await Promise.all([...guarded, this.#services.clock.settled()]);
       if (this.#stopped !== undefined) throw new ClosedError("worker");
     } catch (error) {
       await this.stop({ grace: 0 });
@@ -357,6 +358,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       guards,
       tracer,
       ownLimits: config.isolate !== undefined,
+      nowMs: () => this.#services.clock.nowMs(),
       settler,
       reporter,
       onHeld: (ms) => this.#loopWatch.held(config.name, ms),

@@ -48,7 +48,6 @@ function fieldsOf(headers: MsgHdrs, namespace: string): Record<string, string> {
   const fields = headers.keys().map((name) => [name, headers.get(name).replaceAll(namespace, "")]);
   return {
     ...(Object.fromEntries(fields) as Record<string, string>),
-    "Godwit-Expires": String(headers.has("Godwit-Expires")),
   };
 }
 

@@ -28,7 +28,9 @@ export const taskHeaders = {
   type: "object",
   properties: {
     ...common,
-    [header.expires]: text("Wall-clock milliseconds after which the task is not worth running."),
+    [header.expiresIn]: text(
+      "Milliseconds from its storing, or from when it is due, after which the task is not worth running.",
+    ),
     [header.reply]: text("<asker>.<n>, where an answer is wanted: it goes below <namespace>.reply."),
   },
 };
