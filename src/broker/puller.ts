@@ -9,6 +9,8 @@
  * 5. A new leader knows of no pull that was made before it was elected, and the old one may have dropped some without a word.
  * 6. A pull that was given up counts no more. Once the doubt is over nobody listens where its messages would go, so that a server that
  *    took it up much later, having stood still, delivers nothing.
+ * 7. A pull brings no more than `maxBytes`, or a server with many large messages would have more under way than it waits for, and cut the
+ *    connection. Each message fits; one that does not, stored when the server took larger ones, is asked for by itself and without a bound.
  */
 import type { Msg, Subscription } from "@nats-io/transport-node";
 import type { Connection } from "./connection.ts";
@@ -25,6 +27,9 @@ const quietTurns = 4;
 const trialMs = 300;
 const trialExpiresMs = 1_000;
 const trialHeartbeatMs = 200;
+/** What a pull brings at most, and what a message may have beside its body and headers: its subjects. */
+const pullBytes = 4 * 1_048_576;
+const addressBytes = 8_192;
 const minWaitMs = 25;
 const maxWaitMs = 500;
 
@@ -66,6 +71,8 @@ export class Puller {
   #watch: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
   #stopped = false;
+  /** The next message is larger than a pull may bring. */
+  #oversized = false;
   /** True while pulls bring messages. */
   hot = false;
   /** How many messages the durable had left when it last gave one. */
@@ -110,9 +117,15 @@ export class Puller {
     return !this.#stopped && this.#retry === undefined && this.#options.connection.up;
   }
 
-  /** Asks for `batch` messages more. The caller has room for them. */
-  pull(batch: number): void {
-    if (!this.ready || batch < 1) return;
+  get #maxBytes(): number {
+    return Math.max(pullBytes, this.#options.connection.maxPayloadBytes + addressBytes);
+  }
+
+  /** Asks for `room` messages more, as a rule. The caller has room for them. */
+  pull(room: number): void {
+    if (!this.ready || room < 1) return;
+    const batch = this.#oversized ? 1 : room;
+    const bytes = this.#oversized ? "" : `,"max_bytes":${this.#maxBytes}`;
     this.#pulls += 1;
     if (this.#outstanding === 0) {
       if (this.#silentTurns >= quietTurns) this.#doubtful = true;
@@ -123,7 +136,7 @@ export class Puller {
     if (this.#doubtful) this.#trial ??= setTimeout(() => this.#giveUp(), trialMs).unref();
     this.#options.connection.nc.publish(
       this.#requestSubject,
-      `{"batch":${batch},"expires":${lifeMs}000000,"idle_heartbeat":${beatMs}000000}`,
+      `{"batch":${batch}${bytes},"expires":${lifeMs}000000,"idle_heartbeat":${beatMs}000000}`,
       { reply: `${this.#inbox}.${this.#pulls.toString(36)}` },
     );
   }
@@ -172,6 +185,7 @@ export class Puller {
       this.#heard();
       this.#outstanding = Math.max(0, this.#outstanding - 1);
       this.arrived += 1;
+      this.#oversized = false;
       this.known = this.#options.onMessage(message);
       this.hot = this.known > 0;
       if (this.#outstanding === 0) this.#ready();
@@ -185,6 +199,7 @@ export class Puller {
     if (ends || code === 100) {
       this.#heard();
       if (!ends || isVoid) return;
+      this.#oversized = code === 409 && Number(message.headers?.get("Nats-Pending-Bytes")) >= this.#maxBytes;
       const rest = Number(message.headers?.get("Nats-Pending-Messages") || Number.NaN);
       if (this.#outstanding === rest || Number.isNaN(rest)) this.#reset();
       else this.#outstanding = Math.max(0, this.#outstanding - rest);
