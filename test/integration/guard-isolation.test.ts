@@ -46,9 +46,7 @@ interface Told {
 /** The headers of a stored message, but for what time and namespace make of them. */
 function fieldsOf(headers: MsgHdrs, namespace: string): Record<string, string> {
   const fields = headers.keys().map((name) => [name, headers.get(name).replaceAll(namespace, "")]);
-  return {
-    ...(Object.fromEntries(fields) as Record<string, string>),
-  };
+  return Object.fromEntries(fields) as Record<string, string>;
 }
 
 function runOf(actor: string, tools: RunTools): Run {
