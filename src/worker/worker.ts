@@ -233,10 +233,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       );
   }
 
-  /**
-   * Provisions the durables, starts the actors, then pulls. What had started is stopped again if one of them fails, or if the worker
-   * is stopped meanwhile.
-   */
+  /** Makes durables, starts the actors, pulls. What had started is stopped if one fails, or the worker is stopped meanwhile. */
   async start(): Promise<void> {
     this.#presence.announce();
     const starting = this.#startActors();
@@ -249,8 +246,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
       });
       this.#offs.push(off);
       // The server's time, and what the fleet knows of a dependency, are learnt before the first pull.
-      const guarded = this.#running.map(async ({ guards, intake }) => guards?.start(() => intake.replenish()));
-      await Promise.all([...guarded, this.#services.clock.settled()]);
+      await this.#services.clock.settled();
+      await Promise.all(this.#running.map(async ({ guards, intake }) => guards?.start(() => intake.replenish())));
       if (this.#stopped !== undefined) throw new ClosedError("worker");
     } catch (error) {
       await this.stop({ grace: 0 });
