@@ -6,7 +6,10 @@
  *    its worker, so each later stall is its own doing.
  * 4. The run that decides that a message dies is noted with its fate before the dead letter is written.
  * 5. `attempt` is the number of failed runs + 1. No record means no stalls.
- * 6. A record belongs to the message whose place it names. One of another message, or of nobody, is as none and is overwritten.
+ * 6. A run that ended when the message was no longer its worker's may still say so, where no later one has started, and only then act on
+ *    it; else it counts as a stall. All is written by compare-and-set, so the record decides between it and a redelivery.
+ * 7. Once a message has ended, its record says so for as long as a delivery of it may be about, and goes.
+ * 8. A record belongs to the message whose place it names. One of another message, or of nobody, is as none and is overwritten.
  */
 import * as z from "zod";
 import type { Bucket } from "../broker/bucket.ts";
@@ -23,7 +26,7 @@ const maxErrors = 10;
 const maxInterrupted = 10;
 const maxConflicts = 5;
 
-export type RunState = "started" | "failed" | "interrupted";
+export type RunState = "started" | "failed" | "interrupted" | "completed";
 
 export interface RunError {
   /** Wall-clock ms. */
@@ -89,6 +92,8 @@ export interface RunHistory {
   errors: readonly RunError[];
   lastDelayMs: number;
   fate?: Fate;
+  /** An earlier run has completed it. */
+  completed?: true;
 }
 
 export const noHistory: RunHistory = Object.freeze({
@@ -116,16 +121,45 @@ export function historyOf(record: RunsRecord | undefined, deliveryCount: number)
     errors: record.errors,
     lastDelayMs: record.delayMs,
     ...(record.fate !== undefined && { fate: record.fate }),
+    ...(isCompleted(record) && { completed: true }),
   };
+}
+
+function isCompleted({ runs }: RunsRecord): boolean {
+  return Object.values(runs).includes("completed");
 }
 
 export interface RunNote {
   state: RunState;
+  /** The message was no longer its worker's when it ended. */
+  late?: true;
   error?: RunError;
   delayMs?: number;
   fate?: Fate;
   /** How long it was put back for without having failed, in ms. */
   putBackMs?: number;
+}
+
+/**
+ * What came of a note. `over`: nothing was written, since the message has been completed or its fate is decided. `overtaken`: it was late,
+ * and a later run has started; it was noted as a stall.
+ */
+export type Noted = "noted" | "over" | "overtaken";
+
+/** Whether a note may be made. Pure. */
+export function judgeNote(record: RunsRecord | undefined, deliveryCount: number, { state, late }: RunNote): Noted {
+  // Also a write whose answer was lost finds itself in place.
+  if (record === undefined || record.runs[deliveryCount] === state) return "noted";
+  if (record.fate !== undefined || isCompleted(record)) return "over";
+  const overtaken = Object.entries(record.runs).some(
+    ([count, is]) => Number(count) > deliveryCount && is === "started",
+  );
+  return late === true && overtaken ? "overtaken" : "noted";
+}
+
+/** How long the record of a message that has ended is kept: a delivery of it may be unread, and a run of it that is late not ended. */
+export function endedKeepMs(ackWaitMs: number): number {
+  return Math.max(2_000, 2 * ackWaitMs);
 }
 
 function waitOf({ delayMs, putBackMs }: RunNote): number {
@@ -154,23 +188,39 @@ export class RunsStore {
    * @param timeoutMs how long it may take.
    * @throws PublishTimeoutError and what else the bucket throws.
    */
-  async note(of: Remembered, deliveryCount: number, note: RunNote, timeoutMs: number): Promise<void> {
+  async note(of: Remembered, deliveryCount: number, note: RunNote, timeoutMs: number): Promise<Noted> {
     const endMs = monotonicMs() + timeoutMs;
     for (let conflict = 0; ; conflict++) {
       const { record, revision } = await this.#load(of, endMs - monotonicMs());
-      // A start is the first that is noted of a delivery: what stands there is this very note, or came after it.
-      if (note.state === "started" && record?.runs[deliveryCount] !== undefined) return;
-      const next = apply(record ?? emptyRecord(of), deliveryCount, note);
+      const said = judgeNote(record, deliveryCount, note);
+      if (said === "over") return said;
+      const { state } = note;
+      // A start is the first that is noted of a delivery: what stands there is this very note, or came after it. And an interruption of
+      // what nobody remembers is not worth a record.
+      const isKnown = record?.runs[deliveryCount] !== undefined;
+      if (
+        (isKnown && (state === "started" || said === "overtaken")) ||
+        (state === "interrupted" && record === undefined)
+      ) {
+        return said;
+      }
+      const next = apply(record ?? emptyRecord(of), deliveryCount, said === "noted" ? note : { state: "started" });
       const ttlMs = keepMs + waitOf(note);
       // A write that timed out on the way back and was sent again conflicts with itself; reading again finds its entry in place.
       // Where there is no record, none may have come meanwhile; the marker of an expired one stands in the way of that, but once.
       const expected = revision ?? (conflict === 0 ? 0 : undefined);
       const options = { ttlMs, timeoutMs: endMs - monotonicMs(), ...(expected !== undefined && { expected }) };
       const key = this.#key(of);
-      if ((await this.#bucket.put(key, encode(next, "msgpack"), options)) !== undefined) return;
+      if ((await this.#bucket.put(key, encode(next, "msgpack"), options)) !== undefined) return said;
       if (conflict >= maxConflicts)
         throw new Error(`the runs record ${key} is being written by ${maxConflicts} others`);
     }
+  }
+
+  /** The message has ended with this delivery, and the server has confirmed it. */
+  async end(of: Remembered, deliveryCount: number, ackWaitMs: number): Promise<void> {
+    const record = { ...emptyRecord(of), runs: { [deliveryCount]: "completed" } };
+    await this.#bucket.put(this.#key(of), encode(record, "msgpack"), { ttlMs: endedKeepMs(ackWaitMs) });
   }
 
   #key({ stream, sequence, consumer }: Remembered): string {

@@ -88,6 +88,7 @@ export function logWorker(worker: EventEmitter<WorkerEvents>, log: Logger): void
   worker.on("stalled", (e) => log.warn({ ...fields(e), stalls: e.stalls }, "an earlier run died with its worker"));
   worker.on("lost", (e) => {
     if (e.reason === "in-hand") log.debug(fields(e), "delivered again although in hand; the first delivery goes on");
+    else if (e.reason === "completed") log.debug(fields(e), "an earlier delivery had completed late; not run again");
     else log.warn({ ...fields(e), reason: e.reason }, "no longer this worker's; its result was dropped");
   });
   worker.on("breaker", ({ name, state, shared, error, actors, probeAtMs }) => {

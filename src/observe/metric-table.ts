@@ -28,7 +28,10 @@ export const metricTable = {
     ["actor", "reason"],
     "Deliveries that were no longer this worker's when they came to an end.",
   ),
-  godwit_stalls_total: counter(["actor"], "Redeliveries whose earlier run had died with its worker."),
+  godwit_stalls_total: counter(
+    ["actor"],
+    "Runs that died with their worker or stood still in it, of messages that have ended.",
+  ),
   godwit_overdue_total: counter(["actor"], "Handlers that passed the hard time limit."),
   godwit_abandoned_total: counter(["actor"], "Overdue handlers that were given up."),
   godwit_results_lost_total: counter(["actor"], "Results that could not be stored; their messages were completed."),

@@ -67,7 +67,7 @@ const deferReasons = keysOf<DeferReason>({
   "rate-limited": 1,
   "concurrency-limited": 1,
 });
-const lostReasons = keysOf<LostReason>({ deadline: 1, "loop-gap": 1, unconfirmed: 1, "in-hand": 1 });
+const lostReasons = keysOf<LostReason>({ deadline: 1, "loop-gap": 1, unconfirmed: 1, "in-hand": 1, completed: 1 });
 const circuitStates = keysOf<GuardSnapshot["breakers"][number]["phase"]>({ closed: 1, open: 1, "half-open": 1 });
 
 function keysOf<Key extends string>(record: Record<Key, 1>): Key[] {

@@ -233,7 +233,7 @@ async function execute({ config, instance, names, delivery, options }: Execution
     actor: instance,
     middleware: options.use,
     decoder: new Decoder(names, config),
-    runs: { read: async () => pastOf(run.id, config, options), note: async () => undefined },
+    runs: { read: async () => pastOf(run.id, config, options), note: async () => "noted" },
     lifecycle: new Lifecycle(),
     budget: new RetryBudget(),
     suspects: new Suspects(),

@@ -36,9 +36,10 @@ export type DeferReason = "snooze" | "busy" | "suspect" | "unavailable" | "dead-
  * - `deadline`: its visibility timeout passed without a confirmed progress mark.
  * - `loop-gap`: it may have been on its way for more than a third of that timeout, as after a standstill, and was dropped unread.
  * - `unconfirmed`: it was settled, and the server did not confirm that in time.
+ * - `completed`: an earlier delivery of it had completed late, so it was acknowledged and not run.
  * - `in-hand`: a server that had lost track delivered it again to the worker that still has it, which goes on with the first delivery.
  */
-export type LostReason = "deadline" | "loop-gap" | "unconfirmed" | "in-hand";
+export type LostReason = "deadline" | "loop-gap" | "unconfirmed" | "in-hand" | "completed";
 
 export interface WorkerEvents {
   started: [MessageRef];

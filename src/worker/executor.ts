@@ -97,17 +97,19 @@ export class Executor {
     let end: Outcome;
     try {
       // A first delivery has no history, and reads none.
-      if (run.delivery.count > 1) await this.#recall(run);
-      if (run.delivery.body.length === 0) outcome = await this.#fetchBody(run);
+      if (run.delivery.count > 1) outcome = await this.#recall(run);
+      if (outcome === undefined && run.delivery.body.length === 0) outcome = await this.#fetchBody(run);
       if (outcome === undefined) {
+        const wasLost = (run.delivery.count > 1 || run.fetchedBody !== undefined) && run.delivery.lost;
         const decoding = decoder.decode(run.delivery, run.body);
+        if (!wasLost && run.delivery.lost) this.#noteBlocked(run);
         const decoded = decoding instanceof Promise ? await this.#inTime(decoding) : decoding;
         if (decoded.ok) input = decoded.input;
         outcome = this.#admit(run, decoded);
       }
       const { guards } = this.#options;
       if (outcome === undefined && guards !== undefined) outcome = await this.#enter(run, input, guards);
-      if (outcome === undefined && run.delivery.count > 1) {
+      if (outcome === undefined && run.delivery.count > 1 && !run.noted) {
         outcome = await this.#noteStarted(run);
         // What had been granted may have run out meanwhile.
         if (outcome === undefined && guards !== undefined) outcome = await this.#enter(run, input, guards);
@@ -207,12 +209,29 @@ export class Executor {
     return { ok: false, reason: "overdue", error };
   }
 
-  /** Reads what earlier runs left. */
-  async #recall(run: Run): Promise<void> {
-    const { runs, reporter } = this.#options;
+  /** The check of its body held the event loop for longer than the message was ours. */
+  #noteBlocked(run: Run): void {
+    run.blocked = true;
+    this.#options.onHeld?.(monotonicMs() - run.heldSinceMs);
+  }
+
+  /**
+   * Reads what earlier runs left, and says at once where that decides. Leaves word before the body is decoded, since that may be what
+   * brings its worker down; but for an actor with guards, which may put the message back many times, only where something did.
+   */
+  async #recall(run: Run): Promise<Outcome | undefined> {
+    const { runs, reporter, config, guards, suspects } = this.#options;
     const record = await runs.read(run.remembered, (error) => reporter.problem(error));
+    run.recorded = record !== undefined;
     run.history = historyOf(record, run.delivery.count);
-    if (run.history.stalls > 0) reporter.stalled(run);
+    const { completed, fate, stalls, soleStalls } = run.history;
+    if (completed) return { kind: "lost", reason: "completed" };
+    if (stalls > 0) reporter.stalled(run);
+    // One more than it may have: its body was decoded once more, for its burial, and that did not end either.
+    if (soleStalls > config.stalls) return decideAdmission(this.#decider, false, run.history);
+    if (fate !== undefined) return undefined;
+    if (!suspects.enter(run)) return { kind: "deferred", reason: "suspect", delayMs: 1_000 };
+    return guards === undefined || stalls > 0 ? this.#noteStarted(run) : undefined;
   }
 
   /** An outcome for what must not run, `undefined` for what may. */
@@ -222,9 +241,7 @@ export class Executor {
     if (decided !== undefined) return decided;
     if (!decoded.ok && decoded.reason === "overdue") return decideRun(this.#decider, decoded, run.history);
     if (!decoded.ok) return decideInvalid(this.#decider, decoded.reason, decoded.error, run.history);
-    const outcome = decideAdmission(this.#decider, this.#isExpired(run), run.history);
-    if (outcome !== undefined) return outcome;
-    return this.#options.suspects.enter(run) ? undefined : { kind: "deferred", reason: "suspect", delayMs: 1_000 };
+    return decideAdmission(this.#decider, this.#isExpired(run), run.history);
   }
 
   /** By its sender's word; where that says nothing, as of events and of what other programs send, by the config and its age. */
@@ -240,7 +257,12 @@ export class Executor {
     const { count, ackWaitMs } = run.delivery;
     // Before the write: one whose answer is lost may stand all the same.
     run.noted = true;
-    await this.#options.runs.note(run.remembered, count, { state: "started" }, ackWaitMs);
+    run.recorded = true;
+    if ((await this.#options.runs.note(run.remembered, count, { state: "started" }, ackWaitMs)) !== "noted") {
+      // Its end was noted meanwhile, which its next delivery reads.
+      run.noted = false;
+      return { kind: "deferred", reason: "unavailable", delayMs: unavailableMs };
+    }
     return run.open && !run.delivery.lost ? undefined : { kind: "lost", reason: "deadline" };
   }
 

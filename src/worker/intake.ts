@@ -282,7 +282,11 @@ export class Intake {
   }
 
   #startHeld(): void {
-    while (this.#held.length > 0 && this.hasSlot && !this.#stopping) this.#execute(this.#held.shift() as Run);
+    while (this.#held.length > 0 && this.hasSlot && !this.#stopping) {
+      const run = this.#held.shift() as Run;
+      if (run.delivery.lost) void this.#giveUp(run, { kind: "lost", reason: "deadline" });
+      else this.#execute(run);
+    }
   }
 
   #execute(run: Run): void {
@@ -328,10 +332,14 @@ export class Intake {
     const nowMs = monotonicMs();
     for (const run of this.#runs) {
       if (!run.open || !run.delivery.lost) continue;
+      const { up, upSinceMs } = this.#options.connection;
+      const blocked = up && upSinceMs < run.heldSinceMs && run.phase === "running";
       run.abort(
         new Error("the message is no longer this worker's: its ack-wait passed without a confirmed progress mark"),
       );
-      void this.#giveUp(run, { kind: "lost", reason: "deadline" });
+      // What it gives may still count.
+      if (blocked) run.blocked = true;
+      else void this.#giveUp(run, { kind: "lost", reason: "deadline" });
     }
     const tired = this.#held.filter((run) => nowMs - run.heldSinceMs > patienceMs);
     if (tired.length > 0) {

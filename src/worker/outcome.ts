@@ -85,7 +85,9 @@ export function decideAdmission(
   const error =
     step.dead === "expired"
       ? new Error("the message was older than its expiresIn when its turn came")
-      : new Error(`its worker died in ${history.stalls} runs, ${history.soleStalls} of them with no other suspect`);
+      : new Error(
+          `its worker died in ${history.stalls} runs, or stood still in them for too long, ${history.soleStalls} of them with no other suspect`,
+        );
   return { kind: "dead", reason: step.dead, error };
 }
 

@@ -37,7 +37,6 @@ export class Reporter {
   }
 
   stalled(run: Run): void {
-    this.tally.stalls += 1;
     if (this.#heard("stalled")) this.#emit("stalled", { ...run.ref, stalls: run.history.stalls });
   }
 
@@ -79,6 +78,8 @@ export class Reporter {
   /** A delivery ended, its settlement confirmed or lost. */
   ended(run: Run, outcome: Outcome): void {
     this.tally.ended(outcome);
+    // Each once, by who ends the message: counted as they were found, they went with the workers that died later.
+    if (outcome.kind === "completed" || outcome.kind === "dead") this.tally.stalls += run.history.stalls;
     if (!this.#heard(outcome.kind)) return;
     switch (outcome.kind) {
       case "completed":

@@ -73,6 +73,12 @@ export class Run implements Context {
   trace: RunTrace | undefined;
   /** A `started` of this delivery stands in the runs record. */
   noted = false;
+  /** There is a runs record of its message. */
+  recorded = false;
+  /** It is no longer its worker's although that was connected: it, or another message, held the event loop. */
+  blocked = false;
+  /** It ended late, and has tried to say so. */
+  wasLate = false;
   readonly #services: RunServices;
   #controller: AbortController | undefined;
   #abortReason: unknown;

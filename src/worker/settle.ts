@@ -12,7 +12,7 @@ import type { Bus } from "../broker/bus.ts";
 import { monotonicMs, pause, wallMs, within } from "../kernel/clock.ts";
 import { messageOf, stackOf, toError } from "../kernel/errors.ts";
 import type { DeadLetters } from "../lifecycle/dead-letter.ts";
-import type { RunError, RunNote, RunsStore } from "../lifecycle/runs.ts";
+import { endedKeepMs, type Fate, type Noted, type RunError, type RunNote, type RunsStore } from "../lifecycle/runs.ts";
 import { contentTypes, encode } from "../message/codec.ts";
 import { cut, writeFailure, type Failure, type FailureReason } from "../message/failure.ts";
 import { header, parseReplyAddress } from "../message/headers.ts";
@@ -40,7 +40,7 @@ export interface SettlerOptions {
   runs: RunsStore;
   results: Results;
   deadLetters: DeadLetters;
-  payloads: Pick<Payloads, "forget">;
+  payloads: Pick<Payloads, "forget" | "isStored">;
   bus: Bus;
   /** The server confirmed the settlement, or did not before the deadline; with what was done in the end. */
   onSettled: (run: Run, outcome: Outcome) => void;
@@ -64,7 +64,7 @@ export class Settler {
       if (this.#options.config.resultTtlMs === undefined && reply === undefined) return this.#end(run, outcome, ack);
       if (!run.delivery.lost) return this.#complete(run, outcome, reply);
     }
-    if (run.delivery.lost && outcome.kind !== "lost") outcome = { kind: "lost", reason: "deadline" };
+    if (run.delivery.lost && outcome.kind !== "lost") return this.#late(run, outcome);
     return this.#unhappy(run, outcome, input);
   }
 
@@ -80,6 +80,36 @@ export class Settler {
     }
     if (reply !== undefined && !run.delivery.lost) this.#answer(run, reply, outcome.value);
     return this.#end(run, outcome, ack);
+  }
+
+  /**
+   * It ended when the message was no longer ours. What it completed counts where no later delivery has started: then everything of it may
+   * leave. A failure counts as an attempt; one of a handler that was aborted for it is a stall.
+   */
+  async #late(run: Run, outcome: Outcome): Promise<void> {
+    const { names, runs, config, onProblem, payloads } = this.#options;
+    const { stream, sequence, count, ackWaitMs, deadlineMs } = run.delivery;
+    const note = run.blocked && outcome.kind !== "completed" ? undefined : lateNote(run, outcome);
+    if (note === undefined || run.wasLate) return this.#lose(run);
+    run.wasLate = true;
+    let noted: Noted;
+    try {
+      // By now the record of another one that completed it may be gone.
+      const isOld = monotonicMs() - deadlineMs > endedKeepMs(ackWaitMs);
+      const isTask = stream === names.tasks || stream === names.schedule;
+      if (isOld && !(isTask && (await payloads.isStored(stream, sequence)))) return this.#lose(run);
+      noted = await runs.note(run.remembered, count, note, Math.min(30_000, ackWaitMs));
+    } catch (thrown) {
+      onProblem(toError(thrown));
+      return this.#lose(run);
+    }
+    run.noted = run.blocked = false;
+    run.recorded = true;
+    if (outcome.kind !== "completed" || noted !== "noted") return this.#lose(run);
+    run.delivery.deadlineMs = monotonicMs() + ackWaitMs;
+    const reply = parseReplyAddress(run.headers.get(header.reply));
+    if (config.resultTtlMs === undefined && reply === undefined) return this.#end(run, outcome, ack);
+    return this.#complete(run, outcome, reply);
   }
 
   async #unhappy(run: Run, outcome: Outcome, input: unknown): Promise<void> {
@@ -103,6 +133,8 @@ export class Settler {
       case "dead":
         return this.#bury(run, outcome, input);
       case "lost":
+        // Its late run has done all that there was to do, or does so now.
+        if (outcome.reason === "completed") return this.#end(run, outcome, ack);
         return this.#lose(run, outcome.reason);
     }
   }
@@ -113,7 +145,7 @@ export class Settler {
     const { reason, error } = outcome;
     const last = run.ran ? [runError(run, error)] : [];
     if (run.ran) {
-      const fate = { reason, name: cut(error.name, 100), message: cut(error.message, maxErrorText) };
+      const fate = fateOf(outcome);
       // Without the record it is buried all the same; only a crash before the term would then run the handler again.
       await this.#note(run, { state: "failed", error: runError(run, error), fate });
     }
@@ -189,12 +221,13 @@ export class Settler {
     }
   }
 
-  #end(run: Run, outcome: Outcome, settlement: Settlement): void {
-    if (run.delivery.lost) return this.#lose(run);
+  #end(run: Run, outcome: Outcome, settlement: Settlement): void | Promise<void> {
+    if (run.delivery.lost) return outcome.kind === "completed" ? this.#late(run, outcome) : this.#lose(run);
     run.phase = "done";
     run.delivery.settle(settlement, (confirmed) => {
       if (!confirmed && run.noted) this.#noteLost(run);
       if (confirmed && run.bodyObject !== undefined) this.#forgetBody(run, run.bodyObject, outcome);
+      if (confirmed && run.recorded && settlement.kind !== "nak") this.#forgetRuns(run);
       this.#options.onSettled(run, confirmed ? outcome : { kind: "lost", reason: "unconfirmed" });
     });
   }
@@ -207,8 +240,13 @@ export class Settler {
     if (isTask && (kind === "completed" || kind === "dead")) payloads.forget(object);
   }
 
+  /** Best effort: what stays expires. */
+  #forgetRuns({ remembered, delivery }: Run): void {
+    this.#options.runs.end(remembered, delivery.count, delivery.ackWaitMs).catch(() => undefined);
+  }
+
   #lose(run: Run, reason: LostReason = "deadline"): void {
-    if (run.noted) this.#noteLost(run);
+    if (run.noted || run.blocked) this.#noteLost(run);
     run.phase = "done";
     this.#options.onSettled(run, { kind: "lost", reason });
   }
@@ -218,21 +256,26 @@ export class Settler {
     const { runs } = this.#options;
     const { count } = run.delivery;
     try {
-      await this.#insist(run, (timeoutMs) => runs.note(run.remembered, count, note, timeoutMs));
+      const noted = await this.#insist(run, (timeoutMs) => runs.note(run.remembered, count, note, timeoutMs));
       run.noted = false;
-      return true;
+      run.recorded = true;
+      return noted === "noted";
     } catch (thrown) {
       this.#options.onProblem(toError(thrown));
       return false;
     }
   }
 
-  /** The worker lives, so this was no stall. Best effort: the entry is keyed by the delivery, so it is safe although others run it now. */
+  /**
+   * The worker lives, so this was no stall, unless its event loop stood still. Best effort: the entry is keyed by the delivery, so it is
+   * safe although others run it now.
+   */
   #noteLost(run: Run): void {
     const { runs } = this.#options;
-    run.noted = false;
+    const note: RunNote = run.blocked ? { state: "started", late: true } : { state: "interrupted" };
+    run.noted = run.blocked = false;
     runs
-      .note(run.remembered, run.delivery.count, { state: "interrupted" }, noteLostMs)
+      .note(run.remembered, run.delivery.count, note, noteLostMs)
       .catch((thrown: unknown) => this.#options.onProblem(toError(thrown)));
   }
 
@@ -270,6 +313,18 @@ export class Settler {
     const fields = { [header.contentType]: contentTypes.msgpack, [header.outcome]: "failed" };
     bus.publish(names.replySubject(reply), encode(failure, "msgpack"), fields, run.delivery.deadlineMs);
   }
+}
+
+/** What a run that ended late has to say; undefined for what no handler gave. */
+function lateNote(run: Run, outcome: Outcome): RunNote | undefined {
+  if (outcome.kind === "completed") return { state: "completed", late: true };
+  if (!run.ran || (outcome.kind !== "retry" && outcome.kind !== "dead")) return undefined;
+  const note: RunNote = { state: "failed", late: true, error: runError(run, outcome.error) };
+  return outcome.kind === "dead" ? { ...note, fate: fateOf(outcome) } : note;
+}
+
+function fateOf({ reason, error }: Outcome & { kind: "dead" }): Fate {
+  return { reason, name: cut(error.name, 100), message: cut(error.message, maxErrorText) };
 }
 
 /** With the causes, which often say more than the error. */

@@ -21,7 +21,7 @@ export interface TallySnapshot {
   deferred: CountsOf<DeferReason>;
   dead: CountsOf<DeadReason>;
   lost: CountsOf<LostReason>;
-  /** Earlier runs that died with their worker, as found here. */
+  /** Runs that died with their worker, or were lost to it, of messages that ended here. */
   stalls: number;
   /** Handlers that passed the hard time limit, and those of them that were given up. */
   overdue: number;

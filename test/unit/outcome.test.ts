@@ -117,7 +117,9 @@ describe("admission", () => {
     expect(decideAdmission(decider({ stalls: 2 }), false, history)).toMatchObject({
       kind: "dead",
       reason: "stalled",
-      error: { message: "its worker died in 3 runs, 2 of them with no other suspect" },
+      error: {
+        message: "its worker died in 3 runs, or stood still in them for too long, 2 of them with no other suspect",
+      },
     });
   });
 });

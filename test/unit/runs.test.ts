@@ -1,7 +1,15 @@
 /** Runs record: what it says of a message's past, however often and in whatever order its notes were written. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { apply, historyOf, noHistory, type RunNote, type RunsRecord } from "../../src/lifecycle/runs.ts";
+import {
+  apply,
+  historyOf,
+  judgeNote,
+  noHistory,
+  type Noted,
+  type RunNote,
+  type RunsRecord,
+} from "../../src/lifecycle/runs.ts";
 
 const empty: RunsRecord = { v: 1, id: "m", runs: {}, errors: [], delayMs: 0, until: 0 };
 
@@ -101,4 +109,62 @@ test("attempts and stalls do not depend on how often a note was written", () => 
       expect(historyOf(once, count).stalls).toBe(notes.filter(([is]) => is === "started").length);
     }),
   );
+});
+
+describe("a run that ended late", () => {
+  const late: RunNote = { state: "completed", late: true };
+
+  test("may say so where no later one has started, and says nothing of a message that has ended", () => {
+    expect(judgeNote(undefined, 1, late)).toBe("noted");
+    expect(judgeNote(record({ 2: "interrupted", 3: "failed" }), 1, late)).toBe("noted");
+    expect(judgeNote(record({ 2: "started" }), 1, late)).toBe("overtaken");
+    expect(judgeNote(record({ 1: "started", 2: "started" }), 2, late)).toBe("noted");
+    expect(judgeNote(record({ 2: "completed" }), 1, late)).toBe("over");
+    const fate = { reason: "exhausted", name: "Error", message: "no" } as const;
+    expect(judgeNote(record({ 2: "failed" }, { fate }), 1, late)).toBe("over");
+    expect(judgeNote(record({ 1: "completed" }), 1, late), "its own, whose answer was lost").toBe("noted");
+  });
+
+  test("stops those that come after it", () => {
+    const completed = apply(record({ 1: "failed" }), 2, late);
+    expect(historyOf(completed, 3).completed).toBe(true);
+    expect(judgeNote(completed, 3, { state: "started" })).toBe("over");
+    expect(judgeNote(completed, 1, { state: "interrupted" })).toBe("over");
+  });
+
+  test("in no order of reads and writes it acts beside a later run, or beside another that ended late", () => {
+    // Each delivery starts (the first without a word), and ends late or dies; each write is against the revision that was read before.
+    const step = fc.record({ delivery: fc.integer({ min: 1, max: 4 }), write: fc.boolean() });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+        let stored: { record: RunsRecord | undefined; revision: number } = { record: undefined, revision: 0 };
+        const seen = new Map<number, typeof stored>();
+        const overlaps: number[] = [];
+        const runs = new Map<number, "running" | "acted" | "dropped">([[1, "running"]]);
+        for (const { delivery, write } of steps) {
+          const is = runs.get(delivery);
+          if (is === "acted" || is === "dropped") continue;
+          const note: RunNote = is === "running" ? late : { state: "started" };
+          if (!write) {
+            seen.set(delivery, stored);
+            continue;
+          }
+          const base = seen.get(delivery);
+          if (base === undefined || base.revision !== stored.revision) continue;
+          const said: Noted = judgeNote(base.record, delivery, note);
+          if (said !== "over") {
+            const next = apply(base.record ?? empty, delivery, said === "noted" ? note : { state: "started" });
+            stored = { record: next, revision: stored.revision + 1 };
+          }
+          if (is === "running" && said === "noted") {
+            for (const [other, state] of runs) if (other > delivery && state === "running") overlaps.push(other);
+            runs.set(delivery, "acted");
+          } else runs.set(delivery, is === undefined && said === "noted" ? "running" : "dropped");
+        }
+        expect(overlaps, "runs that go on beside one that acts").toEqual([]);
+        expect([...runs.values()].filter((state) => state === "acted").length).toBeLessThanOrEqual(1);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
 });
