@@ -19,6 +19,7 @@ const inThreads = ["test/integration/guard-isolation.test.ts"];
 
 /** What these show is a matter of milliseconds, of a machine that they have to themselves: they run last, one at a time. */
 const alone = [
+  "test/integration/group-scale.test.ts",
   "test/faults/failover.test.ts",
   "test/integration/guard-herd.test.ts",
   "test/integration/guard-rate-limit-fleet.test.ts",
@@ -28,7 +29,7 @@ const alone = [
 const inPairs = [
   "test/faults/{cluster,killed-workers,two-hosts}.test.ts",
   "test/integration/guard-{breaker,concurrency}-fleet.test.ts",
-  "test/integration/group-{memory,scale}.test.ts",
+  "test/integration/group-memory.test.ts",
 ];
 
 export default defineConfig({
