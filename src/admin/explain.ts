@@ -7,11 +7,12 @@ import { infoOf } from "../lifecycle/dead-letter.ts";
 import type { RunsStore } from "../lifecycle/runs.ts";
 import { expiryOf, header, messageId } from "../message/headers.ts";
 import { checkId } from "../message/names.ts";
+import { placeText } from "../message/place.ts";
 import type { Results } from "../result/results.ts";
 import { askWorkers } from "../worker/questions.ts";
 import type { Answer, DeliveryState, Explanation, Place } from "./api.ts";
 import { servesSubject, type ActorDurable } from "./durables.ts";
-import { findDeadOf, findMessages, findResultActors } from "./find-message.ts";
+import { findDeadOf, findMessages, findResultActors, findResultsAt } from "./find-message.ts";
 import { viewFleet, type FleetParts } from "./fleet-view.ts";
 import { holdUpsOf, silentOf, type FleetView } from "./hold-ups.ts";
 import { deliveryState } from "./message-state.ts";
@@ -38,18 +39,31 @@ const lives = new Set<Answer["state"]>(["scheduled", "waiting", "running", "held
 export async function explain(parts: ExplainParts, query: string, options: ExplainOptions = {}): Promise<Explanation> {
   const place = await placeOf(parts.reader, query);
   const explainer = new Explainer(parts, await viewFleet(parts), options);
-  const there = place ? await explainer.at(place.stream, place.sequence) : [];
+  const there = place ? await explainer.at(place) : [];
   // Only the one with a colon is no id: `orders-17` may be somebody's, although there is a stream `orders`.
   if (place && /:\d+$/.test(query)) return { query, found: there, searched: [] };
   const { found, searched } = await explainer.byId(checkId(query));
   return { query, found: telling([...there, ...found]), searched };
 }
 
-/** `STREAM:SEQ`, and the id that a message without one is given, `STREAM-SEQ`; where there is no such stream it is somebody's id. */
-async function placeOf(reader: StreamReader, query: string): Promise<{ stream: string; sequence: number } | undefined> {
-  const [, stream, sequence] = /^([^\s.*>:/\\]+)[:-](\d{1,15})$/.exec(query) ?? [];
-  if (stream === undefined || (await reader.state(stream)) === undefined) return undefined;
-  return { stream, sequence: Number(sequence) };
+/** A place, of the message that was stored there at that time, or of whichever is there now. */
+interface Asked {
+  stream: string;
+  sequence: number;
+  storedAtMs: number | undefined;
+}
+
+/**
+ * `STREAM:SEQ`, and the id that a message without one is given, also as older versions gave it, `STREAM-SEQ`; where there is no such stream it
+ * is somebody's id.
+ */
+async function placeOf(reader: StreamReader, query: string): Promise<Asked | undefined> {
+  for (const form of [/^([^\s.*>:/\\]+)-(\d{1,15})-(\d{1,15})$/, /^([^\s.*>:/\\]+)[:-](\d{1,15})$/]) {
+    const [, stream, sequence, time] = form.exec(query) ?? [];
+    if (stream === undefined || (await reader.state(stream)) === undefined) continue;
+    return { stream, sequence: Number(sequence), storedAtMs: time === undefined ? undefined : Number(time) };
+  }
+  return undefined;
 }
 
 class Explainer {
@@ -73,18 +87,24 @@ class Explainer {
     return { found: telling([...found, ...(await this.#results(id, found))]), searched };
   }
 
-  async at(stream: string, sequence: number): Promise<Answer[]> {
+  async at(asked: Asked): Promise<Answer[]> {
     const { names, reader } = this.#parts;
-    const message = await reader.get(stream, sequence);
+    const { stream, sequence } = asked;
+    const there = await reader.get(stream, sequence);
+    const { storedAtMs = there?.storedAtMs } = asked;
+    const message = there?.storedAtMs === storedAtMs ? there : undefined;
     if (message && stream === names.dead) return deadAnswers(message);
     if (message && message.subject.startsWith(`${names.namespace}.schedule.`)) return [this.#scheduled(message)];
-    const id = message ? messageId(message) : `${stream}-${sequence}`;
     const found = message ? await this.#stored(message) : [];
-    found.push(...(await findDeadOf(names, reader, stream, sequence)).flatMap(deadAnswers));
-    found.push(...(await this.#results(found[0]?.id ?? id, found)));
+    found.push(...(await findDeadOf(names, reader, { stream, sequence, storedAtMs })).flatMap(deadAnswers));
+    const id = message ? messageId(message) : storedAtMs && placeText({ stream, sequence, storedAtMs });
+    const ids = found.length > 0 ? found.map((one) => one.id) : id ? [id] : [];
+    if (ids.length === 0) ids.push(...(await findResultsAt(names, reader, stream, sequence)));
+    for (const one of new Set(ids)) found.push(...(await this.#results(one, found)));
     if (found.length > 0) return telling(found);
     const { lastSequence = 0 } = (await reader.state(stream)) ?? {};
-    return sequence > lastSequence || sequence < 1 ? [] : [{ id, actor: undefined, state: "gone" }];
+    const never = sequence > lastSequence || sequence < 1;
+    return never ? [] : [{ id: id || `${stream}-${sequence}`, actor: undefined, state: "gone" }];
   }
 
   /** A message of a queue or of events, for each actor whose durable serves it. */
@@ -106,14 +126,14 @@ class Explainer {
       serving.map(async (durable): Promise<Answer> => {
         const { actor, waitingPulls: listening } = durable;
         // An event stays in its stream when an actor gave up on it.
-        const dead = await reader.last(names.dead, names.deadSubject(actor, message.stream, message.sequence));
-        const [letter] = dead ? deadAnswers(dead) : [];
-        if (letter) return letter;
+        const letter = await this.#letter(actor, message);
+        if (letter !== undefined) return letter;
         // The search took its time, and the view is as old.
         const now = await reader.consumer(message.stream, durable.durable);
         const found = await this.#deliveryState({ ...durable, ...now }, message);
         // One that was settled while the workers were asked is with nobody, and nobody died.
-        const gone = found.state === "in-flight" && (await reader.get(message.stream, message.sequence)) === undefined;
+        const there = found.state === "in-flight" ? await reader.get(message.stream, message.sequence) : message;
+        const gone = there?.storedAtMs !== message.storedAtMs;
         if (gone) return this.#settledMeanwhile(id, actor, message);
         return { id, actor, place, listening, ...(await this.#orStranded(found, durable, message)) };
       }),
@@ -133,10 +153,16 @@ class Explainer {
     return { state: "stranded", mendable: true, attempt, stalls, errors };
   }
 
-  async #settledMeanwhile(id: string, actor: string, { stream, sequence }: StoredMessage): Promise<Answer> {
+  async #settledMeanwhile(id: string, actor: string, message: StoredMessage): Promise<Answer> {
+    return (await this.#letter(actor, message)) ?? { id, actor: undefined, state: "gone" };
+  }
+
+  async #letter(actor: string, message: StoredMessage): Promise<Answer | undefined> {
     const { names, reader } = this.#parts;
-    const dead = await reader.last(names.dead, names.deadSubject(actor, stream, sequence));
-    return (dead && deadAnswers(dead)[0]) ?? { id, actor: undefined, state: "gone" };
+    const newest = await reader.last(names.dead, names.deadSubject(actor, message.stream, message.sequence));
+    if (newest === undefined) return undefined;
+    // It may be that of another message, and hide this one's.
+    return (await findDeadOf(names, reader, message, actor)).flatMap(deadAnswers)[0];
   }
 
   #deliveryState(durable: ActorDurable, message: StoredMessage): Promise<DeliveryState> {

@@ -4,7 +4,7 @@
  * 2. A scheduled task and a stored result have the id in their subject; they are found without a search.
  */
 import type { StoredMessage, StreamReader } from "../broker/stream-reader.ts";
-import { readInfo } from "../lifecycle/dead-letter.ts";
+import { infoOf } from "../lifecycle/dead-letter.ts";
 import { messageId } from "../message/headers.ts";
 import { key } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
@@ -47,7 +47,7 @@ export async function findMessages(names: Names, reader: StreamReader, search: S
     find(names.schedule, names.dueSubject(whose, "*")),
     find(names.events, names.eventSubject(">")),
     findScheduled(names, reader, id, actor),
-    find(names.dead, names.deadFilter(actor), (message) => deadId(message) === id),
+    find(names.dead, names.deadFilter(actor), (message) => infoOf(message)?.id === id),
   ]);
   return {
     messages: [tasks, due, events].flatMap(({ found }) => found),
@@ -57,15 +57,35 @@ export async function findMessages(names: Names, reader: StreamReader, search: S
   };
 }
 
-/** The dead letters of one stored message, one for each actor that gave up on it. */
+/**
+ * The dead letters of one message, one for each actor that gave up on it.
+ * @param storedAtMs undefined for all that ever were at the place: a stream that was made anew has others there.
+ */
 export async function findDeadOf(
+  names: Names,
+  reader: StreamReader,
+  { stream, sequence, storedAtMs }: { stream: string; sequence: number; storedAtMs: number | undefined },
+  actor?: string,
+): Promise<StoredMessage[]> {
+  const of = (one: string): string => names.deadSubject(one, stream, sequence);
+  const found = await collect(reader, names.dead, actor === undefined ? ofAnyActor(of) : [of(actor)]);
+  return found.filter((letter) => {
+    const info = infoOf(letter);
+    return info !== undefined && (storedAtMs === undefined || Date.parse(info.origin.storedAt) === storedAtMs);
+  });
+}
+
+/** As findResultActors(), for a message without an id that is gone: with the ids, which tell when it was stored. */
+export async function findResultsAt(
   names: Names,
   reader: StreamReader,
   stream: string,
   sequence: number,
-): Promise<StoredMessage[]> {
-  const filters = ofAnyActor((actor) => names.deadSubject(actor, stream, sequence));
-  return collect(reader, names.dead, filters);
+): Promise<string[]> {
+  const subjects = Object.keys(await reader.subjects(`KV_${names.resultsBucket}`, `$KV.${names.resultsBucket}.>`));
+  const start = `${stream}-${sequence}-`;
+  const ids = subjects.map((one) => one.slice(one.lastIndexOf(".") + 1));
+  return [...new Set(ids.filter((id) => id.startsWith(start) && /^\d+$/.test(id.slice(start.length))))];
 }
 
 /** The actors that have a stored result, or a note that one is pending, for the id. */
@@ -131,13 +151,4 @@ async function newestOf(
     }
   }
   return { from: high, looked: looked === 0 ? await reader.count(stream, filter, high) : looked, of: total };
-}
-
-/** Anyone can publish into the stream; what is no dead letter has no id. */
-function deadId(message: StoredMessage): string | undefined {
-  try {
-    return readInfo(message).id;
-  } catch {
-    return undefined;
-  }
 }

@@ -9,6 +9,7 @@ import { monotonicMs } from "../kernel/clock.ts";
 import {
   ClosedError,
   GodwitError,
+  InvalidNameError,
   NotStoredError,
   PayloadTooLargeError,
   PublishError,
@@ -296,9 +297,26 @@ function readAnswer(reply: Msg, request: PublishRequest, stream: string): Publis
   );
 }
 
-/** The wire form of headers. Written by hand because the client's own costs six times as much for each message (2.8 µs against 0.4 µs). */
+/**
+ * The wire form of headers. Written by hand because the client's own costs six times as much for each message (2.8 µs against 0.4 µs).
+ * @throws InvalidNameError for control characters, wherever they came from: behind a line's end in a value there would be another header.
+ */
 export function encodeHeaders(fields: Readonly<HeaderFields>): Uint8Array {
   let text = "NATS/1.0\r\n";
-  for (const name in fields) text += `${name}: ${fields[name]}\r\n`;
-  return Buffer.from(`${text}\r\n`);
+  let ends = 4;
+  for (const name in fields) {
+    text += `${name}: ${fields[name]}\r\n`;
+    ends += 2;
+  }
+  const bytes = Buffer.from(`${text}\r\n`);
+  // A look at each byte costs 0.1 µs, a pattern for each value twice that. A tab is ordinary.
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at] as number;
+    if (byte < 0x20 && byte !== 0x09) ends -= 1;
+  }
+  if (ends === 0) return bytes;
+  const bad = Object.entries(fields).find((field) => /\p{Cc}/u.test(field.join("")));
+  throw new InvalidNameError(
+    `The header ${JSON.stringify(bad?.[0])} has control characters, which no message can carry, and nothing was sent; leave them out.`,
+  );
 }

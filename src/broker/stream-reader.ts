@@ -80,6 +80,18 @@ export class StreamReader {
     return this.#find(stream, { last_by_subj: subject });
   }
 
+  /** As last(), by a direct get: a right to that can be kept to the subject. Needs a stream that allows them; a replica may answer that lags. */
+  async newest(stream: string, subject: string): Promise<StoredMessage | undefined> {
+    try {
+      const query = { last_by_subj: subject };
+      const message = await this.#ask(stream, () => this.#connection.jsm.direct.getMessage(stream, query));
+      return message ? stored(stream, message) : undefined;
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
   /** The first message of a subject filter from a sequence on. Any stream allows that, and does not tell how many there are. */
   async first(stream: string, filter: string, fromSequence: number): Promise<StoredMessage | undefined> {
     return this.#find(stream, { seq: Math.max(1, fromSequence), next_by_subj: filter });

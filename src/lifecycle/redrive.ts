@@ -1,18 +1,19 @@
 /**
  * Redrive: looks through dead letters, sends them again and removes them.
  * A redriven message keeps its id, because handlers hand it to others as an idempotency key; it goes to the actor that had failed and
- * to no other, also when it was an event. It is removed from the dead letters only once JetStream has it.
+ * to no other, also when it was an event: the actor of the letter's subject. It is removed from the dead letters only once JetStream has it.
  * Who sends or deletes a letter claims it first, so that none is deleted that was sent, or sent that was deleted. Two may do the same with it.
  */
 import type { Bucket } from "../broker/bucket.ts";
 import type { Payloads } from "../broker/payloads.ts";
 import type { OutgoingMessage, Published, Publisher } from "../broker/publisher.ts";
 import type { StoredMessage, StreamReader } from "../broker/stream-reader.ts";
-import { InUseError, NotFoundError, PayloadTooLargeError } from "../kernel/errors.ts";
-import { header, isControlHeader, type HeaderFields } from "../message/headers.ts";
+import { InUseError, InvalidNameError, NotFoundError, PayloadTooLargeError } from "../kernel/errors.ts";
+import { header, isControlHeader, isHeaderName, type HeaderFields } from "../message/headers.ts";
 import type { DeadReason } from "../message/failure.ts";
+import { isActorName, lanes } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
-import { infoOf, readInfo, type DeadInfo, type DeadLetters, type DeadMessage } from "./dead-letter.ts";
+import { infoOf, readInfo, type DeadInfo, type DeadLetters, type DeadMessage, type HeaderList } from "./dead-letter.ts";
 
 export interface DeadFilter {
   actor?: string;
@@ -65,7 +66,8 @@ export class Redrive {
 
   /**
    * Sends one dead letter again as a task of its actor, and removes it here.
-   * @returns the sequence that the task now has. @throws NotFoundError, and what the publisher throws; it then stays a dead letter.
+   * @returns the sequence that the task now has.
+   * @throws NotFoundError, InvalidNameError for what no message can carry, and what the publisher throws; it then stays a dead letter.
    */
   async requeue(sequence: number): Promise<{ id: string; sequence: number }> {
     return this.requeueStored(await this.read(sequence));
@@ -75,11 +77,17 @@ export class Redrive {
   async requeueStored(stored: StoredMessage): Promise<{ id: string; sequence: number }> {
     const { names, reader } = this.#options;
     const { sequence } = stored;
+    const { actor } = readInfo(stored);
+    if (!isActorName(actor)) {
+      throw new InvalidNameError(
+        `Dead letter ${sequence} lies under ${JSON.stringify(actor)}, which is no actor's name, so it stays; delete it with: godwit dead purge ${sequence}.`,
+      );
+    }
     // It may have been deleted since it was read, but not while another sends it.
     if ((await this.#claim(stored, "requeue")) === "new") await this.read(sequence);
     const { info, headers, body } = await this.#options.deadLetters.open(stored);
     const origin = names.origin(info.origin.stream, info.origin.subject);
-    const lane = origin.kind === "task" || origin.kind === "due" ? origin.lane : "normal";
+    const lane = lanes.find((one) => "lane" in origin && one === origin.lane) ?? "normal";
     const fields: HeaderFields = {
       ...keptHeaders(headers, body),
       [header.id]: info.id,
@@ -182,14 +190,22 @@ export function summarise(stored: StoredMessage): DeadSummary {
   return { sequence: stored.sequence, sizeBytes: stored.body.length, ...readInfo(stored) };
 }
 
-/** What the server acts on, the asker's address and the expiry belong to the first life. */
-function keptHeaders(headers: [string, string[]][], body: Uint8Array): HeaderFields {
-  const dropped = new Set<string>([header.reply, header.expiresIn, header.expires]);
+/**
+ * What the server acts on, the asker's address and the expiry belong to the first life; in any spelling, since readers may not mind it. An
+ * event that came again as a task stays one. @throws InvalidNameError for a name that no header can have.
+ */
+function keptHeaders(headers: HeaderList, body: Uint8Array): HeaderFields {
   // A letter without a body is of one that could not be fetched, and may be now; any other has a copy.
-  if (body.length > 0) dropped.add(header.bodyObject);
+  const ours = body.length > 0 ? [header.event] : [header.event, header.bodyObject];
   const kept: HeaderFields = {};
-  for (const [name, values] of headers) {
-    if (!isControlHeader(name) && !dropped.has(name) && values[0] !== undefined) kept[name] = values[0];
+  for (const [name, [value]] of headers) {
+    if (!isHeaderName(name)) {
+      throw new InvalidNameError(
+        `The letter has ${JSON.stringify(name)} for a header's name, which none can have; it stays.`,
+      );
+    }
+    const free = !/^godwit-/i.test(name) || ours.some((one) => one === name);
+    if (free && !isControlHeader(name) && value !== undefined) kept[name] = value;
   }
   return kept;
 }

@@ -67,6 +67,13 @@ export interface RunsRecord {
 
 const text = z.string();
 const timeMs = z.number().min(0).max(8e15);
+export const runErrorShape: z.ZodType<RunError> = z.object({
+  at: timeMs,
+  attempt: z.number(),
+  name: text,
+  message: text,
+});
+
 /** States and keys that another version added are kept. */
 const shape: z.ZodType<RunsRecord> = z.looseObject({
   v: z.literal(version),
@@ -76,7 +83,7 @@ const shape: z.ZodType<RunsRecord> = z.looseObject({
     text.regex(/^\d{1,15}$/),
     z.custom<RunState>((state) => typeof state === "string"),
   ),
-  errors: z.array(z.object({ at: timeMs, attempt: z.number(), name: text, message: text })),
+  errors: z.array(runErrorShape),
   delayMs: timeMs,
   until: timeMs,
   fate: z.object({ reason: z.enum(deadReasons), name: text, message: text }).exactOptional(),

@@ -94,9 +94,13 @@ export function checkUserHeaders(fields: Readonly<HeaderFields>): HeaderFields {
   return { ...fields };
 }
 
-/** True for headers that a server acts on or that Godwit sets afresh; a redriven message must not carry them again. */
+/** True for headers that a server acts on; a redriven message must not carry them again. */
 export function isControlHeader(field: string): boolean {
   return /^nats-/i.test(field);
+}
+
+export function isHeaderName(field: string): boolean {
+  return name.test(field);
 }
 
 const objectName = /^[A-Za-z0-9_-]{24}$/;

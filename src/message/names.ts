@@ -23,9 +23,13 @@ export function checkNamespace(name: string): string {
   return name;
 }
 
+export function isActorName(name: unknown): name is string {
+  return typeof name === "string" && dotted.test(name) && name.length <= maxNameBytes;
+}
+
 /** @throws InvalidNameError unless it is dotted tokens of `[A-Za-z0-9_-]`, at most 128 bytes. */
 export function checkActorName(name: unknown): string {
-  if (typeof name !== "string" || !dotted.test(name) || name.length > maxNameBytes) {
+  if (!isActorName(name)) {
     throw new InvalidNameError(
       `The actor name ${show(name)} is not valid; use words of A-Z a-z 0-9 _ and - joined by dots, such as "payments.charge", at most ${maxNameBytes} characters.`,
     );

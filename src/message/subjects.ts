@@ -145,12 +145,10 @@ export class Names {
     if (stream === this.events && kind === "event") return { kind: "event", event: rest.slice("event.".length) };
     return { kind: "foreign" };
   }
+}
 
-  /** Actor, origin stream and origin sequence of a dead letter, from its subject. */
-  parseDead(subject: string): { actor: string; stream: string; sequence: number } {
-    const parts = subject.slice(`${this.namespace}.dead.`.length).split(".");
-    const sequence = Number(parts.pop());
-    const stream = parts.pop() ?? "";
-    return { actor: parts.join("."), stream, sequence };
-  }
+/** Actor, origin stream and origin sequence of a dead letter, from its subject; undefined where it is no letter's. */
+export function parseDead(subject: string): { actor: string; stream: string; sequence: number } | undefined {
+  const [, actor, stream, sequence] = /^[^.]+\.dead\.(.+)\.([^.]+)\.(\d{1,16})$/.exec(subject) ?? [];
+  return actor === undefined || stream === undefined ? undefined : { actor, stream, sequence: Number(sequence) };
 }

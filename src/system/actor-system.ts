@@ -130,7 +130,7 @@ export class ActorSystem implements Sender {
       maxBytes,
       nowMs: () => clock.nowMs(),
     }));
-    const deadLetters = (this.#deadLetters = new DeadLetters(names, publisher, bodies));
+    const deadLetters = (this.#deadLetters = new DeadLetters(names, publisher, reader, bodies));
     this.dead = new Redrive({ names, reader, publisher, payloads, deadLetters, claims: bucket(names.limitsBucket) });
     const producer: Producer = new Producer({
       names,

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import * as z from "zod";
 import { describe, expect, test } from "vitest";
-import { Terminal, type ActorSystem, type Context } from "../../src/index.ts";
+import { Terminal, type ActorSystem, type Context, type DeadInfo } from "../../src/index.ts";
 import { actorOf } from "../support/actors.ts";
 import { listDead, onlyDead } from "../support/dead.ts";
 import { record } from "../support/record.ts";
@@ -104,11 +104,30 @@ describe("a dead letter", () => {
       },
       { onDead: () => void (deaths += 1) },
     );
-    const recorder = record(await system.work([Doomed]));
-    // Somebody (a worker that died before its ack) has buried it already.
     const subject = stage.names.deadSubject("once", stage.names.tasks, 1);
-    await client.publish(subject, "earlier", { "Godwit-Dead": "{}" });
-    await system.tell("once", {});
+    await system.tell("once", {}, { id: "m" });
+    const task = await client.last(stage.names.tasks, stage.names.taskSubject("once"));
+    // Somebody (a worker that died before its ack) has buried it already.
+    const info: DeadInfo = {
+      v: 1,
+      id: "m",
+      actor: "once",
+      reason: "terminal",
+      error: { name: "Terminal", message: "no" },
+      origin: {
+        stream: stage.names.tasks,
+        sequence: 1,
+        subject: stage.names.taskSubject("once"),
+        storedAt: task?.time.toISOString() ?? "never",
+      },
+      diedAt: new Date().toISOString(),
+      attempts: 1,
+      deliveries: 1,
+      stalls: 0,
+      history: [],
+    };
+    await client.publish(subject, "earlier", { "Godwit-Dead": JSON.stringify(info) });
+    const recorder = record(await system.work([Doomed]));
     await recorder.until("dead");
     expect(await client.count(stage.names.dead)).toBe(1);
     expect((await client.last(stage.names.dead, subject))?.string()).toBe("earlier");

@@ -183,6 +183,8 @@ const spare = [
   /^worker publish \$JS\.ACK\.\*\.\*\./,
   // godwit restart, and a supervisor of several processes.
   /^(worker (subscribe|publish)|admin publish) godwit\.supervisors(\.present)?$/,
+  // A dead letter whose subject is taken.
+  /^worker publish \$JS\.API\.DIRECT\.GET\.godwit_DEAD\./,
   // A durable that is made while its actor is paused is paused too.
   /^provisioner publish \$JS\.API\.CONSUMER\.PAUSE\./,
   // The mend of stranded messages.

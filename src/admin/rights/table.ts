@@ -2,7 +2,8 @@
  * The table of rights: what each role needs at the server, derived from the names and durables that there are. It is the one source: the
  * permissions that are given out and the trials of the doctor both come from it. Pure.
  * 1. Roles are of those who make nothing themselves (`provision: "check"`), but for the provisioner.
- * 2. No worker or publisher may make consumers or read messages as they are stored (direct gets): both would hand out what is not theirs.
+ * 2. No worker or publisher may make consumers or read messages as they are stored (direct gets): both would hand out what is not theirs. A
+ *    worker may look for the dead letters of its own actors, to know whether one that it is to store is there.
  *    Where an answer may go is not a matter of rights, since the server does not look: accounts.ts sees to that.
  */
 import type { ResolvedConfig } from "../../actor/config.ts";
@@ -72,6 +73,7 @@ export function rightsOf(names: Names, actors?: readonly ResolvedConfig[]): Righ
     (actor) => [names.taskSubject(actor, "*"), names.scheduleSubject(actor, "").concat("*")],
     [`${namespace}.task.>`, `${namespace}.schedule.>`],
   );
+  const deadLetters = each((actor) => [names.deadFilter(actor)], [names.deadFilter()]);
   return [
     ...connect("publisher"),
     ...publisher.store(...sendsTasks, names.eventSubject(">")),
@@ -98,8 +100,9 @@ export function rightsOf(names: Names, actors?: readonly ResolvedConfig[]): Righ
       ...each((actor) => [`$KV.${names.resultsBucket}.${actor}.*`], kvKeys(names.resultsBucket)),
       ...each((actor) => [`$KV.${names.onceBucket}.${actor}.*.*`], kvKeys(names.onceBucket)),
       ...kvKeys(...shared, names.workersBucket),
-      ...each((actor) => [names.deadFilter(actor)], [names.deadFilter()]),
+      ...deadLetters,
     ),
+    ...worker.ask("DIRECT.GET", ...deadLetters.map((subject) => `${dead}.${subject}`)),
     ...worker.publish(
       names.replySubject("*.*"),
       ...each((actor) => [`${namespace}.done.${actor}.*`], [`${namespace}.done.>`]),
