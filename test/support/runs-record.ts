@@ -8,5 +8,7 @@ export async function runsRecord(system: ActorSystem, key: string): Promise<Runs
   const { names, connection } = system.parts;
   const query = { last_by_subj: `$KV.${names.runsBucket}.${key}` };
   const message = await connection.jsm.streams.getMessage(`KV_${names.runsBucket}`, query).catch(() => null);
-  return message === null ? undefined : (decode(Buffer.from(message.data), contentTypes.msgpack) as RunsRecord);
+  // A record whose time is over leaves an empty marker for a moment.
+  if (message === null || message.data.length === 0) return undefined;
+  return decode(Buffer.from(message.data), contentTypes.msgpack) as RunsRecord;
 }
