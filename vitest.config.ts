@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { full } from "./test/support/size.ts";
 import { TimesReporter } from "./test/support/times-reporter.ts";
 
 const here = (path: string): string => fileURLToPath(new URL(`./${path}`, import.meta.url));
@@ -48,8 +49,8 @@ export default defineConfig({
           exclude: [...inThreads, ...inPairs, ...alone],
           // Type errors elsewhere are for `npm run check:types` to report.
           typecheck: { enabled: true, include: ["test/types/**/*.test-d.ts"], ignoreSourceErrors: true },
-          // They wait most of the time.
-          maxWorkers: 4,
+          // They wait most of the time; the full sizes leave less room beside them.
+          maxWorkers: full ? 2 : 4,
         },
       },
       {
@@ -64,7 +65,7 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: "pairs", include: inPairs, maxWorkers: 2, sequence: { groupOrder: 1 } },
+        test: { name: "pairs", include: inPairs, maxWorkers: full ? 1 : 2, sequence: { groupOrder: 1 } },
       },
       {
         extends: true,
