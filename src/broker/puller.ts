@@ -28,7 +28,7 @@ const trialMs = 300;
 const trialExpiresMs = 1_000;
 const trialHeartbeatMs = 200;
 /** What a pull brings at most, and what a message may have beside its body and headers: its subjects. */
-const pullBytes = 4 * 1_048_576;
+const pullBytes = 8 * 1_048_576;
 const addressBytes = 8_192;
 const minWaitMs = 25;
 const maxWaitMs = 500;
@@ -117,15 +117,22 @@ export class Puller {
     return !this.#stopped && this.#retry === undefined && this.#options.connection.up;
   }
 
+  /** The size of the largest message that the server takes now. */
+  get #largestBytes(): number {
+    return this.#options.connection.maxPayloadBytes + addressBytes;
+  }
+
   get #maxBytes(): number {
-    return Math.max(pullBytes, this.#options.connection.maxPayloadBytes + addressBytes);
+    return Math.max(pullBytes, this.#largestBytes);
   }
 
   /** Asks for `room` messages more, as a rule. The caller has room for them. */
   pull(room: number): void {
     if (!this.ready || room < 1) return;
     const batch = this.#oversized ? 1 : room;
-    const bytes = this.#oversized ? "" : `,"max_bytes":${this.#maxBytes}`;
+    // The server ends each pull that has such a bound with a message of its own, so none is given that cannot be reached.
+    const isSmall = this.#oversized || batch * this.#largestBytes <= this.#maxBytes;
+    const bytes = isSmall ? "" : `,"max_bytes":${this.#maxBytes}`;
     this.#pulls += 1;
     if (this.#outstanding === 0) {
       if (this.#silentTurns >= quietTurns) this.#doubtful = true;

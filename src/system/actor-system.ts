@@ -384,8 +384,9 @@ export class ActorSystem implements Sender {
   }
 
   /** A call that close() waits for. */
-  #take<T>(call: () => Promise<T>): Promise<T> {
-    return this.#open(() => this.#calls.run(call));
+  async #take<T>(call: () => Promise<T>): Promise<T> {
+    if (this.#closed !== undefined) throw new ClosedError("system");
+    return this.#calls.run(call);
   }
 
   async #watchServer(server: EmbeddedServer): Promise<string> {

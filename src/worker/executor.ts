@@ -102,10 +102,15 @@ export class Executor {
       if (outcome === undefined) {
         const wasLost = (run.delivery.count > 1 || run.fetchedBody !== undefined) && run.delivery.lost;
         const decoding = decoder.decode(run.delivery, run.body);
-        if (!wasLost && run.delivery.lost) this.#noteBlocked(run);
-        const decoded = decoding instanceof Promise ? await this.#inTime(decoding) : decoding;
+        let { lost } = run.delivery;
+        if (lost && !wasLost) this.#noteBlocked(run);
+        let decoded: Decoded;
+        if (decoding instanceof Promise) {
+          decoded = await this.#inTime(decoding);
+          ({ lost } = run.delivery);
+        } else decoded = decoding;
         if (decoded.ok) input = decoded.input;
-        outcome = this.#admit(run, decoded);
+        outcome = this.#admit(run, decoded, lost);
       }
       const { guards } = this.#options;
       if (outcome === undefined && guards !== undefined) outcome = await this.#enter(run, input, guards);
@@ -235,8 +240,8 @@ export class Executor {
   }
 
   /** An outcome for what must not run, `undefined` for what may. */
-  #admit(run: Run, decoded: Decoded): Outcome | undefined {
-    if (!run.open || run.delivery.lost) return { kind: "lost", reason: "deadline" };
+  #admit(run: Run, decoded: Decoded, lost: boolean): Outcome | undefined {
+    if (lost || !run.open) return { kind: "lost", reason: "deadline" };
     const decided = decideAgain(run.history);
     if (decided !== undefined) return decided;
     if (!decoded.ok && decoded.reason === "overdue") return decideRun(this.#decider, decoded, run.history);

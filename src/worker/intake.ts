@@ -246,9 +246,9 @@ export class Intake {
   }
 
   #accept(delivery: Delivery): void {
-    const { arrivals, contexts, services } = this.#options;
+    const { arrivals, services } = this.#options;
     const nowMs = monotonicMs();
-    const run = new Run(delivery, services, nowMs, contexts.next());
+    const run = new Run(delivery, services, nowMs);
     if (arrivals.gapMs(nowMs) > delivery.ackWaitMs / 3) return this.#drop(run, "loop-gap");
     if (this.#elders.size > 0 && this.#isInHand(delivery)) return this.#drop(run, "in-hand");
     this.#runs.add(run);
@@ -290,10 +290,11 @@ export class Intake {
   }
 
   #execute(run: Run): void {
-    const { slots, ceiling, executor } = this.#options;
+    const { slots, ceiling, executor, contexts } = this.#options;
     slots.take();
     ceiling.take();
-    void run.context?.runInAsyncScope(() => executor.execute(run));
+    // A context of its own: the handler's part before its first await would else share one with every later message.
+    void contexts.next().runInAsyncScope(executor.execute, executor, run);
   }
 
   /** A slot came free: the next run may begin. */

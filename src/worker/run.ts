@@ -1,5 +1,4 @@
 /** Run: one message in a worker's hands, from its arrival to its settling; also the context that its handler is given. */
-import type { AsyncResource } from "node:async_hooks";
 import { createHash } from "node:crypto";
 import type { ActorClass } from "../actor/actor-class.ts";
 import type { Context, PublishOptions, Sender, Sent, TellOptions } from "../actor/context.ts";
@@ -48,7 +47,6 @@ export interface RunServices {
 
 export class Run implements Context {
   readonly delivery: AnyDelivery;
-  readonly context: AsyncResource | undefined;
   readonly heldSinceMs: number;
   phase: RunPhase = "held";
   history: RunHistory = noHistory;
@@ -87,10 +85,8 @@ export class Run implements Context {
   #children = 0;
   #id: string | undefined;
 
-  /** @param context in which it runs, and nothing else does. */
-  constructor(delivery: AnyDelivery, services: RunServices, nowMs: number, context?: AsyncResource) {
+  constructor(delivery: AnyDelivery, services: RunServices, nowMs: number) {
     this.delivery = delivery;
-    this.context = context;
     this.heldSinceMs = nowMs;
     this.#services = services;
   }
