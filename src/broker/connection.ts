@@ -167,6 +167,11 @@ export class Connection {
     return this.#upSinceMs;
   }
 
+  /** Whether it was down at some time since then, monotonic ms. */
+  wasCutSince(sinceMs: number): boolean {
+    return !this.#up || this.#upSinceMs >= sinceMs;
+  }
+
   get closed(): boolean {
     return this.nc.isClosed();
   }

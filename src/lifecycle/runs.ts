@@ -140,6 +140,8 @@ export interface RunNote {
   state: RunState;
   /** The message was no longer its worker's when it ended. */
   late?: true;
+  /** Its worker was cut off from the server meanwhile: to be overtaken is no stall. */
+  cut?: boolean;
   error?: RunError;
   delayMs?: number;
   fate?: Fate;
@@ -206,7 +208,8 @@ export class RunsStore {
       // what nobody remembers is not worth a record.
       const isKnown = record?.runs[deliveryCount] !== undefined;
       if (
-        (isKnown && (state === "started" || said === "overtaken")) ||
+        (said === "overtaken" && (isKnown || note.cut === true)) ||
+        (isKnown && state === "started") ||
         (state === "interrupted" && record === undefined)
       ) {
         return said;

@@ -333,8 +333,7 @@ export class Intake {
     const nowMs = monotonicMs();
     for (const run of this.#runs) {
       if (!run.open || !run.delivery.lost) continue;
-      const { up, upSinceMs } = this.#options.connection;
-      const blocked = up && upSinceMs < run.heldSinceMs && run.phase === "running";
+      const blocked = run.phase === "running" && !this.#options.connection.wasCutSince(run.heldSinceMs);
       run.abort(
         new Error("the message is no longer this worker's: its ack-wait passed without a confirmed progress mark"),
       );

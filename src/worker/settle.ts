@@ -46,6 +46,8 @@ export interface SettlerOptions {
   onSettled: (run: Run, outcome: Outcome) => void;
   /** Others may wait for the slot of a run. */
   isSlotScarce: () => boolean;
+  /** The connection was down since it came. */
+  wasCut: (run: Run) => boolean;
   onResultLost: (run: Run, error: Error) => void;
   onProblem: (error: Error) => void;
 }
@@ -89,8 +91,9 @@ export class Settler {
   async #late(run: Run, outcome: Outcome): Promise<void> {
     const { names, runs, config, onProblem, payloads } = this.#options;
     const { stream, sequence, count, ackWaitMs, deadlineMs } = run.delivery;
-    const note = run.blocked && outcome.kind !== "completed" ? undefined : lateNote(run, outcome);
-    if (note === undefined || run.wasLate) return this.#lose(run);
+    const late = run.blocked && outcome.kind !== "completed" ? undefined : lateNote(run, outcome);
+    if (late === undefined || run.wasLate) return this.#lose(run);
+    const note = { ...late, cut: this.#options.wasCut(run) };
     run.wasLate = true;
     let noted: Noted;
     try {
@@ -103,7 +106,9 @@ export class Settler {
       onProblem(toError(thrown));
       return this.#lose(run);
     }
-    run.noted = run.blocked = false;
+    // A worker that was cut off lives: its run, overtaken meanwhile, was no stall.
+    run.noted &&= note.cut && noted === "overtaken";
+    run.blocked = false;
     run.recorded = true;
     if (outcome.kind !== "completed" || noted !== "noted") return this.#lose(run);
     run.delivery.deadlineMs = monotonicMs() + ackWaitMs;

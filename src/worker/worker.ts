@@ -338,6 +338,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
         tracer?.ended(run, outcome);
       },
       isSlotScarce: () => !intake.hasSlot,
+      wasCut: (run) => connection.wasCutSince(run.heldSinceMs),
       onResultLost: (run, error) => reporter.resultLost(run, error),
       onProblem: (error) => reporter.problem(error),
     });

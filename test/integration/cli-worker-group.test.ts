@@ -397,7 +397,7 @@ test("a restart mends a group whose processes keep ending, without waiting", asy
   await writeActor("mended");
   group.signal("SIGHUP");
   await group.says(/restarted: \d process(es)? replaced/);
-  await expect.poll(async () => (await notes("done")).length, patient).toBe(2);
+  await expect.poll(async () => (await notes("done")).length, { ...patient, timeout: 40_000 }).toBe(2);
   // One that was replaced may still be on its way out.
   await expect.poll(() => alive(group), patient).toHaveLength(2);
 });

@@ -60,7 +60,7 @@ test.each([
   const refusal = await system.work([source]).then(
     async (worker) => {
       worker.on("problem", ({ error }) => problems.push(error));
-      await expect.poll(() => problems.length, { timeout: 10_000 }).toBeGreaterThan(0);
+      await expect.poll(() => problems.length, { timeout: 30_000 }).toBeGreaterThan(0);
       return problems[0];
     },
     (error: unknown) => error,

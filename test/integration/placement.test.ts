@@ -66,7 +66,9 @@ test("all that a system has is where it is placed, and goes elsewhere, in more c
   await (await connect({ ...asked, replicas: 1 })).provision([Echo]);
   const more = await until("all is moved", () => connect(asked).catch(() => undefined));
   await more.provision([Echo]);
-  await expect.poll(async () => new Set(Object.values(await where(more))), patient).toEqual(new Set(["3: n1 n2 n3"]));
+  await expect
+    .poll(async () => new Set(Object.values(await where(more))), { ...patient, timeout: 40_000 })
+    .toEqual(new Set(["3: n1 n2 n3"]));
   expect((await more.parts.connection.jsm.consumers.info("placed_TASKS", "echo")).cluster?.replicas).toHaveLength(2);
   await connect({ ...asked, provision: "check" });
 });
