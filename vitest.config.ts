@@ -31,6 +31,9 @@ const inPairs = [
   "test/faults/{cluster,killed-workers,two-hosts}.test.ts",
   "test/integration/guard-{breaker,concurrency}-fleet.test.ts",
   "test/integration/group-memory.test.ts",
+  // Their ack-waits are a second: a process that gets no processor for so long has lost its messages.
+  "test/integration/faults-{server,connection}.test.ts",
+  "test/integration/payload-faults.test.ts",
 ];
 
 export default defineConfig({
