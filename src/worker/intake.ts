@@ -294,6 +294,7 @@ export class Intake {
     slots.take();
     ceiling.take();
     // A context of its own: the handler's part before its first await would else share one with every later message.
+    // oxlint-disable-next-line typescript/unbound-method -- its second argument is what it is called on
     void contexts.next().runInAsyncScope(executor.execute, executor, run);
   }
 
