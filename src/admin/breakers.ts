@@ -11,7 +11,7 @@ import {
   recordTtlMs,
   type BreakerRecord,
 } from "../guard/breaker/record.ts";
-import type { Shared, SharedState } from "../guard/shared-state.ts";
+import type { SharedState } from "../guard/shared-state.ts";
 import type { Duration } from "../kernel/duration.ts";
 import { NotFoundError } from "../kernel/errors.ts";
 import { endOf, isoEnd } from "../kernel/until.ts";
@@ -45,8 +45,8 @@ export async function listBreakers(parts: BreakerParts, workers: readonly Worker
   await parts.clock.ready();
   return Promise.all(
     names.map(async (name) => {
-      const { value } = await parts.breakers.read(name);
-      return frameOf(name, readRecord(value), parts.clock.nowMs(), users.get(name) ?? []);
+      const record = await parts.breakers.peek(name, readRecord);
+      return frameOf(name, record, parts.clock.nowMs(), users.get(name) ?? []);
     }),
   );
 }
@@ -95,8 +95,8 @@ async function change(
   const { before, after } = await replaceRecord<BreakerRecord>({
     state: breakers,
     key: name,
-    change: ({ value: stored }: Shared<unknown>) => {
-      const before = readRecord(stored);
+    as: readRecord,
+    change: ({ value: before }) => {
       if (before === undefined && actors.length === 0 && !force) throw unknown(name);
       return { before, after: make() };
     },

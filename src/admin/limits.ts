@@ -49,7 +49,7 @@ async function listRates(parts: LimitParts, workers: readonly WorkerStatus[]): P
   const names = await storedNames(parts, "*");
   const frames = await Promise.all(
     names.map(async (name): Promise<LimitFrame | undefined> => {
-      const record = readRate((await parts.limits.read(recordKey(name))).value);
+      const record = await parts.limits.peek(recordKey(name), readRate);
       if (record === undefined) return undefined;
       const { limit, perMs, burst, keyed, nextMs } = record;
       const nowMs = parts.clock.nowMs();
@@ -83,7 +83,7 @@ async function listConcurrencies(parts: LimitParts, workers: readonly WorkerStat
   const names = await storedNames(parts, "=c.*");
   const frames = await Promise.all(
     names.map(async (name): Promise<LimitFrame | undefined> => {
-      const record = readConcurrency((await limits.read(concurrencyKey(name))).value);
+      const record = await limits.peek(concurrencyKey(name), readConcurrency);
       if (record === undefined) return undefined;
       const usage = usageOf(record, { atMs: clock.nowMs(), errorMs: clock.errorMs });
       const keyed = byKey.has(name);
@@ -131,7 +131,7 @@ async function change(
 ): Promise<LimitHold> {
   const name = checkGuardName(given);
   await clock.ready();
-  const base = readRate((await limits.read(recordKey(name))).value);
+  const base = await limits.peek(recordKey(name), readRate);
   if (base === undefined) throw await unknown(limits, name);
   if (key !== undefined && !base.keyed) {
     throw new ConfigError(`The rate limit ${name} does not go by keys; leave the key ${JSON.stringify(key)} out.`);
@@ -141,8 +141,9 @@ async function change(
   const { before, after } = await replaceRecord<RateRecord>({
     state: limits,
     key: recordKey(name, key),
+    as: readRate,
     change: ({ value }) => {
-      const found = readRate(value) ?? (key === undefined ? base : fresh);
+      const found = value ?? (key === undefined ? base : fresh);
       return { before: found, after: make(found, clock.nowMs()) };
     },
     ttlMs: (record) => recordTtlMs(record, clock.nowMs(), leastMs),
@@ -166,7 +167,7 @@ async function storedNames({ names, reader }: LimitParts, pattern: string): Prom
 }
 
 async function unknown(limits: SharedState<unknown>, name: string): Promise<Error> {
-  if (readConcurrency((await limits.read(concurrencyKey(name))).value) !== undefined) {
+  if ((await limits.peek(concurrencyKey(name), readConcurrency)) !== undefined) {
     return new ConfigError(
       `${name} is a concurrency limit, and only rate limits can be held; pause its actors instead: 'godwit actor pause'.`,
     );

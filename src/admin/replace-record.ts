@@ -15,12 +15,13 @@ export interface Replacement<T> {
 export async function replaceRecord<T>(options: {
   state: SharedState<unknown>;
   key: string;
-  change: (found: Shared<unknown>) => Replacement<T>;
+  as: (value: unknown) => T | undefined;
+  change: (found: Shared<T>) => Replacement<T>;
   ttlMs: (after: T) => number;
 }): Promise<Replacement<T>> {
-  const { state, key, change, ttlMs } = options;
+  const { state, key, as, change, ttlMs } = options;
   for (let tries = 1; tries <= mostTries; tries++) {
-    const found = await state.read(key);
+    const found = await state.read(key, as);
     const replacement = change(found);
     const { after } = replacement;
     if ((await state.write(key, after, { was: found.revision, ttlMs: ttlMs(after) })) !== undefined) return replacement;

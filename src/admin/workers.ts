@@ -57,14 +57,16 @@ export async function listWorkers(parts: PresenceParts, waitMs = answerMs): Prom
 /** Who has left word of himself and has not taken it back. */
 export async function readLeases({ names, reader }: PresenceParts): Promise<WorkerLease[]> {
   const stream = `KV_${names.workersBucket}`;
-  const subjects = Object.keys(await reader.subjects(stream, `$KV.${names.workersBucket}.>`));
+  const prefix = `$KV.${names.workersBucket}.`;
+  const subjects = Object.keys(await reader.subjects(stream, `${prefix}>`));
   const found: WorkerLease[] = [];
   for (let at = 0; at < subjects.length; at += readsAtOnce) {
     const batch = subjects.slice(at, at + readsAtOnce);
     const entries = await Promise.all(batch.map((subject) => reader.last(stream, subject)));
     for (const entry of entries) {
       const lease = entry && readLease(entry.body);
-      if (lease === undefined) continue;
+      // One that lies under another worker's name is nobody's.
+      if (lease === undefined || entry?.subject !== prefix + lease.id) continue;
       const { figures } = lease;
       // The worker's own clock may be anywhere.
       const at = new Date(entry?.storedAtMs ?? 0).toISOString();

@@ -2,7 +2,8 @@
  * Objects: what is too large for a message, in one object-store bucket that is made when it is first needed. It is written and read as
  * any client of NATS does it, with fewer rights than the official client needs.
  * 1. An object is its chunks, and then the entry that tells of them: where there is an entry all is there, until it expires.
- * 2. Who puts needs no right to read, and nobody needs one to purge or to make consumers: a purge cannot be kept to one object, and a
+ * 2. One that says whose it is is nobody else's. Older senders do not say: theirs can be read by who knows the name, and expire.
+ * 3. Who puts needs no right to read, and nobody needs one to purge or to make consumers: a purge cannot be kept to one object, and a
  *    consumer may be made to send what it reads to any subject.
  */
 import { createHash } from "node:crypto";
@@ -34,6 +35,7 @@ interface Entry {
   size: number;
   chunks: number;
   digest: string;
+  owner: string | undefined;
 }
 
 /** JetStream's own error codes. */
@@ -43,6 +45,8 @@ const chunkBytes = 128 * 1_024;
 /** Of a message with a chunk, at most: names of streams are short. */
 const headerBytes = 512;
 const digestKind = "SHA-256=";
+/** In the metadata of an entry. */
+const ownerKey = "godwit-owner";
 
 export class Objects {
   readonly #options: ObjectsOptions;
@@ -81,28 +85,35 @@ export class Objects {
     return this.#there;
   }
 
-  /** Writes an object, over an older one of the same name. Resolves once the server has all of it. */
-  async put(name: string, bytes: Uint8Array): Promise<PutObject> {
+  /**
+   * Writes an object, over an older one of the same name. Resolves once the server has all of it.
+   * @param owner whose it is. Default: anybody's who knows its name.
+   */
+  async put(name: string, bytes: Uint8Array, owner?: string): Promise<PutObject> {
     await this.ready();
     try {
-      return await this.#put(name, bytes);
+      return await this.#put(name, bytes, owner);
     } catch (error) {
       if (error instanceof JetStreamApiError && error.code !== streamNotFound) throw error;
       // Somebody may have deleted the bucket: it is made again.
       this.#there = undefined;
       await this.ready();
-      return this.#put(name, bytes);
+      return this.#put(name, bytes, owner);
     }
   }
 
   /**
    * The object, its digest verified, or `undefined` where it is gone.
    * @param maxBytes what is larger is not fetched.
-   * @throws DecodeError for one that is larger, or damaged, and what NATS throws.
+   * @param owner who asks.
+   * @throws DecodeError for one that is larger, damaged or another's, and what NATS throws.
    */
-  async get(name: string, maxBytes = Infinity): Promise<Uint8Array | undefined> {
+  async get(name: string, maxBytes = Infinity, owner?: string): Promise<Uint8Array | undefined> {
     const entry = await this.#entry(name);
     if (entry === undefined) return undefined;
+    if (owner !== undefined && entry.owner !== undefined && entry.owner !== owner) {
+      throw new DecodeError(`The body, the object ${name}, is another message's; send the message with its own body.`);
+    }
     if (entry.size > maxBytes) {
       throw new DecodeError(
         `The body, the object ${name}, has ${entry.size} bytes and ${maxBytes} are taken here; send less, or raise payload.maxBytes.`,
@@ -125,16 +136,19 @@ export class Objects {
     return bytes;
   }
 
-  /** Deletes an object, if there is one. Its entry has to be read, unless `put` has told of it. */
-  async delete(object: string | PutObject): Promise<void> {
-    const put = typeof object === "string" ? await this.#find(object) : object;
+  /**
+   * Deletes an object, if there is one. Its entry has to be read, unless `put` has told of it.
+   * @param owner who asks: one that is not its own, or does not say whose it is, stays.
+   */
+  async delete(object: string | PutObject, owner?: string): Promise<void> {
+    const put = typeof object === "string" ? await this.#find(object, owner) : object;
     if (put === undefined) return;
     const gone = { name: put.name, bucket: this.bucket, nuid: put.nuid, size: 0, chunks: 0, deleted: true };
     await this.#replace(this.#entrySubject(put.name), JSON.stringify(gone));
     await this.#replace(this.#chunks(put.nuid), "");
   }
 
-  async #put(name: string, bytes: Uint8Array): Promise<PutObject> {
+  async #put(name: string, bytes: Uint8Array, owner?: string): Promise<PutObject> {
     const id = nuid.next();
     const size = Math.max(1, Math.min(chunkBytes, this.#options.connection.maxPayloadBytes - headerBytes));
     let chunks = 0;
@@ -143,6 +157,7 @@ export class Objects {
     }
     const entry = {
       name,
+      ...(owner !== undefined && { metadata: { [ownerKey]: owner } }),
       options: { max_chunk_size: size },
       bucket: this.bucket,
       nuid: id,
@@ -179,16 +194,17 @@ export class Objects {
     return (state.subjects?.[subject] ?? 0) >= chunks;
   }
 
-  async #find(name: string): Promise<PutObject | undefined> {
+  async #find(name: string, owner?: string): Promise<PutObject | undefined> {
     const entry = await this.#entry(name);
-    return entry && { name, nuid: entry.nuid };
+    if (entry === undefined || (owner !== undefined && entry.owner !== owner)) return undefined;
+    return { name, nuid: entry.nuid };
   }
 
   /** Undefined where the object is gone. A link leads elsewhere, and Godwit makes none. */
   async #entry(name: string): Promise<Entry | undefined> {
     const message = await this.#stored({ last_by_subj: this.#entrySubject(name) });
     if (message === undefined) return undefined;
-    let entry: Partial<Entry> & { deleted?: boolean; options?: { link?: object } };
+    let entry: Partial<Entry> & { deleted?: boolean; metadata?: Record<string, string>; options?: { link?: object } };
     try {
       entry = message.json();
     } catch (cause) {
@@ -199,7 +215,7 @@ export class Objects {
     // Anyone may write there who may put.
     if (typeof id !== "string" || !/^[\w-]+$/.test(id) || !isCount(size) || !isCount(chunks)) throw damaged(name);
     if (typeof digest !== "string" || chunks > size) throw damaged(name);
-    return { nuid: id, size, chunks, digest };
+    return { nuid: id, size, chunks, digest, owner: entry.metadata?.[ownerKey] };
   }
 
   /** Undefined where there is none, or no bucket. */

@@ -1,18 +1,21 @@
 /**
  * Payloads: the claim check. A body too large for a message waits in an object store, and the message carries the object's name.
- * 1. The name is random and is no other's: a header leads to a body that its sender put there, or to nothing.
+ * 1. The name is random and is no other's, and the object says whose it is, by what the message goes to and its id: a header leads to a body
+ *    that its sender put there for it, or to nothing.
  * 2. The object is there before the message, and outlasts it: it goes when a task is settled, else by its bucket's time to live.
  */
 import { randomBytes } from "node:crypto";
 import { monotonicMs, pause } from "../kernel/clock.ts";
 import { ClosedError, PayloadTooLargeError, PublishTimeoutError, toError } from "../kernel/errors.ts";
 import { header } from "../message/headers.ts";
+import type { Names } from "../message/subjects.ts";
 import { isFinal, type Objects, type PutObject } from "./objects.ts";
 import { defaultTimeoutMs, type OutgoingMessage, type Published, type Publisher } from "./publisher.ts";
 import { noRoomFor } from "./room.ts";
 import type { StreamReader } from "./stream-reader.ts";
 
 export interface PayloadsOptions {
+  names: Names;
   publisher: Pick<Publisher, "publish">;
   objects: Objects;
   reader: Pick<StreamReader, "holds">;
@@ -39,13 +42,16 @@ export class Payloads {
    */
   async publish(message: OutgoingMessage, refusal: PayloadTooLargeError): Promise<Published> {
     const { publisher } = this.#options;
-    const { subject, body } = message;
+    const { subject, body, headers: own } = message;
     // Its headers alone are too large.
     if (body.length === 0) throw refusal;
     this.#checkDelay(message);
     const name = randomBytes(18).toString("base64url");
-    const object = await this.#put(name, subject, body, monotonicMs() + (message.timeoutMs ?? defaultTimeoutMs));
-    const headers = { ...message.headers, [header.bodyObject]: name };
+    // A delayed task is handed out under another subject than its own.
+    const goesTo = own[header.scheduleTarget] ?? subject;
+    const owner = this.#options.names.bodyOwner(goesTo, own[header.event], own[header.id] ?? "");
+    const object = await this.#put(name, message, owner, monotonicMs() + (message.timeoutMs ?? defaultTimeoutMs));
+    const headers = { ...own, [header.bodyObject]: name };
     try {
       const published = await publisher.publish({ ...message, headers, body: new Uint8Array() });
       if (published.duplicate) this.forget(object);
@@ -57,9 +63,9 @@ export class Payloads {
     }
   }
 
-  /** A body, or `undefined` where it is gone. @throws DecodeError for one that is too large or damaged, and what NATS throws. */
-  fetch(name: string): Promise<Uint8Array | undefined> {
-    return this.#options.objects.get(name, this.#options.maxBytes);
+  /** A body, or `undefined` where it is gone. @throws DecodeError for one that is too large, damaged or another's, and what NATS throws. */
+  fetch(name: string, owner: string): Promise<Uint8Array | undefined> {
+    return this.#options.objects.get(name, this.#options.maxBytes, owner);
   }
 
   /** True while the message itself is stored. A task whose body is gone may have been completed by another worker. */
@@ -68,8 +74,8 @@ export class Payloads {
   }
 
   /** Removes a body that nobody needs any more. Best effort: what stays expires. */
-  forget(object: string | PutObject): void {
-    this.#options.objects.delete(object).catch(() => undefined);
+  forget(object: string | PutObject, owner?: string): void {
+    this.#options.objects.delete(object, owner).catch(() => undefined);
   }
 
   /** Its body would be gone before its turn. */
@@ -86,11 +92,12 @@ export class Payloads {
   }
 
   /** Tries for as long as a publish would: the server may be on its way back. */
-  async #put(name: string, subject: string, body: Uint8Array, endMs: number): Promise<PutObject> {
+  async #put(name: string, message: OutgoingMessage, owner: string, endMs: number): Promise<PutObject> {
     const { objects } = this.#options;
+    const { subject, body } = message;
     for (;;) {
       try {
-        return await objects.put(name, body);
+        return await objects.put(name, body, owner);
       } catch (thrown) {
         // What the server refuses it refuses again.
         const final = isFinal(thrown) || objects.closed;

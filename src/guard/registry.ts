@@ -10,15 +10,13 @@ import { Guards } from "./guards.ts";
 import type { Guard, GuardedRun } from "./guard.ts";
 import { Once, type OnceRun } from "./once/once.ts";
 import { RateLimits } from "./rate-limit/rate-limits.ts";
-import type { RateRecord } from "./rate-limit/record.ts";
 import type { SharedState } from "./shared-state.ts";
 
 export interface GuardServices {
   /** By the names of breakers. */
   breakers: SharedState<unknown>;
   /** By the names of limits, and their keys. */
-  rateLimits: SharedState<RateRecord>;
-  concurrencyLimits: SharedState<unknown>;
+  limits: SharedState<unknown>;
   once: Bucket;
   clock: ServerClock;
   /** Calls the listener when the connection is back. */
@@ -37,10 +35,10 @@ export class GuardRegistry {
   readonly #rateLimits: RateLimits;
   readonly #once: Once;
 
-  constructor({ breakers, concurrencyLimits, rateLimits, once, clock, onUp }: GuardServices) {
+  constructor({ breakers, limits, once, clock, onUp }: GuardServices) {
     this.#breakers = new Breakers({ state: breakers, clock, onUp });
-    this.#concurrencyLimits = new ConcurrencyLimits(concurrencyLimits, clock);
-    this.#rateLimits = new RateLimits(rateLimits, clock);
+    this.#concurrencyLimits = new ConcurrencyLimits(limits, clock);
+    this.#rateLimits = new RateLimits(limits, clock);
     this.#once = new Once(once, clock);
   }
 

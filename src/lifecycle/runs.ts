@@ -15,7 +15,7 @@ import * as z from "zod";
 import type { Bucket } from "../broker/bucket.ts";
 import { monotonicMs, wallMs } from "../kernel/clock.ts";
 import { toError } from "../kernel/errors.ts";
-import { decode, encode, contentTypes } from "../message/codec.ts";
+import { decode, encode, contentTypes, isOtherVersion } from "../message/codec.ts";
 import { deadReasons, type DeadReason } from "../message/failure.ts";
 import { placeText, type MessagePlace } from "../message/place.ts";
 import type { Names } from "../message/subjects.ts";
@@ -248,8 +248,7 @@ export class RunsStore {
     try {
       const found = decode(entry.value, contentTypes.msgpack);
       // Another major version's is not ours to judge.
-      const own = (found as { v?: unknown } | null)?.v === version || !isVersioned(found);
-      const record = own ? shape.parse(found) : undefined;
+      const record = isOtherVersion(found, version) ? undefined : shape.parse(found);
       return { record: record !== undefined && belongs(record, of) ? record : undefined, revision };
     } catch (thrown) {
       const { message } = toError(thrown);
@@ -261,10 +260,6 @@ export class RunsStore {
       return { record: undefined, revision };
     }
   }
-}
-
-function isVersioned(found: unknown): boolean {
-  return Number.isInteger((found as { v?: unknown } | null)?.v);
 }
 
 /** Older versions wrote no place, and gave another id to what had none. */

@@ -47,6 +47,12 @@ export function encodeBody(value: unknown, codec: CodecName, limits: BodyLimits 
   }
 }
 
+/** True for a record whose number of version is another one: not ours to judge, while anything else that is no record is garbage. */
+export function isOtherVersion(found: unknown, version: number): boolean {
+  const said = (found as { v?: unknown } | null | undefined)?.v;
+  return Number.isSafeInteger(said) && said !== version;
+}
+
 /** What a receiver takes. */
 export interface DecodeRules extends BodyLimits {
   /** Default: both. */

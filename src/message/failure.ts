@@ -34,12 +34,13 @@ export function writeFailure<Reason extends FailureReason>(reason: Reason, error
 
 /** The error that an asker sees. Takes any value, since it comes from outside. */
 export function readFailure(id: string, value: unknown): TaskFailedError {
-  const failure = (value ?? {}) as Partial<Failure<FailureReason>>;
-  const reason = typeof failure.reason === "string" ? failure.reason : "unknown";
-  const text = failure.error?.message ?? "no error was given";
+  const { reason: said, error } = (value ?? {}) as { reason?: unknown; error?: Record<string, unknown> | null };
+  const textOf = (field: unknown, otherwise: string): string => (typeof field === "string" ? field : otherwise);
+  const reason = textOf(said, "unknown");
+  const text = textOf(error?.["message"], "no error was given");
   const cause = new Error(text);
-  cause.name = failure.error?.name ?? "Error";
-  if (typeof failure.error?.code === "string") Object.assign(cause, { code: failure.error.code });
+  cause.name = textOf(error?.["name"], "Error");
+  if (typeof error?.["code"] === "string") Object.assign(cause, { code: error["code"] });
   const what =
     reason === "unanswerable" ? "completed, but its answer cannot be sent" : `became a dead letter (${reason})`;
   return new TaskFailedError(id, reason, `The task ${id} ${what}: ${text}`, { cause });

@@ -42,6 +42,9 @@ export const header = {
 /** Trace context that children inherit (W3C Trace Context). */
 export const traceHeaders = ["traceparent", "tracestate", "baggage"] as const;
 
+/** What W3C Baggage asks all to carry; its other headers are shorter. */
+const maxTraceLength = 8_192;
+
 /** Header names and values, as they go out. One value for each name. */
 export type HeaderFields = Record<string, string>;
 
@@ -92,6 +95,15 @@ export function checkUserHeaders(fields: Readonly<HeaderFields>): HeaderFields {
     }
   }
   return { ...fields };
+}
+
+/** The trace context of a message, as anyone may have sent it, without what no header can carry or no tool would write. */
+export function carriable(fields: Readonly<HeaderFields>): HeaderFields {
+  const may = Object.entries(fields).filter(
+    ([field, value]) =>
+      isHeaderName(field) && !reserved.test(field) && !control.test(value) && value.length <= maxTraceLength,
+  );
+  return Object.fromEntries(may);
 }
 
 /** True for headers that a server acts on; a redriven message must not carry them again. */

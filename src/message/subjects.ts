@@ -135,6 +135,20 @@ export class Names {
     return `${this.namespace}=on=${key(actor)}`;
   }
 
+  /**
+   * Whose a body in the object store is: what its message goes to, and its id.
+   * @param subject under which it is handed out. @param event of an event that comes again as a task: `<stream> <subject>`.
+   */
+  bodyOwner(subject: string, event: string | undefined, id: string): string {
+    const own = event === undefined ? subject : (event.split(" ", 2)[1] ?? "");
+    const [namespace, kind = "", lane = ""] = own.split(".", 3);
+    const goesToActor = namespace === this.namespace && (kind === "task" || kind === "due");
+    const target = goesToActor
+      ? `actor ${own.slice(namespace.length + kind.length + lane.length + 3)}`
+      : `event ${own}`;
+    return `${target}|${id}`;
+  }
+
   /** What a stored message is, from its stream and subject. */
   origin(stream: string, subject: string): Origin {
     const rest = subject.startsWith(`${this.namespace}.`) ? subject.slice(this.namespace.length + 1) : "";

@@ -161,10 +161,12 @@ export class Asker {
   #answer(message: BusMessage): void {
     const address = message.subject.slice(this.#names.replySubject("").length);
     const waiting = this.#waiting.get(address);
-    if (!waiting) return;
+    const outcome = message.headers.get(header.outcome);
+    // Anyone may publish there: what does not say how it ended is no answer.
+    if (!waiting || (outcome !== "completed" && outcome !== "failed")) return;
     try {
       const value = decode(message.body, message.headers.get(header.contentType));
-      if (message.headers.get(header.outcome) === "failed") waiting.reject(readFailure(waiting.id, value));
+      if (outcome === "failed") waiting.reject(readFailure(waiting.id, value));
       else waiting.resolve(value);
     } catch (thrown) {
       waiting.reject(toError(thrown));

@@ -2,12 +2,13 @@
  * Results: what actors with `result: { ttl }` returned, in KV, each with its own time to live; and the wait for one.
  * A waiter subscribes to a core subject and then looks, so that no waiter needs a consumer.
  */
+import * as z from "zod";
 import { maxTimerMs } from "../kernel/clock.ts";
 import type { Bucket } from "../broker/bucket.ts";
 import type { Bus } from "../broker/bus.ts";
 import type { TaskFailedError } from "../kernel/errors.ts";
 import { toError } from "../kernel/errors.ts";
-import { contentTypes, decode, encode } from "../message/codec.ts";
+import { contentTypes, decode, encode, isOtherVersion } from "../message/codec.ts";
 import { readFailure, type Failure } from "../message/failure.ts";
 import type { Names } from "../message/subjects.ts";
 
@@ -21,23 +22,26 @@ export type Outcome<Value = unknown> =
   | { state: "completed"; value: Value; error?: Error }
   | { state: "failed"; error: TaskFailedError };
 
-interface Stored {
-  v: number;
-  state: "pending" | "completed" | "failed";
-  value?: unknown;
-  /** Why a completed task's value is not here. */
-  lost?: string;
-  failure?: Failure;
-}
+const v = z.literal(version);
+const shape = z.discriminatedUnion("state", [
+  z.object({ v, state: z.literal("pending") }),
+  /** `lost`: why the value is not here. */
+  z.object({ v, state: z.literal("completed"), value: z.unknown().exactOptional(), lost: z.string().exactOptional() }),
+  z.object({ v, state: z.literal("failed"), failure: z.unknown() }),
+]);
+type Stored = z.input<typeof shape>;
 
 export class Results {
   readonly #names: Names;
   readonly #bucket: Bucket;
   readonly #bus: Bus;
+  readonly #onGarbage: (error: Error) => void;
   /** Those that wait. */
   readonly #wakes = new Set<() => void>();
 
-  constructor(names: Names, bucket: Bucket, bus: Bus) {
+  /** @param onGarbage is told of what is read and is no result. */
+  constructor(names: Names, bucket: Bucket, bus: Bus, onGarbage: (error: Error) => void = () => undefined) {
+    this.#onGarbage = onGarbage;
     this.#names = names;
     this.#bucket = bucket;
     this.#bus = bus;
@@ -109,8 +113,10 @@ export class Results {
   async #read(actor: string, id: string): Promise<Outcome | undefined> {
     const entry = await this.#bucket.get(this.#names.resultKey(actor, id));
     if (entry === undefined) return undefined;
-    const stored = decode(entry.value, contentTypes.msgpack) as Stored;
-    switch (stored.state) {
+    const stored = this.#parse(this.#names.resultKey(actor, id), entry.value);
+    switch (stored?.state) {
+      case undefined:
+        return undefined;
       case "pending":
         return { state: "pending" };
       case "completed":
@@ -119,6 +125,24 @@ export class Results {
           : { state: "completed", value: undefined, error: new Error(stored.lost) };
       case "failed":
         return { state: "failed", error: readFailure(id, stored.failure) };
+    }
+  }
+
+  /** Undefined for garbage, which is reported, and for what another version wrote. */
+  #parse(key: string, bytes: Uint8Array): Stored | undefined {
+    let found: unknown;
+    try {
+      found = decode(bytes, contentTypes.msgpack);
+      return shape.parse(found);
+    } catch (thrown) {
+      if (isOtherVersion(found, version)) return undefined;
+      const why = toError(thrown).message.replace(/\s+/g, " ");
+      this.#onGarbage(
+        new Error(
+          `What ${this.#bucket.name} holds under ${key} is no result (${why}); it counts as none. Look who may write there.`,
+        ),
+      );
+      return undefined;
     }
   }
 }

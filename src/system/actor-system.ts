@@ -45,6 +45,7 @@ import { ensureDurables } from "../worker/durables.ts";
 import { warnUnserved } from "../worker/served.ts";
 import { Worker } from "../worker/worker.ts";
 import { OpenCalls } from "./open-calls.ts";
+import { endOf } from "./server-end.ts";
 import type { SystemParts } from "./parts.ts";
 import { resolveSystemOptions, type ResolvedSystemOptions, type SystemOptions } from "./options.ts";
 
@@ -95,15 +96,15 @@ export class ActorSystem implements Sender {
     const publisher = new Publisher(connection, this.#pipeline, publishing);
     const bucket = (name: string): Bucket => new Bucket(name, this.#pipeline, publisher);
     const reader = new StreamReader(connection);
-    const results = new Results(names, bucket(names.resultsBucket), this.#bus);
+    const report = ({ message }: Error): void => this.log.error({ reason: message }, "garbage is stored");
+    const results = new Results(names, bucket(names.resultsBucket), this.#bus, report);
     const runs = new RunsStore(names, bucket(names.runsBucket));
-    const breakers = new SharedState<unknown>(bucket(names.breakersBucket), this.#bus, names);
-    const limits = new SharedState<unknown>(bucket(names.limitsBucket), this.#bus, names);
+    const breakers = new SharedState<unknown>(bucket(names.breakersBucket), this.#bus, names, report);
+    const limits = new SharedState<unknown>(bucket(names.limitsBucket), this.#bus, names, report);
     const clock = new ServerClock(this.#pipeline, `KV_${names.limitsBucket}`);
     this.#guards = new GuardRegistry({
       breakers,
-      rateLimits: new SharedState(bucket(names.limitsBucket), this.#bus, names),
-      concurrencyLimits: limits,
+      limits,
       once: bucket(names.onceBucket),
       clock,
       onUp: (listener) => connection.onUp(listener),
@@ -123,6 +124,7 @@ export class ActorSystem implements Sender {
     const large = objects(names.payloadsBucket, maxAgeMs);
     this.#objects = [bodies, large];
     const payloads = (this.#payloads = new Payloads({
+      names,
       publisher,
       objects: large,
       reader,
@@ -167,7 +169,7 @@ export class ActorSystem implements Sender {
     this.#producer = traced ?? producer;
     const asker = traced ?? this.#asker;
     this.#ask = (actor, body, askOptions) => asker.ask(actor, body, askOptions);
-    this.serverEnded = server && this.#watchServer(server);
+    this.serverEnded = server && endOf(server, this.log, () => this.#closed !== undefined);
     logConnection(connection, this.log, () => this.#closed !== undefined);
   }
 
@@ -387,14 +389,5 @@ export class ActorSystem implements Sender {
   async #take<T>(call: () => Promise<T>): Promise<T> {
     if (this.#closed !== undefined) throw new ClosedError("system");
     return this.#calls.run(call);
-  }
-
-  async #watchServer(server: EmbeddedServer): Promise<string> {
-    const { code } = await server.exited;
-    // Stopped by close(): it did not end by itself.
-    if (this.#closed !== undefined) return new Promise(() => undefined);
-    const why = `the embedded nats-server ended by itself with code ${code ?? "unknown"}; connect again to go on`;
-    this.log.error({ storeDir: server.storeDir }, why);
-    return why;
   }
 }

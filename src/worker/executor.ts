@@ -27,7 +27,7 @@ import {
   type Outcome,
   type RunResult,
 } from "./outcome.ts";
-import type { Run } from "./run.ts";
+import { bodyOwnerOf, type Run } from "./run.ts";
 import type { RunTracer } from "./run-tracer.ts";
 import type { Reporter } from "./reporter.ts";
 import type { Settler } from "./settle.ts";
@@ -175,7 +175,7 @@ export class Executor {
     if (object === undefined || payloads === undefined) return undefined;
     let error: Error;
     try {
-      run.fetchedBody = await payloads.fetch(object);
+      run.fetchedBody = await payloads.fetch(object, bodyOwnerOf(names, run));
       run.bodyObject = object;
       if (run.fetchedBody !== undefined) return undefined;
       error = new DecodeError(

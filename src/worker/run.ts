@@ -8,8 +8,16 @@ import type { AnyDelivery } from "../broker/delivery.ts";
 import { maxTimerMs, monotonicMs, wallMs } from "../kernel/clock.ts";
 import type { Overdue } from "../guard/time-limit.ts";
 import type { Logger } from "../kernel/logger.ts";
-import { header, messageId, traceHeaders, type HeaderFields, type ReceivedHeaders } from "../message/headers.ts";
+import {
+  carriable,
+  header,
+  messageId,
+  traceHeaders,
+  type HeaderFields,
+  type ReceivedHeaders,
+} from "../message/headers.ts";
 import { idText } from "../message/names.ts";
+import type { Names } from "../message/subjects.ts";
 import { noHistory, type Remembered, type RunHistory } from "../lifecycle/runs.ts";
 import type { MessageRef } from "./events.ts";
 
@@ -230,7 +238,7 @@ export class Run implements Context {
     this.#children += 1;
     const place = [this.actor, this.id, this.cause, this.#step, verb, target, this.#children];
     const id = options.id ?? idText(createHash("sha256").update(JSON.stringify(place)).digest()).slice(0, 27);
-    return { ...options, id, headers: { ...(this.trace?.headers() ?? this.#inherited), ...options.headers } };
+    return { ...options, id, headers: { ...carriable(this.trace?.headers() ?? this.#inherited), ...options.headers } };
   }
 
   get #inherited(): HeaderFields {
@@ -241,4 +249,9 @@ export class Run implements Context {
     }
     return headers;
   }
+}
+
+/** Whose body it may have in the object store. */
+export function bodyOwnerOf(names: Names, { delivery, headers, id }: Run): string {
+  return names.bodyOwner(delivery.subject, headers.get(header.event), id);
 }

@@ -20,7 +20,7 @@ import type { Names } from "../message/subjects.ts";
 import type { Results } from "../result/results.ts";
 import type { LostReason } from "./events.ts";
 import type { Outcome } from "./outcome.ts";
-import type { Run } from "./run.ts";
+import { bodyOwnerOf, type Run } from "./run.ts";
 
 /** How long a message waits when the dead-letter stream cannot take it. */
 const deadUnavailableMs = 30_000;
@@ -238,11 +238,12 @@ export class Settler {
   }
 
   /** A task has one reader, and a dead letter keeps a copy. An event may have other readers, also one that came again as a task: its body expires. */
-  #forgetBody({ delivery, headers }: Run, object: string, { kind }: Outcome): void {
+  #forgetBody(run: Run, object: string, { kind }: Outcome): void {
     const { names, payloads } = this.#options;
+    const { delivery, headers } = run;
     const isTask = delivery.stream === names.tasks || delivery.stream === names.schedule;
     if (headers.get(header.event) !== undefined) return;
-    if (isTask && (kind === "completed" || kind === "dead")) payloads.forget(object);
+    if (isTask && (kind === "completed" || kind === "dead")) payloads.forget(object, bodyOwnerOf(names, run));
   }
 
   /** Best effort: what stays expires. */

@@ -8,6 +8,8 @@
  */
 import type { ResolvedConfig } from "../../actor/config.ts";
 import { electedSubject } from "../../broker/puller.ts";
+import { concurrencyKey, concurrencyPrefix } from "../../guard/concurrency-limit/limit.ts";
+import { recordKey } from "../../guard/rate-limit/record.ts";
 import { subjectMatches } from "../../message/names.ts";
 import type { Names } from "../../message/subjects.ts";
 import { durablesOf } from "../../worker/durables.ts";
@@ -49,6 +51,12 @@ export function rightsOf(names: Names, actors?: readonly ResolvedConfig[]): Righ
   const [bodies, payloads] = [`OBJ_${names.bodiesBucket}`, `OBJ_${names.payloadsBucket}`];
   const shared = [names.limitsBucket, names.breakersBucket];
   const notices = shared.map((bucket) => names.noticeSubject(bucket, ">"));
+  const limits = limitKeys(actors);
+  /** Handlers may use any breaker. Claims of dead letters, which are in the bucket of the limits, are the admin's. */
+  const workersNotices = [
+    ...limits.map((one) => names.noticeSubject(names.limitsBucket, one)),
+    names.noticeSubject(names.breakersBucket, ">"),
+  ];
   /** For each actor, or with a wildcard that stands for all. An actor's name may have dots. */
   const each = (one: (actor: string) => string[], all: string[]): string[] =>
     actors === undefined ? all : actors.flatMap(({ name }) => one(name));
@@ -99,14 +107,16 @@ export function rightsOf(names: Names, actors?: readonly ResolvedConfig[]): Righ
       ...durables.map(({ stream, name }) => `$KV.${names.runsBucket}.${stream}.*.${name}`),
       ...each((actor) => [`$KV.${names.resultsBucket}.${actor}.*`], kvKeys(names.resultsBucket)),
       ...each((actor) => [`$KV.${names.onceBucket}.${actor}.*.*`], kvKeys(names.onceBucket)),
-      ...kvKeys(...shared, names.workersBucket),
+      ...limits.map((one) => `$KV.${names.limitsBucket}.${one}`),
+      ...kvKeys(names.breakersBucket),
+      `$KV.${names.workersBucket}.*`,
       ...deadLetters,
     ),
     ...worker.ask("DIRECT.GET", ...deadLetters.map((subject) => `${dead}.${subject}`)),
     ...worker.publish(
       names.replySubject("*.*"),
       ...each((actor) => [`${namespace}.done.${actor}.*`], [`${namespace}.done.>`]),
-      ...notices,
+      ...workersNotices,
       names.supervisorsPresentSubject,
     ),
     ...worker.subscribe(
@@ -115,7 +125,7 @@ export function rightsOf(names: Names, actors?: readonly ResolvedConfig[]): Righ
       names.supervisorsSubject,
       names.supervisorsPresentSubject,
       ...each((actor) => [names.workerSubject(actor)], [names.workerSubject(">")]),
-      ...notices,
+      ...workersNotices,
     ),
     ...worker.ask("STREAM.INFO", payloads, bodies),
     ...worker.ask("STREAM.MSG.GET", payloads),
@@ -161,6 +171,17 @@ export function rightsOf(names: Names, actors?: readonly ResolvedConfig[]): Righ
     ...admin.publish(...notices, names.workersSubject, names.supervisorsSubject, names.workerSubject(">")),
     ...admin.subscribe(names.replySubject("*.*")),
   ];
+}
+
+/** Keys of the limits bucket: what the actors' limits have there, one that goes by keys also below its own. */
+function limitKeys(actors: readonly ResolvedConfig[] | undefined): string[] {
+  const keysOf = (base: string, byKey: unknown): string[] => (byKey === undefined ? [base] : [base, `${base}.*`]);
+  return (
+    actors?.flatMap(({ rateLimit, concurrencyLimit }) => [
+      ...(rateLimit ? keysOf(recordKey(rateLimit.name), rateLimit.key) : []),
+      ...(concurrencyLimit ? keysOf(concurrencyKey(concurrencyLimit.name), concurrencyLimit.key) : []),
+    ]) ?? ["*", "*.*", `${concurrencyPrefix}*.*`]
+  );
 }
 
 /** Each once, and none that another one holds. */

@@ -78,7 +78,11 @@ export class BreakerSync {
     const ticker = setInterval(() => {
       if (this.#record.state === "open" || !this.#shared) again();
     }, readAgainMs).unref();
-    this.#endings = [() => clearInterval(ticker), onUp(again), state.listen(name, (shared) => this.#hear(shared))];
+    this.#endings = [
+      () => clearInterval(ticker),
+      onUp(again),
+      state.listen(name, readRecord, (shared) => this.#hear(shared)),
+    ];
     // Without it the host's own clock counts.
     await clock.ready().catch(() => undefined);
     await this.settle();
@@ -181,15 +185,13 @@ export class BreakerSync {
 
   async #read(): Promise<Shared<BreakerRecord>> {
     const { name, state } = this.#options;
-    const { value, revision } = await state.read(name, askMs);
-    return { value: readRecord(value), revision };
+    return state.read(name, readRecord, askMs);
   }
 
-  #hear({ value, revision }: Shared<unknown>): void {
+  #hear({ value, revision }: Shared<BreakerRecord>): void {
     if (revision <= this.#revision) return;
     if (this.#own !== undefined || !this.#shared) return void this.settle();
-    const record = readRecord(value);
-    if (record !== undefined) this.#adopt({ value: record, revision });
+    this.#adopt({ value, revision });
   }
 
   #adopt({ value, revision }: Shared<BreakerRecord>): void {

@@ -21,9 +21,12 @@ export interface ConcurrencySettings {
   keyed: boolean;
 }
 
-/** The KV key of a limit's permits. No rate limit's key begins so, which are in the same bucket. */
+/** No rate limit's key begins so, which are in the same bucket. */
+export const concurrencyPrefix = "=c.";
+
+/** The KV key of a limit's permits. */
 export function concurrencyKey(name: string): string {
-  return `=c.${keyText(name)}`;
+  return concurrencyPrefix + keyText(name);
 }
 
 export class ConcurrencyLimit {

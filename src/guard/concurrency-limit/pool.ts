@@ -92,7 +92,7 @@ export class PermitPool {
   constructor(options: PoolOptions) {
     this.#options = options;
     // Before the first look, so that nothing falls in between.
-    this.#off = options.state.listen(options.key, (shared) => this.#hear(shared));
+    this.#off = options.state.listen(options.key, readRecord, (shared) => this.#hear(shared));
   }
 
   /** A permit that is here already, unless others came first. */
@@ -238,10 +238,7 @@ export class PermitPool {
   async #read(): Promise<void> {
     const { state, key } = this.#options;
     const before = this.#known;
-    const { value: stored, revision } = await state.read(key, timeoutMs);
-    const value = readRecord(stored);
-    if (stored !== undefined && value === undefined) throw new Error("KV holds no record that this version can read");
-    const found = { value, revision };
+    const found = await state.read(key, readRecord, timeoutMs);
     this.#stale = false;
     // A notice may have overtaken it. Else it is what there is, also in a bucket that was made anew.
     if (this.#known === before || found.revision > this.#known.revision) this.#known = found;
@@ -300,10 +297,8 @@ export class PermitPool {
     }
   }
 
-  #hear({ value: told, revision }: Shared<unknown>): void {
-    const value = readRecord(told);
-    // Anyone may publish; what was written all the same is found by the next write.
-    if (value === undefined || revision <= this.#known.revision) return;
+  #hear({ value, revision }: Shared<ConcurrencyRecord>): void {
+    if (revision <= this.#known.revision) return;
     this.#known = { value, revision };
     if (this.#waiters.length > 0 || (this.#idle > 0 && this.#othersWait)) void this.#work();
     this.#options.onChange();

@@ -8,9 +8,9 @@ import * as z from "zod";
 
 const shape = z.object({
   v: z.literal(1),
-  limit: z.number(),
+  limit: z.number().min(1),
   /** By process; one that uses the limit and holds none at the moment has 0. Server time. */
-  holders: z.record(z.string(), z.object({ permits: z.number(), untilMs: z.number() })),
+  holders: z.record(z.string(), z.object({ permits: z.int().min(0), untilMs: z.number() })),
   /** Who waits for a permit, the first one first, and how long he will wait. Server time. */
   waiting: z.array(z.object({ holder: z.string(), untilMs: z.number() })),
 });

@@ -3,7 +3,7 @@ import type { Bucket } from "../../broker/bucket.ts";
 import type { ServerClock } from "../../broker/server-clock.ts";
 import { pause } from "../../kernel/clock.ts";
 import { newId } from "../../message/names.ts";
-import { readEntry, stepOf, writeEntry, type OnceDone, type OnceEntry, type OnceStep } from "./entry.ts";
+import { findEntry, stepOf, writeEntry, type OnceDone, type OnceEntry, type OnceStep } from "./entry.ts";
 
 /** How much longer than a hold its record stays. */
 const ttlFactor = 6;
@@ -17,13 +17,24 @@ export class OnceLease {
   readonly #clock: ServerClock;
   readonly #key: string;
   readonly #leaseMs: number;
+  readonly #onGarbage: (error: Error) => void;
   readonly #holder = newId();
   #revision = 0;
   #renewer: NodeJS.Timeout | undefined;
   #renewing: Promise<void> | undefined;
 
-  /** @param leaseMs how long a hold lasts that is not renewed: so long a repeat waits after a worker died in the function. */
-  constructor(bucket: Bucket, clock: ServerClock, key: string, leaseMs: number) {
+  /**
+   * @param leaseMs how long a hold lasts that is not renewed: so long a repeat waits after a worker died in the function.
+   * @param onGarbage is told of what stands there and is no entry.
+   */
+  constructor(
+    bucket: Bucket,
+    clock: ServerClock,
+    key: string,
+    leaseMs: number,
+    onGarbage: (error: Error) => void = () => undefined,
+  ) {
+    this.#onGarbage = onGarbage;
     this.#bucket = bucket;
     this.#clock = clock;
     this.#key = key;
@@ -44,7 +55,8 @@ export class OnceLease {
       const { entry, revision } = await this.#read();
       if (entry?.state === "done") return entry;
       // Its lease counts as over only when it is, however wrong our clock may be.
-      step = stepOf(entry, this.#holder, this.#clock.nowMs() - this.#clock.errorMs);
+      const longestMs = ttlFactor * this.#leaseMs;
+      step = stepOf(entry, this.#holder, this.#clock.nowMs() - this.#clock.errorMs, longestMs);
       this.#revision = revision;
       if (step !== "wait") continue;
       await pause(waitMs, signal());
@@ -104,7 +116,14 @@ export class OnceLease {
 
   async #read(): Promise<{ entry: OnceEntry | undefined; revision: number }> {
     const { value, revision } = await this.#bucket.read(this.#key, callTimeoutMs);
-    return { entry: value === undefined ? undefined : readEntry(value), revision };
+    if (value === undefined) return { entry: value, revision };
+    const garbage = (why: string): void =>
+      this.#onGarbage(
+        new Error(
+          `What ${this.#bucket.name} holds under ${this.#key} is no entry of ctx.once (${why}); it counts as none and is overwritten. Look who may write there.`,
+        ),
+      );
+    return { entry: findEntry(value, garbage), revision };
   }
 
   #put(entry: OnceEntry, ttlMs: number, timeoutMs: number, expected: number): Promise<number | undefined> {

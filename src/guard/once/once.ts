@@ -87,7 +87,9 @@ export class Once {
   }
 
   async #first(run: OnceRun, key: string, fn: () => unknown, ttlMs: number): Promise<OnceDone> {
-    const lease = new OnceLease(this.#bucket, this.#clock, onceKey(run, key), this.#leaseMs);
+    const lease = new OnceLease(this.#bucket, this.#clock, onceKey(run, key), this.#leaseMs, ({ message }) =>
+      run.log.error({ key, reason: message }, "what stands for an effect of ctx.once is garbage"),
+    );
     const found = await this.#take(run, key, lease);
     if (found !== undefined) return found;
     let value: unknown;

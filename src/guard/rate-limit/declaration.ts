@@ -9,7 +9,7 @@ import {
   agrees,
   describe,
   freshRecord,
-  isSlotState,
+  readRecord,
   recordKey,
   recordTtlMs,
   type RateRecord,
@@ -29,7 +29,7 @@ const lookEveryMs = 250;
  * @throws ConfigError where others are in use.
  */
 export async function declareLimit(
-  state: SharedState<RateRecord>,
+  state: SharedState<unknown>,
   settings: RateSettings,
   clock: ServerClock,
   wanted: () => boolean,
@@ -38,7 +38,7 @@ export async function declareLimit(
   let stranger: { revision: number; sinceMs: number } | undefined;
   await clock.ready().catch(() => undefined);
   while (wanted()) {
-    const found = await state.read(key).catch(() => undefined);
+    const found = await state.read(key, readRecord).catch(() => undefined);
     // No server: what cannot be reserved is not run, and the numbers are compared again then.
     if (found === undefined) return;
     const { value, revision } = found;
@@ -47,7 +47,7 @@ export async function declareLimit(
     if (value === undefined || (stranger !== undefined && monotonicMs() - stranger.sinceMs > declarationTtlMs)) {
       const fresh = freshRecord(settings);
       // What was reserved under the old numbers stays reserved, and a penalty stands.
-      const kept = value !== undefined && isSlotState(value) ? { nextMs: value.nextMs, heldMs: value.heldMs } : {};
+      const kept = value !== undefined ? { nextMs: value.nextMs, heldMs: value.heldMs } : {};
       const next = { ...fresh, ...kept };
       const written = await state
         .write(key, next, { was: revision, ttlMs: recordTtlMs(next, nowMs, declarationTtlMs) })

@@ -5,7 +5,15 @@
 import type { ServerClock } from "../../broker/server-clock.ts";
 import { monotonicMs, pause } from "../../kernel/clock.ts";
 import { toError } from "../../kernel/errors.ts";
-import { agrees, describe, freshRecord, recordTtlMs, type RateRecord, type RateSettings } from "./record.ts";
+import {
+  agrees,
+  describe,
+  freshRecord,
+  readRecord,
+  recordTtlMs,
+  type RateRecord,
+  type RateSettings,
+} from "./record.ts";
 import { clockMs, firstSlotMs, hold, takeSlots } from "./slots.ts";
 import type { Shared, SharedState } from "../shared-state.ts";
 
@@ -14,7 +22,7 @@ const mostTries = 50;
 const longestPauseMs = 20;
 
 export interface LedgerOptions {
-  state: SharedState<RateRecord>;
+  state: SharedState<unknown>;
   clock: ServerClock;
   settings: RateSettings;
   /** The record's key. */
@@ -163,7 +171,7 @@ export class RateLedger {
   }
 
   async #read(): Promise<Shared<RateRecord>> {
-    const shared = await this.#options.state.read(this.#options.key, timeoutMs);
+    const shared = await this.#options.state.read(this.#options.key, readRecord, timeoutMs);
     this.learn(shared);
     return shared;
   }

@@ -7,7 +7,7 @@ import { declareLimit, declarationTtlMs, refreshEveryMs } from "./declaration.ts
 import { RateLedger } from "./ledger.ts";
 import { Limiter, type LimiterClient, type Pace } from "./limiter.ts";
 import type { GuardedRun } from "../guard.ts";
-import { recordKey, type RateRecord, type RateSettings } from "./record.ts";
+import { readRecord, recordKey, type RateSettings } from "./record.ts";
 import type { SharedState } from "../shared-state.ts";
 
 /** A key's record says nothing that is not over by then. */
@@ -21,7 +21,7 @@ export class RateLimit {
   readonly waits = { count: 0, ms: 0 };
   /** Of the limit without keys; with keys, of its declaration and of what holds every key back. */
   readonly main: Limiter;
-  readonly #state: SharedState<RateRecord>;
+  readonly #state: SharedState<unknown>;
   readonly #clock: ServerClock;
   readonly #onEmpty: () => void;
   readonly #pace: Pace = { roundTripMs: 2 };
@@ -33,7 +33,7 @@ export class RateLimit {
   #ticker: NodeJS.Timeout | undefined;
   #troubled = false;
 
-  constructor(settings: RateSettings, state: SharedState<RateRecord>, clock: ServerClock, onEmpty: () => void) {
+  constructor(settings: RateSettings, state: SharedState<unknown>, clock: ServerClock, onEmpty: () => void) {
     this.settings = settings;
     this.#state = state;
     this.#clock = clock;
@@ -67,10 +67,10 @@ export class RateLimit {
     }
     if (this.#listeners.size === 0) return;
     const { ledger } = this.main;
-    this.#offs = [this.#state.listen(recordKey(this.settings.name), (shared) => ledger.learn(shared))];
+    this.#offs = [this.#state.listen(recordKey(this.settings.name), readRecord, (shared) => ledger.learn(shared))];
     if (this.settings.keyed) {
       const each = `${recordKey(this.settings.name)}.*`;
-      this.#offs.push(this.#state.listen(each, (shared, key) => this.#keys.get(key)?.ledger.learn(shared)));
+      this.#offs.push(this.#state.listen(each, readRecord, (shared, key) => this.#keys.get(key)?.ledger.learn(shared)));
       // What holds every key back stands in no key's record. Without the server nothing is reserved either.
       await ledger.refresh().catch(() => undefined);
     }

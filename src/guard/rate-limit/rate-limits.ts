@@ -8,16 +8,16 @@ import { ConfigError } from "../../kernel/errors.ts";
 import type { Guard, GuardedRun } from "../guard.ts";
 import { RateLimit } from "./limit.ts";
 import { RateLimitGuard } from "./rate-limit-guard.ts";
-import { agrees, describe, freshRecord, type RateRecord, type RateSettings } from "./record.ts";
+import { agrees, describe, freshRecord, type RateSettings } from "./record.ts";
 import { ratePlan } from "./slots.ts";
 import type { SharedState } from "../shared-state.ts";
 
 export class RateLimits {
-  readonly #state: SharedState<RateRecord>;
+  readonly #state: SharedState<unknown>;
   readonly #clock: ServerClock;
   readonly #limits = new Map<string, RateLimit>();
 
-  constructor(state: SharedState<RateRecord>, clock: ServerClock) {
+  constructor(state: SharedState<unknown>, clock: ServerClock) {
     this.#state = state;
     this.#clock = clock;
   }

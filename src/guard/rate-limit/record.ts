@@ -1,4 +1,5 @@
 /** Rate record: what the limits bucket holds of a limit, or of one of its keys. */
+import * as z from "zod";
 import { key as keyText } from "../../message/names.ts";
 import { keyToken } from "../key.ts";
 import { freshState, type RatePlan, type SlotState } from "./slots.ts";
@@ -12,6 +13,21 @@ export interface RateRecord extends SlotState {
   readonly keyed: boolean;
 }
 
+const timeMs = z.number().min(0);
+/** More left of a group than a group has would be no limit at all. */
+const shape: z.ZodType<RateRecord> = z
+  .object({
+    v: z.literal(1),
+    limit: z.number().positive(),
+    perMs: z.number().positive(),
+    burst: z.number().positive(),
+    keyed: z.boolean(),
+    nextMs: timeMs,
+    left: z.number().positive(),
+    heldMs: timeMs,
+  })
+  .refine(({ left, burst }) => left <= burst);
+
 /** What a process declares a limit to be. */
 export interface RateSettings {
   readonly name: string;
@@ -24,22 +40,15 @@ export function freshRecord({ plan, keyed }: RateSettings): RateRecord {
   return { v: 1, limit, perMs, burst, keyed, ...freshState(plan) };
 }
 
-/** False where it was written for other numbers, or is none of ours. */
+/** False where it was written for other numbers. */
 export function agrees(record: RateRecord, { plan, keyed }: RateSettings): boolean {
-  const { v, limit, perMs, burst } = record;
-  if (v !== 1 || !isSlotState(record)) return false;
+  const { limit, perMs, burst } = record;
   return limit === plan.limit && perMs === plan.perMs && burst === plan.burst && record.keyed === keyed;
 }
 
 /** Undefined for what is none of ours, or of a version that this one cannot read. */
 export function readRecord(value: unknown): RateRecord | undefined {
-  const record = value as RateRecord | undefined;
-  if (record?.v !== 1 || !isSlotState(record)) return undefined;
-  return [record.limit, record.perMs, record.burst].every(Number.isFinite) ? record : undefined;
-}
-
-export function isSlotState({ nextMs, left, heldMs }: SlotState): boolean {
-  return [nextMs, left, heldMs].every(Number.isFinite);
+  return shape.safeParse(value).data;
 }
 
 /** `100 in 1000 ms`, with what else there is to say. */
