@@ -173,8 +173,10 @@ class Explainer {
       {
         reader,
         runs,
-        ask: async (stream, sequence) =>
-          (await askWorkers(this.#parts, { ask: "message", stream, sequence }, { waitMs: answerMs, enough })).flat(),
+        ask: async ({ stream, sequence, storedAtMs }) => {
+          const question = { ask: "message", stream, sequence, storedAtMs } as const;
+          return (await askWorkers(this.#parts, question, { waitMs: answerMs, enough })).flat();
+        },
         holdUpsOf: (actor) => holdUpsOf(this.#fleet, actor),
         silentOf: (actor) => silentOf(workers, actor),
       },

@@ -10,7 +10,7 @@ export interface StateParts {
   reader: StreamReader;
   runs: RunsStore;
   /** What the workers know of a message, of those that answer. */
-  ask: (stream: string, sequence: number) => Promise<MessageAnswer[]>;
+  ask: (message: StoredMessage) => Promise<MessageAnswer[]>;
   holdUpsOf: (actor: string) => HoldUp[];
   silentOf: (actor: string) => WorkerRef[];
 }
@@ -22,7 +22,7 @@ export async function deliveryState(
   message: StoredMessage,
 ): Promise<DeliveryState> {
   const { reader, runs } = parts;
-  const { stream, sequence } = message;
+  const { sequence } = message;
   const { actor } = durable;
   if (sequence > durable.delivered) {
     const holdUps = parts.holdUpsOf(actor);
@@ -35,7 +35,7 @@ export async function deliveryState(
   const dropped = lastOf(record)?.state === "failed" && record?.fate === undefined;
   if (!queue && dropped && durable.inFlight === 0) return { state: "stranded", mendable: false, ...pastOf(record) };
   if (!queue && sequence <= durable.ackFloor) return { state: "settled" };
-  const answers = await parts.ask(stream, sequence);
+  const answers = await parts.ask(message);
   const own = answers.filter((answer) => answer.actor === actor);
   const known = stateOf(record, own, Date.now());
   const suspects = parts.silentOf(actor);

@@ -121,8 +121,9 @@ async function isKnown(
   place: Place,
   enough: number,
 ): Promise<boolean> {
-  const { stream, sequence } = place;
-  const answers = await askWorkers({ names, bus }, { ask: "message", stream, sequence }, { waitMs: answerMs, enough });
+  const { stream, sequence, storedAtMs } = place;
+  const question = { ask: "message", stream, sequence, storedAtMs } as const;
+  const answers = await askWorkers({ names, bus }, question, { waitMs: answerMs, enough });
   const own = answers.flat().filter((answer) => answer.actor === group[0]?.actor);
   for (const { durable } of group) {
     const known = stateOf(await runs.read({ ...place, consumer: durable }), own, Date.now());

@@ -22,6 +22,8 @@ export interface PendingSettle {
   replyTo: string;
   body: Uint8Array;
   deadlineMs: number;
+  /** Asked before it is sent again. */
+  of?: { readonly disowned: boolean };
   /** When it was delivered, at the earliest; monotonic. */
   heldSinceMs: number;
   /** For a nak, how long after it the message comes back; `undefined` for what ends a message. */
@@ -91,6 +93,10 @@ class SettleGroup extends PipelineRequest {
     super.transmit(wire, reply);
   }
 
+  override mayRepeat(): boolean {
+    return !this.#settles.some(isDisowned);
+  }
+
   override parts(): PipelineRequest[] {
     if (this.#settles.length === 1) return [this];
     return this.#settles.map((settle) => new SettleGroup([settle], this.#sendRest));
@@ -101,12 +107,12 @@ class SettleGroup extends PipelineRequest {
     return true;
   }
 
-  /** The earliest deadline of the group: the others are still ours and go on. */
+  /** The earliest deadline of the group, or one is disowned: the others are still ours and go on. */
   override onDeadline(error?: Error): void {
     const nowMs = monotonicMs();
     const rest: PendingSettle[] = [];
     for (const settle of this.#settles) {
-      if (error !== undefined || settle.deadlineMs <= nowMs) settle.onEnd(false);
+      if (error !== undefined || settle.deadlineMs <= nowMs || isDisowned(settle)) settle.onEnd(false);
       else rest.push(settle);
     }
     if (rest.length > 0) this.#sendRest(rest);
@@ -115,26 +121,30 @@ class SettleGroup extends PipelineRequest {
 
 class NakRequest extends PipelineRequest {
   readonly #delayMs: number;
-  readonly #onEnd: (confirmed: boolean) => void;
+  readonly #settle: PendingSettle;
 
-  constructor({ replyTo, body, deadlineMs, onEnd }: PendingSettle, delayMs: number) {
-    super(replyTo, body, undefined, deadlineMs, resendMs);
+  constructor(settle: PendingSettle, delayMs: number) {
+    super(settle.replyTo, settle.body, undefined, settle.deadlineMs, resendMs);
     this.#delayMs = delayMs;
-    this.#onEnd = onEnd;
+    this.#settle = settle;
   }
 
   override mayRepeat(nowMs: number): boolean {
-    return nowMs < this.firstSentMs + this.#delayMs;
+    return nowMs < this.firstSentMs + this.#delayMs && !isDisowned(this.#settle);
   }
 
   override onReply(): boolean {
-    this.#onEnd(true);
+    this.#settle.onEnd(true);
     return true;
   }
 
   override onDeadline(): void {
-    this.#onEnd(false);
+    this.#settle.onEnd(false);
   }
+}
+
+function isDisowned({ of }: PendingSettle): boolean {
+  return of?.disowned === true;
 }
 
 class MarkRequest extends PipelineRequest {

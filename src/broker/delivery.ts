@@ -4,6 +4,7 @@
  *    settle from anyone, so nothing is sent after the deadline.
  * 2. A settle is confirmed by the server and sent again until it is, or until the deadline; then the delivery is lost. A nak is sent
  *    again only while the message cannot have come back.
+ * 3. One whose durable or stream is gone is disowned: what is sent for it could end another message, which has its place by now.
  */
 import type { Msg } from "@nats-io/transport-node";
 import { monotonicMs } from "../kernel/clock.ts";
@@ -120,8 +121,17 @@ export class Delivery {
     if (this.#settled || sentMs >= this.deadlineMs) return;
     this.markedMs = sentMs;
     this.#acknowledger.mark(this.#replyTo, this.deadlineMs, (confirmedMs) => {
-      this.deadlineMs = confirmedMs + this.ackWaitMs - marginMs(this.ackWaitMs);
+      if (!this.disowned) this.deadlineMs = confirmedMs + this.ackWaitMs - marginMs(this.ackWaitMs);
     });
+  }
+
+  get disowned(): boolean {
+    return this.deadlineMs === -Infinity;
+  }
+
+  /** Nothing is sent for it any more. */
+  disown(): void {
+    this.deadlineMs = -Infinity;
   }
 
   /**
@@ -141,6 +151,7 @@ export class Delivery {
       replyTo: this.#replyTo,
       body: settlementBody(settlement),
       deadlineMs: this.deadlineMs,
+      of: this,
       heldSinceMs: this.#heldSinceMs,
       delayMs: settlement.kind === "nak" ? settlement.delayMs : undefined,
       onEnd,

@@ -8,6 +8,7 @@ import { randomBytes } from "node:crypto";
 import { monotonicMs, pause } from "../kernel/clock.ts";
 import { ClosedError, PayloadTooLargeError, PublishTimeoutError, toError } from "../kernel/errors.ts";
 import { header } from "../message/headers.ts";
+import type { MessagePlace } from "../message/place.ts";
 import type { Names } from "../message/subjects.ts";
 import { isFinal, type Objects, type PutObject } from "./objects.ts";
 import { defaultTimeoutMs, type OutgoingMessage, type Published, type Publisher } from "./publisher.ts";
@@ -69,8 +70,8 @@ export class Payloads {
   }
 
   /** True while the message itself is stored. A task whose body is gone may have been completed by another worker. */
-  async isStored(stream: string, sequence: number): Promise<boolean> {
-    return this.#options.reader.holds(stream, sequence);
+  async isStored(place: MessagePlace): Promise<boolean> {
+    return this.#options.reader.holds(place);
   }
 
   /** Removes a body that nobody needs any more. Best effort: what stays expires. */

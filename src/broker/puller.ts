@@ -33,9 +33,11 @@ const addressBytes = 8_192;
 const minWaitMs = 25;
 const maxWaitMs = 500;
 
-/** Where a cluster tells that a durable, `<stream>.<durable>`, has a new leader. */
-export function electedSubject(durable: string): string {
-  return `$JS.EVENT.ADVISORY.CONSUMER.LEADER_ELECTED.${durable}`;
+const advisoryPrefix = "$JS.EVENT.ADVISORY.CONSUMER.";
+
+/** Where the servers tell of a durable, `<stream>.<durable>`: that it has a new leader, or is gone. */
+export function advisoriesOf(durable: string): string {
+  return `${advisoryPrefix}*.${durable}`;
 }
 
 export interface PullerOptions {
@@ -46,6 +48,8 @@ export interface PullerOptions {
   onMessage: (message: Msg) => number;
   /** A pull may be made now. */
   onReady: () => void;
+  /** The durable was deleted, perhaps with its stream: what it handed out is nobody's. */
+  onGone: () => void;
   /** The server has refused, or not answered, for 5 s, for example because the durable is gone. Called once for each row of refusals. */
   onRefused: (reason: string) => void;
 }
@@ -96,10 +100,11 @@ export class Puller {
       }),
       connection.onUp(() => this.#ready()),
     );
-    if (connection.clustered) {
-      const heard = connection.subscribe(electedSubject(`${stream}.${durable}`), () => this.#refuse("a new leader"));
-      this.#cleanUps.push(() => heard.unsubscribe());
-    }
+    const heard = connection.subscribe(advisoriesOf(`${stream}.${durable}`), ({ subject }) => {
+      if (subject.startsWith(`${advisoryPrefix}LEADER_ELECTED.`)) this.#refuse("a new leader");
+      else if (subject.startsWith(`${advisoryPrefix}DELETED.`)) this.#options.onGone();
+    });
+    this.#cleanUps.push(() => heard.unsubscribe());
     this.#watch = setInterval(() => this.#checkHeartbeats(), watchMs).unref();
   }
 
@@ -213,6 +218,7 @@ export class Puller {
       this.#ready();
       return;
     }
+    if (code === 409 && /consumer deleted/i.test(description)) this.#options.onGone();
     if (!isVoid) this.#refuse(`${code} ${description || "no responders"}`);
   }
 

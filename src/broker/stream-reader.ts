@@ -1,7 +1,14 @@
 /** Stream reader: looks into streams from outside, for people and tools; no message's way leads through it. */
-import { JetStreamApiError, type CompletionResult, type ConsumerInfo, type StoredMsg } from "@nats-io/jetstream";
+import {
+  JetStreamApiError,
+  type CompletionResult,
+  type ConsumerInfo,
+  type StoredMsg,
+  type StreamInfo,
+} from "@nats-io/jetstream";
 import { errors } from "@nats-io/transport-node";
 import { ConnectError, NotAuthorizedError, toError } from "../kernel/errors.ts";
+import type { MessagePlace } from "../message/place.ts";
 import type { ReceivedHeaders } from "../message/headers.ts";
 import { NatsHeaders } from "./received-headers.ts";
 import { violationOf, type Connection } from "./connection.ts";
@@ -60,11 +67,15 @@ export class StreamReader {
     return this.#find(stream, { seq: sequence });
   }
 
-  /** True while a message is stored. It is not read, which takes more rights. */
-  async holds(stream: string, sequence: number): Promise<boolean> {
+  /** True while a message is stored. It is not read, which takes more rights: see `mayHaveStored`. */
+  async holds(place: MessagePlace): Promise<boolean> {
+    const { stream, sequence } = place;
     try {
-      const { state } = await this.#ask(stream, () => this.#connection.jsm.streams.info(stream));
-      if (sequence < state.first_seq || sequence > state.last_seq) return false;
+      const info = await this.#ask(stream, () => this.#connection.jsm.streams.info(stream));
+      const { state } = info;
+      // In the order of their sequences they were stored, so what stands at its place is younger where the first one is.
+      const isOlder = Date.parse(state.first_ts) > place.storedAtMs;
+      if (sequence < state.first_seq || isOlder || !mayHaveStored(info, place)) return false;
       if ((state.num_deleted ?? 0) === 0) return true;
       // What is gone from between the first and the last: asked for only where there is any.
       const whole = await this.#ask(stream, () => this.#connection.jsm.streams.info(stream, { deleted_details: true }));
@@ -306,6 +317,12 @@ export class StreamReader {
       );
     }
   }
+}
+
+/** False where a stream was made after a message was stored, or has not come to its sequence: it was made anew, or has lost its end. */
+export function mayHaveStored({ created, mirror, state }: StreamInfo, { sequence, storedAtMs }: MessagePlace): boolean {
+  // A mirror has the times of its origin.
+  return sequence <= state.last_seq && (mirror !== undefined || storedAtMs >= Date.parse(created));
 }
 
 /** What the server tells of a consumer, as we call it. */

@@ -27,6 +27,7 @@ export class TestDelivery implements AnyDelivery {
   markedMs = monotonicMs();
   returnsAtMs = Infinity;
   readonly lost = false;
+  readonly disowned = false;
   readonly subject: string;
   readonly body: Uint8Array;
   readonly headers: ReceivedHeaders;
@@ -43,6 +44,8 @@ export class TestDelivery implements AnyDelivery {
       entries: () => Object.entries(headers).map(([name, value]) => [name, [value]]),
     };
   }
+
+  disown(): void {}
 
   mark(): void {
     this.markedMs = monotonicMs();

@@ -9,6 +9,8 @@ import type { Names } from "../message/subjects.ts";
 export interface ActorDurable {
   stream: string;
   spec: DurableSpec;
+  /** On a stream that somebody else made: nothing may be asked of it. */
+  foreign?: true;
 }
 
 /** What a durable goes by: its stream and its name there. */
@@ -58,7 +60,7 @@ export function durablesOf(names: Names, config: ResolvedConfig): ActorDurable[]
     if (stream === undefined) continue;
     const filters = config.subscriptions.filter((one) => one.stream === stream).map((one) => one.subject);
     const spec = { ...shared, ...begin, durable_name: names.foreignDurable(name), filter_subjects: filters };
-    all.push({ stream, spec });
+    all.push({ stream, spec, foreign: true });
   }
   return all;
 }

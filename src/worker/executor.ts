@@ -185,10 +185,10 @@ export class Executor {
       if (!(thrown instanceof DecodeError)) throw thrown;
       error = thrown;
     }
-    const { stream, sequence } = run.delivery;
+    const { stream } = run.delivery;
     const isTask = stream === names.tasks || stream === names.schedule;
     // Another worker that completed a task took its body away.
-    if (isTask && !(await payloads.isStored(stream, sequence))) return { kind: "lost", reason: "deadline" };
+    if (isTask && !(await payloads.isStored(run.delivery))) return { kind: "lost", reason: "deadline" };
     const decided = decideAgain(run.history);
     return decided ?? decideInvalid(this.#decider, "undecodable", error, run.history);
   }

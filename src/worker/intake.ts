@@ -10,14 +10,17 @@
  *    the ack-wait for as long as it is not settled.
  * 5. A server that was killed may have forgotten what it had delivered, and deliver it again: what is still in hand is not started
  *    beside itself. Its own settlement ends it. What was put back may come again once its delay is over.
- * 6. A message that may have been on its way for long is dropped unread: it may have been another worker's for long.
+ * 6. What it has in hand of a durable or a stream that is gone, or that was put back from an earlier copy, is disowned.
+ * 7. A message that may have been on its way for long is dropped unread: it may have been another worker's for long.
  */
 import type { Connection } from "../broker/connection.ts";
 import { Delivery, DeliverySource, type AnyDelivery } from "../broker/delivery.ts";
 import type { Acknowledger } from "../broker/acknowledger.ts";
 import { Puller } from "../broker/puller.ts";
+import { mayHaveStored } from "../broker/stream-reader.ts";
 import { monotonicMs } from "../kernel/clock.ts";
 import type { OwnContexts } from "../kernel/own-contexts.ts";
+import type { MessagePlace } from "../message/place.ts";
 import type { Guards } from "../guard/guards.ts";
 import type { ActorDurable } from "./durables.ts";
 import type { LostReason } from "./events.ts";
@@ -104,6 +107,7 @@ export class Intake {
             return delivery.pending;
           },
           onReady: () => this.replenish(),
+          onGone: () => this.#disown(({ delivery }) => delivery.consumer === durable && delivery.stream === stream),
           onRefused: (reason) =>
             reporter.problem(
               new Error(
@@ -117,6 +121,7 @@ export class Intake {
       for (const run of this.#runs) this.#elders.set(identity(run.delivery), run);
       // Marks that fell into a time without a connection were not sent.
       this.#markAll(0);
+      for (const durable of durables) if (durable.foreign === undefined) void this.#recognise(durable);
     });
     this.#ticker = setInterval(() => this.#tick(), Math.min(1_000, ackWaitMs / 6)).unref();
     this.replenish();
@@ -150,14 +155,15 @@ export class Intake {
   }
 
   /** What it knows of a message; undefined where that is nothing. */
-  find(stream: string, sequence: number): InHand | undefined {
+  find(message: MessagePlace): InHand | undefined {
     for (const { delivery, phase, beganMs, heldSinceMs, attempt, waitsFor } of this.#runs) {
-      if (delivery.sequence !== sequence || delivery.stream !== stream || phase === "done") continue;
+      if (delivery.sequence !== message.sequence || delivery.stream !== message.stream || phase === "done") continue;
+      if (delivery.storedAtMs !== message.storedAtMs) continue;
       const nowMs = monotonicMs();
       if (phase === "held") return { phase, sinceMs: nowMs - heldSinceMs, ...(waitsFor && { by: waitsFor }) };
       return { phase, sinceMs: nowMs - (beganMs || heldSinceMs), attempt };
     }
-    return this.#putBacks.find(stream, sequence);
+    return this.#putBacks.find(message);
   }
 
   /** Whether a handler was in progress at some time since then, monotonic ms. */
@@ -263,11 +269,28 @@ export class Intake {
     this.#options.reporter.ended(run, { kind: "lost", reason });
   }
 
+  /** After a time without a connection: its stream may have been made anew, or put back from a copy. What cannot be asked is believed. */
+  async #recognise({ stream }: ActorDurable): Promise<void> {
+    const own = [...this.#runs].filter(({ delivery }) => delivery.stream === stream);
+    if (own.length === 0) return;
+    const info = await this.#options.connection.jsm.streams.info(stream).catch(() => undefined);
+    if (info !== undefined) this.#disown((run) => own.includes(run) && !mayHaveStored(info, run.delivery));
+  }
+
+  /** Whatever is sent for these could end other messages, which have their places by now. */
+  #disown(isGone: (run: Run) => boolean): void {
+    for (const run of [...this.#runs].filter(isGone)) {
+      run.delivery.disown();
+      run.abort(new Error("the stream of the message, or its durable, was deleted"));
+      void this.#giveUp(run, { kind: "lost", reason: "deadline" });
+    }
+  }
+
   #isInHand(delivery: Delivery): boolean {
     const elder = this.#elders.get(identity(delivery))?.delivery;
     if (elder === undefined) return false;
     // The stream was made anew, and has another message in that place: the elder's settlement would end it unrun.
-    if (elder.storedAtMs !== delivery.storedAtMs) elder.deadlineMs = 0;
+    if (elder.storedAtMs !== delivery.storedAtMs) elder.disown();
     return !elder.lost && monotonicMs() < elder.returnsAtMs;
   }
 

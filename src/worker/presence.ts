@@ -8,6 +8,7 @@
 import type { Bucket } from "../broker/bucket.ts";
 import { pause } from "../kernel/clock.ts";
 import { toError } from "../kernel/errors.ts";
+import type { MessagePlace } from "../message/place.ts";
 import type { InHand, MessageAnswer } from "./answers.ts";
 import { answerTo, readWorkerQuestion, type AskServices } from "./questions.ts";
 import type { WorkerFigures, WorkerIdentity, WorkerLease, WorkerSnapshot } from "./snapshot.ts";
@@ -18,7 +19,7 @@ export interface PresenceOptions extends AskServices {
   figures: () => WorkerFigures;
   snapshot: () => WorkerSnapshot;
   /** What it knows of a message, one for each of its actors that does. */
-  find: (stream: string, sequence: number) => { actor: string; inHand: InHand }[];
+  find: (message: MessagePlace) => { actor: string; inHand: InHand }[];
   onProblem: (error: Error) => void;
 }
 
@@ -84,7 +85,7 @@ export class Presence {
     if (question?.ask === "snapshot") return snapshot();
     if (question?.ask !== "message") return undefined;
     const { id, host, pid } = identity;
-    const found = find(question.stream, question.sequence);
+    const found = find(question);
     return found.map(({ actor, inHand }) => ({ worker: { id, host, pid }, actor, inHand }));
   }
 

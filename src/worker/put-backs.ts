@@ -1,5 +1,6 @@
 /** Put-backs: what an actor of one worker has put back without an attempt, to tell those who ask why. */
 import { wallMs } from "../kernel/clock.ts";
+import { placeText, type MessagePlace } from "../message/place.ts";
 import type { InHand } from "./answers.ts";
 
 type PutBack = Extract<InHand, { phase: "put-back" }>;
@@ -8,11 +9,11 @@ type PutBack = Extract<InHand, { phase: "put-back" }>;
 const most = 1_000;
 
 export class PutBacks {
-  /** By place, the newest last. */
+  /** By `placeText`, the newest last. */
   readonly #byPlace = new Map<string, PutBack>();
 
-  add({ stream, sequence }: { stream: string; sequence: number }, reason: string, delayMs: number): void {
-    const place = `${stream}:${sequence}`;
+  add(message: MessagePlace, reason: string, delayMs: number): void {
+    const place = placeText(message);
     const nowMs = wallMs();
     const [at, until] = [nowMs, nowMs + delayMs].map((ms) => new Date(ms).toISOString()) as [string, string];
     this.#byPlace.delete(place);
@@ -23,7 +24,7 @@ export class PutBacks {
     }
   }
 
-  find(stream: string, sequence: number): PutBack | undefined {
-    return this.#byPlace.get(`${stream}:${sequence}`);
+  find(message: MessagePlace): PutBack | undefined {
+    return this.#byPlace.get(placeText(message));
   }
 }

@@ -13,7 +13,7 @@ import type { WorkerSnapshot } from "./snapshot.ts";
 /** What a worker can be asked: all about itself, or what it has in hand, or has put back, of one message. */
 const workerQuestion = z.discriminatedUnion("ask", [
   z.object({ ask: z.literal("snapshot") }),
-  z.object({ ask: z.literal("message"), stream: z.string(), sequence: z.int() }),
+  z.object({ ask: z.literal("message"), stream: z.string(), sequence: z.int(), storedAtMs: z.number() }),
 ]);
 export type WorkerQuestion = z.output<typeof workerQuestion>;
 

@@ -90,9 +90,9 @@ export class Settler {
    */
   async #late(run: Run, outcome: Outcome): Promise<void> {
     const { names, runs, config, onProblem, payloads } = this.#options;
-    const { stream, sequence, count, ackWaitMs, deadlineMs } = run.delivery;
+    const { stream, count, ackWaitMs, deadlineMs, disowned } = run.delivery;
     const late = run.blocked && outcome.kind !== "completed" ? undefined : lateNote(run, outcome);
-    if (late === undefined || run.wasLate) return this.#lose(run);
+    if (late === undefined || run.wasLate || disowned) return this.#lose(run);
     const note = { ...late, cut: this.#options.wasCut(run) };
     run.wasLate = true;
     let noted: Noted;
@@ -100,7 +100,7 @@ export class Settler {
       // By now the record of another one that completed it may be gone.
       const isOld = monotonicMs() - deadlineMs > endedKeepMs(ackWaitMs);
       const isTask = stream === names.tasks || stream === names.schedule;
-      if (isOld && !(isTask && (await payloads.isStored(stream, sequence)))) return this.#lose(run);
+      if (isOld && !(isTask && (await payloads.isStored(run.delivery)))) return this.#lose(run);
       noted = await runs.note(run.remembered, count, note, Math.min(30_000, ackWaitMs));
     } catch (thrown) {
       onProblem(toError(thrown));
@@ -110,7 +110,7 @@ export class Settler {
     run.noted &&= note.cut && noted === "overtaken";
     run.blocked = false;
     run.recorded = true;
-    if (outcome.kind !== "completed" || noted !== "noted") return this.#lose(run);
+    if (outcome.kind !== "completed" || noted !== "noted" || run.delivery.disowned) return this.#lose(run);
     run.delivery.deadlineMs = monotonicMs() + ackWaitMs;
     const reply = parseReplyAddress(run.headers.get(header.reply));
     if (config.resultTtlMs === undefined && reply === undefined) return this.#end(run, outcome, ack);

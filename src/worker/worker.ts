@@ -131,9 +131,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
       identity: this.#identity,
       figures: () => this.#figures(),
       snapshot: () => this.snapshot(),
-      find: (stream, sequence) =>
+      find: (message) =>
         this.#running.flatMap(({ config, intake }) => {
-          const inHand = intake.find(stream, sequence);
+          const inHand = intake.find(message);
           return inHand === undefined ? [] : [{ actor: config.name, inHand }];
         }),
       onProblem: (error) => this.#tell("problem", [{ error }]),

@@ -7,7 +7,7 @@
  *    Where an answer may go is not a matter of rights, since the server does not look: accounts.ts sees to that.
  */
 import type { ResolvedConfig } from "../../actor/config.ts";
-import { electedSubject } from "../../broker/puller.ts";
+import { advisoriesOf } from "../../broker/puller.ts";
 import { concurrencyKey, concurrencyPrefix } from "../../guard/concurrency-limit/limit.ts";
 import { recordKey } from "../../guard/rate-limit/record.ts";
 import { subjectMatches } from "../../message/names.ts";
@@ -120,7 +120,7 @@ export function rightsOf(names: Names, actors?: readonly ResolvedConfig[]): Righ
       names.supervisorsPresentSubject,
     ),
     ...worker.subscribe(
-      ...ofDurables.map(electedSubject),
+      ...ofDurables.map(advisoriesOf),
       names.workersSubject,
       names.supervisorsSubject,
       names.supervisorsPresentSubject,
