@@ -14,8 +14,15 @@ export type { BreakerEvent } from "./guard/breaker/breaker.ts";
 export type { GuardReason } from "./guard/guard.ts";
 export type { PayloadConfig } from "./actor/payload-config.ts";
 export type { EventType, ForeignSubject, Subscription } from "./actor/event.ts";
-export type { SystemLimits, SystemOptions, SystemPayload, EmbeddedOptions } from "./system/options.ts";
-export type { DurabilityProfile, Provision } from "./broker/topology.ts";
+export type {
+  DurabilityProfile,
+  SystemLimits,
+  SystemOptions,
+  SystemPayload,
+  EmbeddedOptions,
+} from "./system/options.ts";
+export type { Lowerable, Placement, Sized } from "./broker/asked.ts";
+export type { Provision } from "./broker/topology.ts";
 export type { EndpointOptions } from "./observe/endpoint.ts";
 export type { HttpServer } from "./observe/http-server.ts";
 export type { LogLevel, LogSettings } from "./observe/log.ts";

@@ -12,15 +12,12 @@ import { headers as newHeaders, nuid } from "@nats-io/transport-node";
 import { DecodeError, GodwitError } from "../kernel/errors.ts";
 import { header } from "../message/headers.ts";
 import type { Connection } from "./connection.ts";
-import { objectStoreSpec, reconcileStream, type Provision, type Storing } from "./topology.ts";
+import type { Topology } from "./topology.ts";
 
 export interface ObjectsOptions {
   connection: Connection;
   bucket: string;
-  storing: Storing;
-  /** Objects are gone after this; the bucket has one time to live for all. */
-  ttlMs: number;
-  provision: Provision;
+  topology: Pick<Topology, "reconcile">;
 }
 
 /** An object that was put: what it takes to delete it without reading its entry. */
@@ -75,13 +72,10 @@ export class Objects {
    * @throws TopologyMismatchError.
    */
   ready(): Promise<void> {
-    const { connection, bucket, storing, ttlMs, provision } = this.#options;
-    this.#there ??= reconcileStream(connection.jsm, objectStoreSpec(bucket, storing, ttlMs), provision).catch(
-      (error: unknown) => {
-        this.#there = undefined;
-        throw error;
-      },
-    );
+    this.#there ??= this.#options.topology.reconcile({ objectStore: this.stream }).catch((error: unknown) => {
+      this.#there = undefined;
+      throw error;
+    });
     return this.#there;
   }
 

@@ -9,7 +9,9 @@ import { toError } from "../kernel/errors.ts";
 import type { Names } from "../message/subjects.ts";
 import { violationOf, type Connection } from "./connection.ts";
 import { consumerState, type ConsumerState } from "./stream-reader.ts";
-import { alteredSettings } from "./topology.ts";
+import { durableAlterations } from "./durable-topology.ts";
+import { described } from "./settings.ts";
+import { alterations, type Alteration } from "./topology.ts";
 
 export interface ServerFacts {
   name: string;
@@ -55,8 +57,8 @@ export interface StreamFacts {
   bytes: number;
   /** Wall-clock ms of the server; undefined where the stream is empty. */
   firstAtMs: number | undefined;
-  /** Settings that are not as Godwit declares them, but for what a system's options choose: `retention is "limits", not "workqueue"`. */
-  altered: string[];
+  /** Settings that are neither as recorded nor as Godwit declares them. */
+  altered: Alteration[];
 }
 
 export interface DurableFacts extends ConsumerState {
@@ -66,6 +68,8 @@ export interface DurableFacts extends ConsumerState {
   headersOnly: boolean;
   /** The server deletes it once nobody has pulled for so long; undefined where it stays. */
   unusedMs: number | undefined;
+  /** What else is not as Godwit declares it: `priority_policy is "overflow", not undefined`. */
+  altered: string[];
 }
 
 /** Something to try in order to learn whether it is allowed. */
@@ -126,7 +130,16 @@ export class Survey {
       const { max_deliver: maxDeliver = -1, max_ack_pending: maxAckPending = -1, ...config } = info.config;
       const headersOnly = config.headers_only === true;
       const unusedMs = config.inactive_threshold ? config.inactive_threshold / 1_000_000 : undefined;
-      found.push({ ...consumerState(info), maxDeliver, maxAckPending, headersOnly, unusedMs });
+      const named = new Set(["max_deliver", "max_ack_pending", "headers_only", "inactive_threshold"]);
+      const altered = durableAlterations(info.config).filter(({ field }) => !named.has(field));
+      found.push({
+        ...consumerState(info),
+        maxDeliver,
+        maxAckPending,
+        headersOnly,
+        unusedMs,
+        altered: altered.map(described),
+      });
     }
     return found;
   }
@@ -217,7 +230,7 @@ function streamFacts(names: Names, { config, state, cluster }: StreamInfo): Stre
     messages: state.messages,
     bytes: state.bytes,
     firstAtMs: state.messages === 0 ? undefined : Date.parse(state.first_ts),
-    altered: alteredSettings(names, config),
+    altered: alterations(names, config),
   };
 }
 

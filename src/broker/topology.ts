@@ -1,372 +1,316 @@
 /**
- * Topology: the streams, buckets and durables that Godwit needs, declared as data and reconciled with the server.
+ * Topology: the streams, buckets and object stores of a namespace, reconciled with the server.
  * 1. What is missing is created; what may change is updated; what may not is refused with TopologyMismatchError.
- * 2. With `provision: "check"` nothing is written: it only compares, and what is missing is refused too. Tools that do not know a
- *    system's limits neither compare nor change its streams: `"keep"` makes those that are missing, `"use"` makes nothing.
- * 3. Reconciling twice, or from several hosts at once, changes nothing.
+ * 2. What a program asks for is recorded in each stream's metadata, and stays until somebody asks for more, or twice for less.
+ * 3. A field that is neither as recorded nor as declared was changed by hand: what drops, refuses or hides more is put back, the rest is
+ *    kept and told of.
+ * 4. With `provision: "check"` nothing is written: it only compares, and what is missing is refused too. `"keep"` asks for nothing of a
+ *    namespace that is there; `"use"` takes what there is.
+ * 5. The server knows no compare-and-set of configs, so a stream is read just before it is changed, and all are looked at again after it, until
+ *    there is nothing to change. A write that comes too late undoes one stream; the record of the others brings it back.
  */
-import { JetStreamApiError, type ConsumerConfig, type JetStreamManager, type StreamConfig } from "@nats-io/jetstream";
-import { NotAuthorizedError, TopologyMismatchError } from "../kernel/errors.ts";
+import { isDeepStrictEqual } from "node:util";
+import type { StreamConfig, StreamInfo } from "@nats-io/jetstream";
+import { monotonicMs, pause } from "../kernel/clock.ts";
+import { NotAuthorizedError, TopologyMismatchError, toError } from "../kernel/errors.ts";
+import type { Logger } from "../kernel/logger.ts";
 import type { Names } from "../message/subjects.ts";
-import { violationOf } from "./connection.ts";
+import {
+  asMetadata,
+  optionsOf,
+  recordedIn,
+  settingsOf,
+  sizeOption,
+  together,
+  type Asked,
+  type Recorded,
+  type Settings,
+} from "./asked.ts";
+import type { Connection } from "./connection.ts";
+import { fittingSizes } from "./fitting-sizes.ts";
 import { patiently } from "./patience.ts";
+import { absentAsUndefined, codeOf, explainRefusal, mismatch, missing, noRoom, overlapOf } from "./topology-refusal.ts";
+import { described, differences, streamRules, type Difference } from "./settings.ts";
+import { streamSpecs, type StreamSpec } from "./stream-specs.ts";
 
 /**
- * `create`: make and update. `keep`: make what is missing and leave the streams that exist as they are; durables are updated, since
- * their settings are the actors' own. `check`: compare and refuse; needs no right to create. `use`: what is there will do.
+ * `create`: make and update. `keep`: make what is missing, and ask for nothing of what exists. `check`: compare and refuse; needs no
+ * right to create. `use`: what is there will do.
  */
 export type Provision = "create" | "keep" | "check" | "use";
 
-/**
- * How hard it is to lose what was accepted. `dev`: memory, gone with the server. `single`: one file copy. `replicated`: three copies.
- * `strict`: three copies on servers that sync every write (`sync_interval: always`, which is the servers' own setting).
- */
-export type DurabilityProfile = "dev" | "single" | "replicated" | "strict";
-
-/** Where the servers that keep a stream may be. */
-export interface Placement {
-  /** The cluster's name. */
-  cluster?: string | undefined;
-  /** The `server_tags` that each of the servers has. */
-  tags?: readonly string[] | undefined;
+export interface TopologyOptions {
+  names: Names;
+  provision: Provision;
+  /** What was given explicitly. */
+  asked: Asked;
+  /** Options that may lower what is recorded. */
+  lower: readonly string[];
+  log: Logger;
 }
 
-/** How every stream, bucket and object store of a system is kept. */
-export interface Storing {
-  readonly memory: boolean;
-  /** Copies, from 1 to 5. */
-  readonly replicas: number;
-  /** Undefined: wherever the servers have room. */
-  readonly placement?: Placement | undefined;
+/** What is to be done about one stream. */
+interface Step {
+  spec: StreamSpec;
+  /** Undefined where there is none. */
+  have: StreamConfig | undefined;
+  change: Difference[];
+  keep: Difference[];
+  /** The record is another. */
+  note: boolean;
 }
 
-/** @param replicas instead of the profile's own: 1, or 3 with `replicated` and `strict`. */
-export function storingOf(profile: DurabilityProfile, replicas?: number, placement?: Placement): Storing {
-  const own = profile === "replicated" || profile === "strict" ? 3 : 1;
-  return { memory: profile === "dev", replicas: replicas ?? own, placement };
-}
+const nameInUse = 10058;
+const sizeDemanded = 10113;
+/** Several that start at once may each undo what another has just done. */
+const maxRounds = 20;
+const againMs = 50;
+const maxMoveMs = 20_000;
 
-export interface TopologyLimits {
-  /** Bytes that the task stream holds. Default 10 GB, in memory 256 MB, since the server sets them aside. */
-  maxBytes: number;
-  /** Tasks of one actor and lane that wait. Default 1,000,000. */
-  maxPerActor: number;
-  /** Milliseconds that events are kept. Default 7 days. */
-  eventsMaxAgeMs: number;
-  /** Milliseconds that dead letters are kept. Default 30 days. */
-  deadMaxAgeMs: number;
-  /** Milliseconds in which the same id is refused as a duplicate. Default 2 minutes. */
-  dedupWindowMs: number;
-}
+export class Topology {
+  readonly #connection: Connection;
+  readonly #options: TopologyOptions;
+  /** What holds, by the last look. */
+  #recorded: Recorded;
+  /** Fields that the server sets as it likes: `<stream> <field>`. */
+  readonly #servers = new Set<string>();
+  /** It has been told of. */
+  readonly #told = new Set<string>();
+  #begun = false;
 
-export const defaultLimits: TopologyLimits = {
-  maxBytes: 10_000_000_000,
-  maxPerActor: 1_000_000,
-  eventsMaxAgeMs: 7 * 86_400_000,
-  deadMaxAgeMs: 30 * 86_400_000,
-  dedupWindowMs: 120_000,
-};
-
-type StreamSpec = Partial<StreamConfig> & { name: string; subjects: string[] };
-export type DurableSpec = Partial<ConsumerConfig> & {
-  durable_name: string;
-  filter_subjects: string[];
-  ack_wait: number;
-};
-
-/** What `maxBytes` is by default where streams are in memory. */
-export const defaultMemoryBytes = 256_000_000;
-
-const ns = (ms: number): number => ms * 1_000_000;
-
-/** Every stream of a namespace, buckets included. */
-export function streamSpecs(names: Names, storing: Storing, limits: TopologyLimits): StreamSpec[] {
-  const { namespace } = names;
-  const kept = { ...keptAs(storing), allow_direct: true, duplicate_window: ns(limits.dedupWindowMs) };
-  return [
-    {
-      ...kept,
-      name: names.tasks,
-      subjects: [`${namespace}.task.>`],
-      retention: "workqueue",
-      discard: "new",
-      discard_new_per_subject: true,
-      max_msgs_per_subject: limits.maxPerActor,
-      max_bytes: limits.maxBytes,
-      allow_msg_ttl: true,
-    },
-    {
-      // Schedules exclude discard-new, and discard-old would lose them: no limit here.
-      ...kept,
-      name: names.schedule,
-      subjects: [`${namespace}.schedule.>`, `${namespace}.due.>`],
-      retention: "workqueue",
-      allow_msg_schedules: true,
-      allow_msg_ttl: true,
-    },
-    {
-      ...kept,
-      name: names.events,
-      subjects: [`${namespace}.event.>`],
-      retention: "limits",
-      max_age: ns(limits.eventsMaxAgeMs),
-      allow_msg_ttl: true,
-    },
-    {
-      ...kept,
-      name: names.dead,
-      subjects: [`${namespace}.dead.>`],
-      retention: "limits",
-      max_age: ns(limits.deadMaxAgeMs),
-    },
-    ...names.buckets.map((bucket) => bucketSpec(bucket, kept)),
-  ];
-}
-
-/** Where no placement is asked for, one that a stream has stays. */
-function keptAs({ memory, replicas, placement = {} }: Storing): Pick<StreamConfig, "storage" | "num_replicas"> {
-  const { cluster, tags = [] } = placement;
-  // In the order in which the server tells it.
-  const where = { ...(cluster !== undefined && { cluster }), ...(tags.length > 0 && { tags: [...tags] }) };
-  const placed = Object.keys(where).length > 0;
-  return { storage: memory ? "memory" : "file", num_replicas: replicas, ...(placed && { placement: where }) };
-}
-
-/** An object store is a stream too. What is deleted leaves a marker, which goes by its own time to live. */
-export function objectStoreSpec(bucket: string, storing: Storing, ttlMs: number): StreamSpec {
-  return {
-    ...keptAs(storing),
-    name: `OBJ_${bucket}`,
-    subjects: [`$O.${bucket}.C.>`, `$O.${bucket}.M.>`],
-    retention: "limits",
-    discard: "new",
-    max_age: ns(ttlMs),
-    // The server refuses a window that is longer than that.
-    duplicate_window: ns(Math.min(ttlMs, defaultLimits.dedupWindowMs)),
-    allow_direct: true,
-    allow_rollup_hdrs: true,
-    allow_msg_ttl: true,
-  };
-}
-
-/** A key-value bucket is a stream; without direct gets its reads come from the leader and are never stale. */
-function bucketSpec(bucket: string, kept: Partial<StreamConfig>): StreamSpec {
-  return {
-    ...kept,
-    name: `KV_${bucket}`,
-    subjects: [`$KV.${bucket}.>`],
-    retention: "limits",
-    discard: "new",
-    max_msgs_per_subject: 1,
-    allow_direct: false,
-    allow_rollup_hdrs: true,
-    deny_delete: true,
-    allow_msg_ttl: true,
-    subject_delete_marker_ttl: ns(1_000),
-  };
-}
-
-/** Creates, updates or refuses one stream. Waits for a cluster that has no leader just now. */
-export function reconcileStream(jsm: JetStreamManager, spec: StreamSpec, provision: Provision): Promise<void> {
-  return patiently(`stream ${spec.name}`, () => reconcileStreamOnce(jsm, spec, provision));
-}
-
-async function reconcileStreamOnce(jsm: JetStreamManager, spec: StreamSpec, provision: Provision): Promise<void> {
-  const found = await absentAsUndefined(jsm.streams.info(spec.name));
-  if (found === undefined) {
-    if (provision === "check" || provision === "use") throw missing(`stream ${spec.name}`, provision);
-    await explainRefusal(`stream ${spec.name}`, jsm.streams.add(spec), spec.max_bytes, () => overlapOf(jsm, spec));
-    return;
+  constructor(connection: Connection, options: TopologyOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    this.#recorded = { asked: options.asked, fitted: {} };
   }
-  if (provision === "keep" || provision === "use") return;
-  const changed = differences(found.config, spec);
-  if (changed.length === 0) return;
-  const fixed = changed.filter((field) => field === "storage" || field === "retention");
-  // With "create" the others would have been changed, and are not what is in the way.
-  if (provision === "check") throw mismatch(`stream ${spec.name}`, found.config, spec, changed);
-  if (fixed.length > 0) throw mismatch(`stream ${spec.name}`, found.config, spec, fixed);
-  await explainRefusal(
-    `stream ${spec.name}`,
-    jsm.streams.update(spec.name, { ...found.config, ...spec }),
-    spec.max_bytes,
-    () => overlapOf(jsm, spec),
-  );
-}
 
-/**
- * Creates, updates or refuses one durable. It is never deleted here: what waits for it would be lost to it. A pause outlives it.
- * @returns whether it was created, and until when it is paused, if it is: ISO time.
- */
-export function reconcileDurable(
-  jsm: JetStreamManager,
-  stream: string,
-  spec: DurableSpec,
-  provision: Provision,
-): Promise<{ created: boolean; pausedUntil?: string }> {
-  const what = `durable ${spec.durable_name} on ${stream}`;
-  return patiently(what, () => reconcileDurableOnce(jsm, stream, spec, provision, what));
-}
-
-async function reconcileDurableOnce(
-  jsm: JetStreamManager,
-  stream: string,
-  spec: DurableSpec,
-  provision: Provision,
-  what: string,
-): Promise<{ created: boolean; pausedUntil?: string }> {
-  const found = await absentAsUndefined(jsm.consumers.info(stream, spec.durable_name));
-  if (found === undefined) {
-    if (provision === "check" || provision === "use") throw missing(what, provision);
-    await explainRefusal(what, jsm.consumers.add(stream, spec));
-    return { created: true };
+  /** What the streams are made by. */
+  get settings(): Settings {
+    return settingsOf(this.#recorded.asked, this.#recorded.fitted);
   }
-  const { pause_until: pausedUntil } = found.config;
-  const kept = { created: false, ...(found.paused === true && pausedUntil !== undefined && { pausedUntil }) };
-  if (provision === "use") return kept;
-  // Where to begin matters once, at creation; the server refuses to change it.
-  const { deliver_policy: _policy, opt_start_time: _time, ...changeable } = spec;
-  const config = { ...found.config };
-  if (config.filter_subject) config.filter_subjects = [config.filter_subject];
-  const changed = differences(config, changeable);
-  if (changed.length === 0) return kept;
-  const fixed = changed.filter((field) => field === "ack_policy" || field === "max_waiting");
-  if (provision === "check") throw mismatch(what, config, changeable, changed);
-  if (fixed.length > 0) throw mismatch(what, config, changeable, fixed);
-  await explainRefusal(what, jsm.consumers.update(stream, spec.durable_name, changeable));
-  return kept;
-}
 
-/** Pauses a durable as its siblings are. */
-export async function pauseDurable(
-  jsm: JetStreamManager,
-  stream: string,
-  spec: DurableSpec,
-  until: string,
-): Promise<void> {
-  const { durable_name: name } = spec;
-  await explainRefusal(`pause of the durable ${name} on ${stream}`, jsm.consumers.pause(stream, name, new Date(until)));
-}
-
-export async function durableExists(jsm: JetStreamManager, stream: string, durable: string): Promise<boolean> {
-  const what = `durable ${durable} on ${stream}`;
-  return (await patiently(what, () => absentAsUndefined(jsm.consumers.info(stream, durable)))) !== undefined;
-}
-
-/** What a system's options choose of its streams: systems may differ in it. */
-const chosen = new Set([
-  "storage",
-  "num_replicas",
-  "placement",
-  "duplicate_window",
-  "max_bytes",
-  "max_msgs_per_subject",
-  "max_age",
-]);
-
-/** The settings of a stream that are not as declared, but for those that options choose: `retention is "limits", not "workqueue"`. */
-export function alteredSettings(names: Names, config: StreamConfig): string[] {
-  const spec = streamSpecs(names, storingOf("single"), defaultLimits).find(({ name }) => name === config.name);
-  if (spec === undefined) return [];
-  return differences(config, spec)
-    .filter((field) => !chosen.has(field))
-    .map((field) => {
-      const [have, want] = [config, spec].map((one: object) => JSON.stringify((one as Record<string, unknown>)[field]));
-      return `${field} is ${have}, not ${want}`;
-    });
-}
-
-function differences(have: object, want: object): string[] {
-  return Object.entries(want)
-    .filter(([field, value]) => stable((have as Record<string, unknown>)[field]) !== stable(value))
-    .map(([field]) => field);
-}
-
-/** Comparable text; a list in any order, and what the server leaves out because it is the zero value. */
-function stable(value: unknown): string {
-  if (value === undefined || value === false || value === 0) return "0";
-  return JSON.stringify(Array.isArray(value) ? value.map(String).toSorted() : value);
-}
-
-async function absentAsUndefined<T>(request: Promise<T>): Promise<T | undefined> {
-  try {
-    return await request;
-  } catch (error) {
-    if (error instanceof JetStreamApiError && error.status === 404) return undefined;
-    throw error;
-  }
-}
-
-// The store's, memory's or account's limit; in a cluster it is the reason that no peer is found.
-const noRoom = /insufficient (storage|memory|resources)|resource limits exceeded|exceeds account limit/i;
-
-const subjectsOverlap = 10065;
-
-/** Which streams have which subjects of it, which the server does not say; undefined where that cannot be learnt. */
-async function overlapOf(jsm: JetStreamManager, { name, subjects }: StreamSpec): Promise<string | undefined> {
-  const found: string[] = [];
-  try {
-    for (const subject of subjects) {
-      for await (const other of jsm.streams.names(subject)) {
-        if (other !== name) found.push(`'${subject}' overlaps with those of the stream ${other}`);
+  /**
+   * Brings the streams, and those object stores that there are, to what is recorded, asked for and declared.
+   * @param objectStore one that is to be made where it is missing.
+   * @throws TopologyMismatchError, NotAuthorizedError, ConnectError.
+   */
+  async reconcile({ objectStores = false, objectStore }: { objectStores?: boolean; objectStore?: string } = {}) {
+    for (let round = 1; ; round++) {
+      const steps = await this.#plan(objectStores, objectStore);
+      if (!(await this.#carryOut(steps))) break;
+      if (round === maxRounds) {
+        throw new TopologyMismatchError(
+          `The streams of ${this.#options.names.namespace} are changed by others as fast as they are reconciled; start one program at a time, or give all the same options.`,
+        );
       }
+      // Another one that had looked before may write after.
+      await pause(againMs * (0.5 + Math.random()) * Math.min(round, 4));
     }
-  } catch {
-    return undefined;
+    this.#begun = true;
   }
-  return found.length === 0 ? undefined : found.join(", ");
-}
 
-/** @param reservedBytes what the server sets aside for it. */
-async function explainRefusal<T>(
-  what: string,
-  request: Promise<T>,
-  reservedBytes?: number,
-  overlap?: () => Promise<string | undefined>,
-): Promise<T> {
-  try {
-    return await request;
-  } catch (cause) {
-    const violation = violationOf(cause);
-    if (violation !== undefined) {
-      throw new NotAuthorizedError(
-        `The credentials have no right to make or change the ${what} (${violation.operation} to ${violation.subject}); do it with those of a provisioner, by godwit provision, or allow it in the user's permissions.`,
-        { cause },
-      );
-    }
-    const why = (cause as Error).message;
-    const taken = cause instanceof JetStreamApiError && cause.code === subjectsOverlap ? await overlap?.() : undefined;
-    if (taken !== undefined) {
-      throw new TopologyMismatchError(
-        `The server refused the ${what}: its subject ${taken}; give that one other subjects, delete it, or use another namespace.`,
-        { cause },
-      );
-    }
-    if (reservedBytes !== undefined && noRoom.test(why)) {
-      throw new TopologyMismatchError(
-        `The server has no room to reserve ${reservedBytes / 1e9} GB for the ${what} (${why}); ask for less with limits.maxBytes, or --max-bytes of godwit worker, or give its JetStream more storage.`,
-        { cause },
-      );
-    }
-    throw new TopologyMismatchError(
-      `The server refused the ${what}: ${why}; change the setting it names, or use another namespace.`,
-      { cause },
+  async #plan(optional: boolean, wanted: string | undefined): Promise<Step[]> {
+    const { names, provision } = this.#options;
+    const listed = streamSpecs(names, settingsOf({}));
+    const objectStores = listed.objectStores.filter(({ name }) => optional || name === wanted);
+    const looked = [...listed.streams, ...objectStores];
+    const found = new Map<string, StreamConfig>();
+    await Promise.all(
+      looked.map(async ({ name }) => {
+        const { jsm } = this.#connection;
+        const info = await patiently(`stream ${name}`, () => absentAsUndefined(jsm.streams.info(name)));
+        if (info !== undefined) found.set(name, info.config);
+      }),
     );
+    // Of a namespace that is gone, all that is known is what this system has seen.
+    const before = found.size > 0 ? recordedIn(names, [...found.values()]) : this.#recorded;
+    const asked = this.#asks(found.size > 0);
+    const lower = this.#begun ? [] : this.#options.lower;
+    const fitted = { ...before.fitted, ...this.#recorded.fitted };
+    this.#recorded = { asked: together(before.asked, asked, lower), fitted };
+    if (provision === "use" && found.size > 0) return [];
+    return looked.flatMap(({ name }): Step[] => {
+      const have = found.get(name);
+      if (have === undefined && name.startsWith("OBJ_") && name !== wanted) return [];
+      const spec = specOf(names, name, this.#recorded);
+      if (spec === undefined) return [];
+      // By its own record: one that is looked at more rarely, as an object store, may be behind the others.
+      const old = have && specOf(names, name, recordedIn(names, [have]));
+      const twice = (field: string): boolean => optionsOf(names, name, field).some((one) => lower.includes(one));
+      const { change, keep } = split(have, old, spec, twice);
+      const ours = change.filter(({ field }) => !this.#servers.has(`${name} ${field}`));
+      return [{ spec, have, change: ours, keep, note: !isNoted(have, this.#recorded) }];
+    });
+  }
+
+  /** Later on, what somebody else has asked for meanwhile holds. */
+  #asks(exists: boolean): Asked {
+    const { asked, provision, log } = this.#options;
+    if (this.#begun) return {};
+    if (!exists || provision === "create" || provision === "check") return asked;
+    if (provision === "keep" && Object.keys(asked).length > 0) {
+      this.#tell(() => log.info({ asked }, `provision is "keep": streams that exist stay as they are`), "asked");
+    }
+    return {};
+  }
+
+  /** @returns whether something was changed, or has to be looked at again. */
+  async #carryOut(steps: readonly Step[]): Promise<boolean> {
+    const { provision, log } = this.#options;
+    let again = false;
+    for (const step of steps) {
+      const { spec, have, change, keep } = step;
+      const stream = spec.name;
+      const what = `stream ${stream}`;
+      for (const one of keep) {
+        const said = `somebody has changed the stream: ${described(one)}; that is no less safe, and is kept`;
+        this.#tell(() => log.warn({ stream }, said), `${stream} ${said}`);
+      }
+      if (have === undefined) {
+        if (provision === "check" || provision === "use") throw missing(what, provision);
+        again = (await this.#create(spec)) || again;
+        continue;
+      }
+      if (provision === "check") {
+        if (change.length > 0) throw mismatch(what, change);
+        continue;
+      }
+      if (change.length === 0 && !step.note) continue;
+      const fixed = change.filter((one) => one.fixed);
+      if (fixed.length > 0) throw mismatch(what, fixed);
+      again = (await this.#update(step as Step & { have: StreamConfig })) || again;
+    }
+    return again;
+  }
+
+  async #create(spec: StreamSpec): Promise<boolean> {
+    const { jsm } = this.#connection;
+    const { log } = this.#options;
+    const what = `stream ${spec.name}`;
+    try {
+      const metadata = asMetadata(this.#recorded);
+      await explainRefusal(
+        what,
+        patiently(what, () => jsm.streams.add({ ...spec, metadata })),
+        this.#sizeOf(spec),
+        () => overlapOf(jsm, spec),
+      );
+    } catch (error) {
+      // Somebody else was faster.
+      if (codeOf(error) === nameInUse) return true;
+      if (await this.#fit(error, spec)) return true;
+      throw error;
+    }
+    (this.#begun ? log.warn : log.debug).call(log, { stream: spec.name }, "made the stream");
+    return false;
+  }
+
+  async #update({ spec, have, change }: Step & { have: StreamConfig }): Promise<boolean> {
+    const { jsm } = this.#connection;
+    const { log } = this.#options;
+    const { name: stream } = spec;
+    const what = `stream ${stream}`;
+    const fields = Object.fromEntries(change.map(({ field, want }) => [field, want]));
+    const metadata = { ...have.metadata, ...asMetadata(this.#recorded) };
+    let now: StreamConfig;
+    try {
+      // Another program may have changed it since: nothing of that is to be undone.
+      const scaled = change.some(({ field }) => field === "num_replicas");
+      const config = await this.#atRest(stream, scaled ? maxMoveMs : 0);
+      if (!isDeepStrictEqual(config, have)) return true;
+      const request = (): Promise<StreamInfo> => jsm.streams.update(stream, { ...have, ...fields, metadata });
+      now = (await explainRefusal(what, patiently(what, request), this.#sizeOf(spec), () => overlapOf(jsm, spec)))
+        .config;
+    } catch (error) {
+      if (await this.#fit(error, spec)) return true;
+      // Work goes on without a change that this program has not asked for.
+      const unasked = change.length === 0 || Object.keys(this.#asks(true)).length === 0;
+      if (!(error instanceof NotAuthorizedError && unasked)) throw error;
+      const told = `could not change the stream: ${change.map(described).join("; ") || "no right to record what was asked for"}`;
+      this.#tell(() => log.warn({ stream, err: error.message }, told), `${stream} ${told}`);
+      return false;
+    }
+    for (const { field, have: from = null, want: to = null } of change) {
+      log.warn({ stream, field, from, to }, "changed the stream");
+    }
+    for (const { field } of differences(streamRules, now, spec)) {
+      if (change.some((one) => one.field === field)) this.#servers.add(`${stream} ${field}`);
+    }
+    return true;
+  }
+
+  /** Its config once it is on as many servers as it should be: scaled while it moves, a stream is left without a leader for good. */
+  async #atRest(stream: string, maxMs: number): Promise<StreamConfig> {
+    const { jsm } = this.#connection;
+    for (const untilMs = monotonicMs() + maxMs; ; await pause(250)) {
+      const { config, cluster } = await patiently(`stream ${stream}`, () => jsm.streams.info(stream));
+      const moving = (cluster?.replicas?.length ?? 0) >= config.num_replicas;
+      if (!moving || monotonicMs() >= untilMs) return config;
+    }
+  }
+
+  /** What the server is to set aside, and the option that says so. */
+  #sizeOf({ name, max_bytes: bytes }: StreamSpec): { bytes: number; option: string } | undefined {
+    return bytes === undefined ? undefined : { bytes, option: sizeOption(this.#options.names, name) };
+  }
+
+  /** Sizes for those that nobody has given one, where the account demands it. @returns whether there are any that are new. */
+  async #fit(error: unknown, { name }: StreamSpec): Promise<boolean> {
+    const { names } = this.#options;
+    const { asked, fitted } = this.#recorded;
+    const option = sizeOption(names, name);
+    const demanded = codeOf(error) === sizeDemanded || noRoom.test(toError(error).message);
+    if (!demanded || asked[option] !== undefined || fitted[option] !== undefined) return false;
+    const account = await this.#connection.jsm.getAccountInfo();
+    const sizes = fittingSizes(account, this.settings, asked);
+    if (sizes === undefined) return false;
+    this.#recorded = { asked, fitted: { ...sizes, ...fitted } };
+    this.#options.log.info(sizes, "the account demands a size of every stream, and these were chosen");
+    return true;
+  }
+
+  #tell(tell: () => void, key: string): void {
+    if (!this.#told.has(key)) tell();
+    this.#told.add(key);
   }
 }
 
-function missing(what: string, provision: Provision): TopologyMismatchError {
-  return new TopologyMismatchError(
-    `The ${what} does not exist and provision is "${provision}"; create it with a credential that may, or use provision "create".`,
-    { missing: what },
-  );
+function specOf(names: Names, stream: string, { asked, fitted }: Recorded): StreamSpec | undefined {
+  const { streams, objectStores } = streamSpecs(names, settingsOf(asked, fitted));
+  return [...streams, ...objectStores].find(({ name }) => name === stream);
 }
 
-function mismatch(what: string, have: object, want: object, fields: string[]): TopologyMismatchError {
-  const list = fields.map(
-    (field) =>
-      `${field} is ${JSON.stringify((have as Record<string, unknown>)[field])} and should be ${JSON.stringify((want as Record<string, unknown>)[field])}`,
-  );
-  return new TopologyMismatchError(
-    `The ${what} exists with other settings (${list.join("; ")}); change them on the server, or use another namespace.`,
-  );
+/** What is to change, and what was changed by hand and is no worse for it. */
+function split(
+  have: StreamConfig | undefined,
+  old: StreamSpec | undefined,
+  spec: StreamSpec,
+  twice: (field: string) => boolean,
+): Pick<Step, "change" | "keep"> {
+  const found = have === undefined ? [] : differences(streamRules, have, spec);
+  const byHand = new Set(have && old && differences(streamRules, have, old).map(({ field }) => field));
+  const kept = ({ field, worse }: Difference): boolean => !worse && byHand.has(field) && !twice(field);
+  return { change: found.filter((one) => !kept(one)), keep: found.filter(kept) };
+}
+
+function isNoted(have: StreamConfig | undefined, recorded: Recorded): boolean {
+  return Object.entries(asMetadata(recorded)).every(([key, text]) => have?.metadata?.[key] === text);
+}
+
+/** A setting of a stream that is not as recorded and declared, as the doctor tells it. */
+export interface Alteration {
+  field: string;
+  /** As `retention is "limits", not "workqueue"`. */
+  said: string;
+  /** `kept`: no less safe. `drops`: accepted work goes, or the server does not change it back. */
+  level: "kept" | "hurts" | "drops";
+}
+
+export function alterations(names: Names, config: StreamConfig): Alteration[] {
+  const spec = specOf(names, config.name, recordedIn(names, [config]));
+  if (spec === undefined) return [];
+  return differences(streamRules, config, spec).map((one) => {
+    const level = !one.worse ? "kept" : one.drops || one.fixed ? "drops" : "hurts";
+    return { field: one.field, said: described(one), level };
+  });
 }

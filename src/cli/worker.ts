@@ -33,7 +33,7 @@ export function workerCommand(program: Command): void {
     )
     .addOption(new Option("--owned", "end at once when the process that started this one is gone").hideHelp())
     .addOption(new Option(supervisedFlag, "one of a group: drain when its supervisor is gone").hideHelp());
-  topologyOptions(command, "keep");
+  topologyOptions(command, "create");
   groupOptions(command);
   connectOptions(command)
     .summary("run actors")

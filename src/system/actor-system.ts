@@ -14,7 +14,7 @@ import { Pipeline } from "../broker/pipeline.ts";
 import { PublishTally } from "../broker/publish-tally.ts";
 import { Publisher } from "../broker/publisher.ts";
 import { StreamReader } from "../broker/stream-reader.ts";
-import { reconcileStream, streamSpecs } from "../broker/topology.ts";
+import { Topology } from "../broker/topology.ts";
 import { ClosedError, toError } from "../kernel/errors.ts";
 import { toMs, type Duration } from "../kernel/duration.ts";
 import type { Logger } from "../kernel/logger.ts";
@@ -75,6 +75,7 @@ export class ActorSystem implements Sender {
   readonly #asker: Asker;
   readonly #ask: Asker["ask"];
   readonly #tracing: Tracing | undefined;
+  readonly #topology: Topology;
   readonly #payloads: Payloads;
   readonly #objects: readonly Objects[];
   readonly #deadLetters: DeadLetters;
@@ -83,11 +84,18 @@ export class ActorSystem implements Sender {
   readonly #guards: GuardRegistry;
   #closed: Promise<void> | undefined;
 
-  private constructor(options: ResolvedSystemOptions, connection: Connection, server: EmbeddedServer | undefined) {
+  private constructor(
+    options: ResolvedSystemOptions,
+    connection: Connection,
+    server: EmbeddedServer | undefined,
+    topology: Topology,
+    log: Logger,
+  ) {
     this.#options = options;
     this.#connection = connection;
     this.#server = server;
-    this.log = "child" in options.log ? options.log : createLogger(options.log);
+    this.#topology = topology;
+    this.log = log;
     const names = new Names(options.namespace);
     this.#pipeline = new Pipeline(connection);
     this.#acknowledger = new Acknowledger(this.#pipeline);
@@ -111,34 +119,21 @@ export class ActorSystem implements Sender {
     });
     const workers = bucket(names.workersBucket);
     this.parts = { names, connection, bus: this.#bus, reader, results, runs, workers, breakers, limits, clock };
-    const objects = (bucketName: string, ttlMs: number): Objects =>
-      new Objects({
-        connection,
-        bucket: bucketName,
-        storing: options.storing,
-        ttlMs,
-        provision: options.provision,
-      });
-    const bodies = objects(names.bodiesBucket, options.limits.deadMaxAgeMs);
-    const { maxAgeMs, maxBytes } = options.payload;
-    const large = objects(names.payloadsBucket, maxAgeMs);
+    const bodies = new Objects({ connection, bucket: names.bodiesBucket, topology });
+    const large = new Objects({ connection, bucket: names.payloadsBucket, topology });
     this.#objects = [bodies, large];
-    const payloads = (this.#payloads = new Payloads({
-      names,
-      publisher,
-      objects: large,
-      reader,
-      maxAgeMs,
-      maxBytes,
-      nowMs: () => clock.nowMs(),
-    }));
+    const { maxBytes } = options.payload;
+    const maxAgeMs = topology.settings["payload.maxAge"];
+    const nowMs = (): number => clock.nowMs();
+    const sending = { names, publisher, objects: large, reader, maxAgeMs, maxBytes, nowMs };
+    const payloads = (this.#payloads = new Payloads(sending));
     const deadLetters = (this.#deadLetters = new DeadLetters(names, publisher, reader, bodies));
     this.dead = new Redrive({ names, reader, publisher, payloads, deadLetters, claims: bucket(names.limitsBucket) });
     const producer: Producer = new Producer({
       names,
       publisher,
       payloads,
-      defaults: { codec: options.codec, payload: options.payload, nowMs: () => clock.nowMs() },
+      defaults: { codec: options.codec, payload: options.payload, nowMs },
       clock,
       // A courtesy: the task is stored, and its sender must not think otherwise.
       onAccepted: (actor, id) =>
@@ -189,9 +184,11 @@ export class ActorSystem implements Sender {
         tls: resolved.tls,
         inboxPrefix: resolved.inboxPrefix,
       });
-      const specs = streamSpecs(new Names(resolved.namespace), resolved.storing, resolved.limits);
-      for (const spec of specs) await reconcileStream(connection.jsm, spec, resolved.provision);
-      return new ActorSystem(resolved, connection, server);
+      const log = "child" in resolved.log ? resolved.log : createLogger(resolved.log);
+      const { asked, lower, namespace, provision } = resolved;
+      const topology = new Topology(connection, { names: new Names(namespace), asked, lower, provision, log });
+      await topology.reconcile();
+      return new ActorSystem(resolved, connection, server, topology, log);
     } catch (error) {
       await connection?.close();
       await server?.stop();
@@ -308,6 +305,8 @@ export class ActorSystem implements Sender {
         timed: this.#options.metrics,
         onStopped: () => this.#roster.retire(worker),
       });
+      // Settings may have been changed by hand since it connected.
+      await this.#topology.reconcile({ objectStores: true });
       logWorker(worker, this.log);
       this.#roster.add(worker);
       await worker.start();
@@ -329,7 +328,7 @@ export class ActorSystem implements Sender {
     return this.#open(async () => {
       for (const objects of this.#objects) await objects.ready();
       for (const config of configsOf(sources)) {
-        await ensureDurables(this.#connection, this.parts.names, config, this.#options.provision);
+        await ensureDurables(this.#connection, this.parts.names, config, this.#options.provision, this.log);
       }
     });
   }

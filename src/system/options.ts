@@ -1,16 +1,8 @@
 /** The options of `ActorSystem.connect`, resolved once: option, then environment, then default. */
 import * as z from "zod";
 import type { TlsFiles } from "../broker/tls.ts";
-import {
-  defaultLimits,
-  defaultMemoryBytes,
-  storingOf,
-  type DurabilityProfile,
-  type Placement,
-  type Provision,
-  type Storing,
-  type TopologyLimits,
-} from "../broker/topology.ts";
+import { lowerable, sized, type Asked, type Lowerable, type Placement, type Sized } from "../broker/asked.ts";
+import type { Provision } from "../broker/topology.ts";
 import { payloadShape, resolvePayload, type PayloadConfig } from "../actor/payload-config.ts";
 import { filled } from "../kernel/environment.ts";
 import { ConfigError } from "../kernel/errors.ts";
@@ -24,6 +16,12 @@ import { defaultDemand } from "../observe/demand.ts";
 import type { LogLevel, LogSettings } from "../observe/log.ts";
 import { resolveServers, serverShape, type ResolvedServers } from "./server-options.ts";
 
+/**
+ * How hard it is to lose what was accepted. `dev`: memory, gone with the server. `single`: one file copy. `replicated`: three copies.
+ * `strict`: three copies on servers that sync every write (`sync_interval: always`, which is the servers' own setting).
+ */
+export type DurabilityProfile = "dev" | "single" | "replicated" | "strict";
+
 export interface SystemOptions {
   /**
    * One or more `nats://host:port`, also `nats://user:pass@host` or `nats://token@host`, percent-encoded, and `tls://host:port`, which
@@ -36,13 +34,18 @@ export interface SystemOptions {
   namespace?: string;
   /**
    * `"create"` (default) makes and updates streams and durables; `"check"` compares them and needs no right to. For tools that do not
-   * know the system's limits: `"keep"` leaves streams that exist as they are, `"use"` takes what is there.
+   * know the system's limits: `"keep"` asks for nothing of streams that exist, `"use"` takes what is there.
    */
   provision?: Provision;
-  /** Default `"single"`. */
+  /** Default: what another program has asked for, else `"single"`. So it is with all that decides how streams are kept. */
   durability?: DurabilityProfile;
   /** Copies of each stream, 1 to 5, on as many servers. Default: by `durability`, 1 or 3. */
   replicas?: number;
+  /**
+   * Options that may ask for less than another program has asked for before, such as `["replicas", "limits.maxBytes"]`: without this
+   * that is refused.
+   */
+  lower?: readonly Lowerable[];
   /** Where those servers are, by the cluster's name or their `server_tags`. Default: anywhere, or where the streams are already. */
   placement?: Placement;
   /** How bodies are encoded unless message or actor says otherwise. Default `"msgpack"`. */
@@ -106,6 +109,11 @@ export interface SystemPayload extends PayloadConfig {
 export interface SystemLimits {
   /** Bytes in the task stream. Default 10 GB; with durability `"dev"` 256 MB, since the server sets that much memory aside. */
   maxBytes?: number;
+  /**
+   * Bytes in each other stream, bucket or object store, by its name: it refuses what would be above. Default: no limit, or, where the
+   * account demands one, a share of what the account has.
+   */
+  sizes?: Partial<Record<Sized, number>>;
   /** Waiting tasks of one actor in one lane. Default 1,000,000. */
   maxPerActor?: number;
   /** Default 7 days. */
@@ -120,11 +128,11 @@ export interface ResolvedSystemOptions extends ResolvedServers {
   readonly embedded: EmbeddedOptions | undefined;
   readonly namespace: string;
   readonly provision: Provision;
-  readonly durability: DurabilityProfile;
-  readonly storing: Storing;
+  /** What was given of how streams are kept. */
+  readonly asked: Asked;
+  readonly lower: readonly string[];
   readonly codec: CodecName;
-  readonly payload: PayloadSettings & { readonly maxAgeMs: number };
-  readonly limits: TopologyLimits;
+  readonly payload: PayloadSettings;
   readonly name: string;
   readonly log: Logger | LogSettings;
   readonly metrics: boolean;
@@ -153,7 +161,8 @@ const shape = z.strictObject({
     .default(false),
   namespace: z.string().default("godwit"),
   provision: z.enum(["create", "keep", "check", "use"]).default("create"),
-  durability: z.enum(["dev", "single", "replicated", "strict"]).default("single"),
+  durability: z.enum(["dev", "single", "replicated", "strict"]).optional(),
+  lower: z.array(z.enum(lowerable)).default([]),
   replicas: z
     .int({ message: "must be a whole number" })
     .min(1, "must be from 1 to 5")
@@ -164,14 +173,15 @@ const shape = z.strictObject({
     .refine(({ cluster, tags = [] }) => cluster !== undefined || tags.length > 0, "must name a cluster, or tags")
     .optional(),
   codec: z.enum(["msgpack", "json"]).default("msgpack"),
-  payload: payloadShape.extend({ maxAge: durationMs(1_000).default(30 * 86_400_000) }).prefault({}),
+  payload: payloadShape.extend({ maxAge: durationMs(1_000).optional() }).prefault({}),
   limits: z
     .strictObject({
       maxBytes: count.optional(),
-      maxPerActor: count.default(defaultLimits.maxPerActor),
-      eventsMaxAge: durationMs(1_000).default(defaultLimits.eventsMaxAgeMs),
-      deadMaxAge: durationMs(1_000).default(defaultLimits.deadMaxAgeMs),
-      dedupWindow: durationMs(100).default(defaultLimits.dedupWindowMs),
+      sizes: z.partialRecord(z.enum(sized), count).optional(),
+      maxPerActor: count.optional(),
+      eventsMaxAge: durationMs(1_000).optional(),
+      deadMaxAge: durationMs(1_000).optional(),
+      dedupWindow: durationMs(100).optional(),
     })
     .prefault({}),
   name: text.default("godwit"),
@@ -194,23 +204,17 @@ export function resolveSystemOptions(options: SystemOptions, env: NodeJS.Process
   if (given.servers !== undefined && given.embedded !== false) {
     throw new ConfigError("ActorSystem.connect() was given both servers and embedded; choose one of them.");
   }
-  const { limits, embedded } = given;
+  const { embedded } = given;
   return Object.freeze({
     ...resolveServers(given, embedded !== false, env),
     embedded: embedded === false ? undefined : embedded === true ? {} : (embedded as EmbeddedOptions),
     namespace: checkNamespace(given.namespace),
     provision: given.provision,
-    durability: given.durability,
-    storing: Object.freeze(storingOf(given.durability, given.replicas, given.placement)),
+    asked: Object.freeze(askedOf(given)),
+    // A profile decides the copies too.
+    lower: given.lower.map((option) => (option === "durability" ? "replicas" : option)),
     codec: given.codec,
-    payload: Object.freeze({ ...resolvePayload(given.payload, defaultPayload), maxAgeMs: given.payload.maxAge }),
-    limits: {
-      maxBytes: limits.maxBytes ?? (given.durability === "dev" ? defaultMemoryBytes : defaultLimits.maxBytes),
-      maxPerActor: limits.maxPerActor,
-      eventsMaxAgeMs: limits.eventsMaxAge,
-      deadMaxAgeMs: limits.deadMaxAge,
-      dedupWindowMs: limits.dedupWindow,
-    },
+    payload: Object.freeze(resolvePayload(given.payload, defaultPayload)),
     name: given.name,
     log: typeof given.log === "string" ? { level: given.log } : (given.log as Logger | LogSettings),
     metrics: given.metrics,
@@ -218,4 +222,21 @@ export function resolveSystemOptions(options: SystemOptions, env: NodeJS.Process
     tracing: given.tracing,
     group: filled(env["GODWIT_GROUP"]),
   });
+}
+
+/** What was given and nothing else: a default is asked for by nobody. */
+function askedOf({ durability, replicas, placement, limits, payload }: z.output<typeof shape>): Asked {
+  const copies = durability === "replicated" || durability === "strict" ? 3 : 1;
+  const { sizes = {}, ...amounts } = limits;
+  const named = (prefix: string, values: object): [string, unknown][] =>
+    Object.entries(values).map(([name, value]) => [prefix + name, value]);
+  const all = [
+    ["memory", durability && durability === "dev"],
+    ["replicas", replicas ?? (durability && copies)],
+    ["placement", placement],
+    ["payload.maxAge", payload.maxAge],
+    ...named("limits.", amounts),
+    ...named("limits.sizes.", sizes),
+  ];
+  return Object.fromEntries(all.filter(([, value]) => value !== undefined)) as Asked;
 }

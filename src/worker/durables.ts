@@ -1,8 +1,17 @@
 /** Durables: which consumers an actor needs, as data. */
 import type { ResolvedConfig } from "../actor/config.ts";
-import { durableExists, pauseDurable, reconcileDurable, type DurableSpec, type Provision } from "../broker/topology.ts";
+import {
+  durableExists,
+  everyDurable,
+  pauseDurable,
+  reconcileDurable,
+  type DurableSpec,
+} from "../broker/durable-topology.ts";
 import type { Connection } from "../broker/connection.ts";
+import { described } from "../broker/settings.ts";
+import type { Provision } from "../broker/topology.ts";
 import { ConfigError } from "../kernel/errors.ts";
+import type { Logger } from "../kernel/logger.ts";
 import { lanes } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
 
@@ -23,13 +32,7 @@ export function durableName({ stream, spec }: ActorDurable): { stream: string; d
  * work queue must not overlap and it has to let go of a lane before another can take it.
  */
 export function durablesOf(names: Names, config: ResolvedConfig): ActorDurable[] {
-  const shared = {
-    ack_policy: "explicit",
-    ack_wait: config.ackWaitMs * 1_000_000,
-    max_deliver: -1,
-    max_ack_pending: -1,
-    max_waiting: 4_096,
-  } as const;
+  const shared = { ...everyDurable, ack_wait: config.ackWaitMs * 1_000_000 };
   const { name } = config;
   // The common durable cannot be narrowed to nothing: where every lane has its own, the common one is that of "normal".
   const own = config.lanes.length < lanes.length ? config.lanes : config.lanes.filter((lane) => lane !== "normal");
@@ -75,6 +78,7 @@ export async function ensureDurables(
   names: Names,
   config: ResolvedConfig,
   provision: Provision,
+  log: Logger,
 ): Promise<ActorDurable[]> {
   const { jsm } = connection;
   // A credential that may not create may not be allowed to look for other durables either.
@@ -93,6 +97,9 @@ export async function ensureDurables(
     try {
       const found = await reconcileDurable(jsm, stream, spec, provision);
       if (found.created) made.push({ stream, spec });
+      for (const one of found.changed) {
+        log.warn({ actor: config.name, stream, durable: spec.durable_name }, `changed the durable: ${described(one)}`);
+      }
       pausedUntil ??= found.pausedUntil;
     } catch (error) {
       if (!/stream not found/i.test((error as Error).message)) throw error;

@@ -268,7 +268,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     for (const actor of this.#actors) {
       if (this.#stopped !== undefined) return;
       const { config } = actor;
-      const durables = await ensureDurables(connection, names, config, provision);
+      const durables = await ensureDurables(connection, names, config, provision, log);
       const reporter = new Reporter(this, config.name, log, this.#contexts, this.#services.timed);
       const running = config.isolate === undefined ? actor : isolated(actor, reporter, this.#hooks.startTimeoutMs);
       await this.#hooks.start(running);

@@ -244,7 +244,8 @@ export class F extends Actor {
 
   test("leaves the streams of a system with other limits as they are", async () => {
     const { jsm } = system.parts.connection;
-    await jsm.streams.update(`${namespace}_TASKS`, { max_bytes: 5_000_000 });
+    const own = await ActorSystem.connect({ servers: system.servers, namespace, limits: { maxBytes: 5_000_000 } });
+    await own.close();
     await write("gate.mjs", gate);
     await start("gate.mjs").says("ready");
     expect((await jsm.streams.info(`${namespace}_TASKS`)).config.max_bytes).toBe(5_000_000);

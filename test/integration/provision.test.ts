@@ -24,16 +24,20 @@ async function taskBytes(options: SystemOptions): Promise<number> {
   }
 }
 
-test("keep and use leave the streams of a system with other limits as they are; create changes and check refuses", async () => {
+test("who asks for nothing takes the limits that another one asked for; who asks for others gets them by create, and is refused by check", async () => {
   const own = { namespace: "own", limits: { maxBytes: 5_000_000 } };
   expect(await taskBytes(own)).toBe(5_000_000);
   expect(await taskBytes({ namespace: "own", provision: "keep" })).toBe(5_000_000);
   expect(await taskBytes({ namespace: "own", provision: "use" })).toBe(5_000_000);
-  await expect(taskBytes({ namespace: "own", provision: "check" })).rejects.toMatchObject({
+  expect(await taskBytes({ namespace: "own", provision: "check" })).toBe(5_000_000);
+  expect(await taskBytes({ namespace: "own" })).toBe(5_000_000);
+  const more = { namespace: "own", limits: { maxBytes: 6_000_000 } };
+  expect(await taskBytes({ ...more, provision: "keep" })).toBe(5_000_000);
+  await expect(taskBytes({ ...more, provision: "check" })).rejects.toMatchObject({
     code: "TOPOLOGY_MISMATCH",
     missing: undefined,
   });
-  expect(await taskBytes({ namespace: "own" })).toBe(10_000_000_000);
+  expect(await taskBytes(more)).toBe(6_000_000);
 });
 
 test("a server without room for the task stream is told as such, with the setting that asks for less", async () => {
@@ -48,7 +52,8 @@ test("a server without room for the task stream is told as such, with the settin
     });
     await expect(taskBytes({ servers, limits: { maxBytes: 4_500_000_000 } })).rejects.toThrow("to reserve 4.5 GB for");
     expect(await taskBytes({ servers, limits: { maxBytes: 2_000_000_000 } })).toBe(2_000_000_000);
-    await expect(taskBytes({ servers }), "an update asks for room too").rejects.toThrow("to reserve 10 GB for");
+    const more = { servers, limits: { maxBytes: 10_000_000_000 } };
+    await expect(taskBytes(more), "an update asks for room too").rejects.toThrow("to reserve 10 GB for");
   } finally {
     await small.stop();
   }

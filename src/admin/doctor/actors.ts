@@ -94,8 +94,9 @@ function paused(actor: string, own: Durable[]): Finding[] {
   ];
 }
 
-function changed({ actor, stream, durable, maxDeliver, maxAckPending, headersOnly, unusedMs }: Durable): Finding[] {
-  const changes: string[] = [];
+function changed(facts: Durable): Finding[] {
+  const { actor, stream, durable, maxDeliver, maxAckPending, headersOnly, unusedMs, altered } = facts;
+  const changes: string[] = [...altered];
   const edits: string[] = [];
   if (maxDeliver > 0)
     changes.push(`max_deliver is ${maxDeliver}, so that a message is dropped unseen after as many deliveries`);
@@ -116,10 +117,10 @@ function changed({ actor, stream, durable, maxDeliver, maxAckPending, headersOnl
   return [
     {
       check: "durable-settings",
-      level: maxDeliver > 0 || headersOnly ? "fault" : "warning",
+      level: maxDeliver > 0 || headersOnly || altered.length > 0 ? "fault" : "warning",
       subject: `actor ${actor}`,
       finding: `Somebody has changed its durable ${durable} on ${stream}: ${changes.join("; ")}.`,
-      mend: `${headersOnly || unusedMs !== undefined ? "" : "Start its worker again, which sets them to -1, or "}nats consumer edit ${stream} '${durable}' ${edits.join(" ")}.`,
+      mend: `Start its worker again, which puts back what the server lets${edits.length === 0 ? "" : `, or nats consumer edit ${stream} '${durable}' ${edits.join(" ")}`}.`,
     },
   ];
 }

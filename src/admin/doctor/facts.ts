@@ -11,7 +11,7 @@ import {
   type ServerFacts,
   type StreamFacts,
 } from "../../broker/survey.ts";
-import { defaultLimits, storingOf, streamSpecs } from "../../broker/topology.ts";
+import { objectStoreNames, streamNames } from "../../broker/stream-specs.ts";
 import type { Names } from "../../message/subjects.ts";
 import { askWorkers } from "../../worker/questions.ts";
 import type { WorkerLease, WorkerSnapshot } from "../../worker/snapshot.ts";
@@ -70,7 +70,7 @@ export async function gatherFacts(services: DoctorServices, monitors: readonly s
   const { names, connection, bus } = services;
   const survey = new Survey(connection, names);
   const reader = new StreamReader(connection);
-  const own = streamSpecs(names, storingOf("single"), defaultLimits).map(({ name }) => name);
+  const own = streamNames(names);
   const durablesUnread: Facts["durablesUnread"] = [];
   const unreadAs =
     <T>(stream: string, empty: T) =>
@@ -92,6 +92,11 @@ export async function gatherFacts(services: DoctorServices, monitors: readonly s
     known(survey.denied(trialsOf(names))),
   ]);
   const streams = new Map(ownStreams);
+  // Made when they are needed: one that is not there is not missing.
+  for (const store of objectStoreNames(names)) {
+    const fact = await known(survey.stream(store));
+    if (!("value" in fact && fact.value === undefined)) streams.set(store, fact);
+  }
   for (const stream of new Set(durables.map((durable) => durable.stream))) {
     if (!streams.has(stream)) streams.set(stream, await known(survey.stream(stream)));
   }

@@ -14,11 +14,11 @@ export function checkStreams(facts: Facts): Finding[] {
     else if (fact.value !== undefined) there.push(fact.value);
     else missing.push(stream);
   }
-  const own = there.filter(({ stream }) => stream.startsWith(`${names.namespace}_`) || stream.startsWith("KV_"));
+  const own = there.filter(({ stream }) => stream.startsWith(`${names.namespace}_`) || /^(KV|OBJ)_/.test(stream));
   return [
     ...found,
     ...orOk("stream-missing", "the streams", absent(missing), "All that there should be are there."),
-    ...orOk("stream-settings", "the streams", own.flatMap(altered), "Their settings are as Godwit declares them."),
+    ...orOk("stream-settings", "the streams", own.flatMap(altered(own)), "Their settings are as Godwit declares them."),
     ...orOk("stream-leader", "the streams", there.flatMap(leaderless), "Each has a leader."),
     ...orOk("stream-replicas", "the streams", replicas(own, there), "All replicas are there and in step."),
     ...durability(own, facts),
@@ -52,18 +52,33 @@ function absent(streams: readonly string[]): Finding[] {
   }));
 }
 
-function altered({ stream: subject, altered: changes }: StreamFacts): Finding[] {
-  if (changes.length === 0) return [];
-  return [
-    {
-      check: "stream-settings",
-      level: "warning",
-      subject,
-      finding: `Somebody has changed it: ${changes.join("; ")}.`,
-      mend: `Put it back with nats stream edit ${subject}, or start a worker with provision: "create", which does.`,
-    },
-  ];
-}
+const altered =
+  (own: readonly StreamFacts[]) =>
+  (facts: StreamFacts): Finding[] => {
+    const { stream: subject } = facts;
+    // One that differs from the rest is told as such.
+    const alone = facts.replicas !== mostFrequent(own.map(({ replicas: copies }) => copies));
+    const changes = facts.altered.filter(({ field }) => !(alone && field === "num_replicas"));
+    const of = (...levels: string[]): string[] =>
+      changes.filter(({ level }) => levels.includes(level)).map(({ said }) => said);
+    const [worse, kept] = [of("drops", "hurts"), of("kept")];
+    const harm: Finding[] =
+      worse.length === 0
+        ? []
+        : [
+            {
+              check: "stream-settings",
+              level: of("drops").length > 0 ? "fault" : "warning",
+              subject,
+              finding: `Somebody has changed it: ${worse.join("; ")}.`,
+              mend: `Start a worker with provision: "create", which puts back what the server lets, or nats stream edit ${subject}; what the server does not change back needs another namespace.`,
+            },
+          ];
+    if (kept.length === 0) return harm;
+    const finding = `Somebody has changed it, and it is no less safe: ${kept.join("; ")}.`;
+    const mend = "Ask for it as an option of ActorSystem.connect(), where there is one, so that it is recorded.";
+    return [...harm, { check: "stream-settings", level: "note", subject, finding, mend }];
+  };
 
 function leaderless({ stream: subject, replicas: copies, leader }: StreamFacts): Finding[] {
   if (leader !== undefined && leader !== "") return [];

@@ -1,0 +1,93 @@
+/**
+ * Durables on the server: made, brought to their specs, or refused.
+ * 1. A durable is never deleted here: what waits for it would be lost to it. A pause outlives it.
+ * 2. A field that a spec does not mention is to be as the server has it by default: whatever else drops, refuses or hides messages.
+ */
+import type { ConsumerConfig, JetStreamManager } from "@nats-io/jetstream";
+import { patiently } from "./patience.ts";
+import { absentAsUndefined, explainRefusal, mismatch, missing } from "./topology-refusal.ts";
+import { differences, durableRules, type Difference } from "./settings.ts";
+import type { Provision } from "./topology.ts";
+
+export type DurableSpec = Partial<ConsumerConfig> & {
+  durable_name: string;
+  filter_subjects: string[];
+  ack_wait: number;
+};
+
+/** The settings of a durable that are not as declared. */
+export function durableDifferences(config: ConsumerConfig, spec: Partial<ConsumerConfig>): Difference[] {
+  const filters = config.filter_subject ? [config.filter_subject] : config.filter_subjects;
+  return differences(durableRules, { ...config, filter_subjects: filters }, spec);
+}
+
+/** What every durable has, of whatever actor. */
+export const everyDurable = {
+  ack_policy: "explicit",
+  max_deliver: -1,
+  max_ack_pending: -1,
+  max_waiting: 4_096,
+} as const;
+
+/** As durableDifferences(), where it is not known which actor's config it goes by: without filters and ack-wait. */
+export function durableAlterations(config: ConsumerConfig): Difference[] {
+  const { ack_wait: wait, filter_subject: one, filter_subjects: filters = one ? [one] : undefined } = config;
+  const own = { ...(wait !== undefined && { ack_wait: wait }), ...(filters && { filter_subjects: filters }) };
+  return durableDifferences(config, { ...everyDurable, ...own });
+}
+
+/**
+ * Creates, updates or refuses one durable.
+ * @returns whether it was created, what was changed, and until when it is paused, if it is: ISO time.
+ */
+export function reconcileDurable(
+  jsm: JetStreamManager,
+  stream: string,
+  spec: DurableSpec,
+  provision: Provision,
+): Promise<{ created: boolean; changed: Difference[]; pausedUntil?: string }> {
+  const what = `durable ${spec.durable_name} on ${stream}`;
+  return patiently(what, () => reconcileOnce(jsm, stream, spec, provision, what));
+}
+
+async function reconcileOnce(
+  jsm: JetStreamManager,
+  stream: string,
+  spec: DurableSpec,
+  provision: Provision,
+  what: string,
+): Promise<{ created: boolean; changed: Difference[]; pausedUntil?: string }> {
+  const found = await absentAsUndefined(jsm.consumers.info(stream, spec.durable_name));
+  if (found === undefined) {
+    if (provision === "check" || provision === "use") throw missing(what, provision);
+    await explainRefusal(what, jsm.consumers.add(stream, spec));
+    return { created: true, changed: [] };
+  }
+  const { pause_until: pausedUntil } = found.config;
+  const kept = { created: false, ...(found.paused === true && pausedUntil !== undefined && { pausedUntil }) };
+  const changed = provision === "use" ? [] : durableDifferences(found.config, spec);
+  if (changed.length === 0) return { ...kept, changed };
+  const fixed = changed.filter((one) => one.fixed);
+  if (provision === "check") throw mismatch(what, changed);
+  if (fixed.length > 0) throw mismatch(what, fixed);
+  const fields = Object.fromEntries(changed.map(({ field, want }) => [field, want]));
+  const filters = { filter_subject: undefined, filter_subjects: spec.filter_subjects };
+  await explainRefusal(what, jsm.consumers.update(stream, spec.durable_name, { ...fields, ...filters } as object));
+  return { ...kept, changed };
+}
+
+/** Pauses a durable as its siblings are. */
+export async function pauseDurable(
+  jsm: JetStreamManager,
+  stream: string,
+  spec: DurableSpec,
+  until: string,
+): Promise<void> {
+  const { durable_name: name } = spec;
+  await explainRefusal(`pause of the durable ${name} on ${stream}`, jsm.consumers.pause(stream, name, new Date(until)));
+}
+
+export async function durableExists(jsm: JetStreamManager, stream: string, durable: string): Promise<boolean> {
+  const what = `durable ${durable} on ${stream}`;
+  return (await patiently(what, () => absentAsUndefined(jsm.consumers.info(stream, durable)))) !== undefined;
+}
