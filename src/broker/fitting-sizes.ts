@@ -1,5 +1,6 @@
 /** Fitting sizes: how large each stream may become where the account demands that this is said. Pure. */
 import type { JetStreamAccountStats } from "@nats-io/jetstream";
+import { TopologyMismatchError } from "../kernel/errors.ts";
 import { sized, type Amount, type Asked, type Settings } from "./asked.ts";
 
 /** Bytes, where there is room for all of them; else all shrink alike. */
@@ -21,16 +22,19 @@ const ideal: Partial<Record<Amount, number>> = {
 const inMemory = 1 / 40;
 /** The rest is for what else the account has. */
 const share = 0.9;
+/** Smaller streams take nothing worth having. */
+const leastBytes = 10_000;
 
 /**
  * @param asked sizes that somebody has given.
- * @returns a size for each stream without one, `undefined` where the account demands none.
+ * @returns a size for each stream without one; none where the account demands none.
+ * @throws TopologyMismatchError where they do not fit.
  */
-export function fittingSizes(account: JetStreamAccountStats, settings: Settings, asked: Asked): Asked | undefined {
+export function fittingSizes(account: JetStreamAccountStats, settings: Settings, asked: Asked): Asked {
   const { memory, replicas } = settings;
   const tier = account.tiers?.[`R${replicas}`];
   const { limits, ...used } = tier ?? account;
-  if (!limits.max_bytes_required) return undefined;
+  if (!limits.max_bytes_required) return {};
   const most = memory ? limits.max_memory : limits.max_storage;
   const reserved = memory ? used.reserved_memory : used.reserved_storage;
   // A tier counts a stream once, the account each copy.
@@ -40,9 +44,14 @@ export function fittingSizes(account: JetStreamAccountStats, settings: Settings,
   const given = options.reduce((sum, option) => sum + (asked[option] ?? 0), 0);
   const open = options.filter((option) => asked[option] === undefined);
   const wanted = open.reduce((sum, option) => sum + (ideal[option] ?? 0), 0) * (memory ? inMemory : 1);
-  const room = most > 0 ? Math.max(0, free - given) * share : Infinity;
+  const room = most < 0 ? Infinity : Math.max(0, free - given) * share;
   const scale = Math.min(1, room / wanted) * (memory ? inMemory : 1);
   const fit = (option: Amount): number =>
-    Math.max(1, Math.floor(Math.min((ideal[option] ?? 0) * scale, largest > 0 ? largest : Infinity)));
-  return Object.fromEntries(open.map((option) => [option, fit(option)]));
+    Math.floor(Math.min((ideal[option] ?? 0) * scale, largest > 0 ? largest : Infinity));
+  const sizes = open.map((option) => [option, fit(option)] as const);
+  if (sizes.every(([, bytes]) => bytes >= leastBytes)) return Object.fromEntries(sizes);
+  const where = memory ? "memory" : "storage";
+  throw new TopologyMismatchError(
+    `The account demands a size of every stream, and of its ${most} bytes of ${where} ${Math.max(0, free - given)} are left for ${open.length} of them and their copies; give the account more ${where}, or ask for less with limits.maxBytes and limits.sizes, or --max-bytes and --sizes.`,
+  );
 }

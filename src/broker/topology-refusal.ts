@@ -20,9 +20,10 @@ export function codeOf(error: unknown): number {
 }
 
 /** The store's, memory's or account's limit; in a cluster it is the reason that no peer is found. */
-export const noRoom = /insufficient (storage|memory|resources)|resource limits exceeded|exceeds account limit/i;
+const noRoom = /insufficient (storage|memory|resources)|resource limits exceeded|exceeds account limit/i;
 
 const subjectsOverlap = 10065;
+const sizeDemanded = 10113;
 
 /** Which streams have which subjects of it, which the server does not say; undefined where that cannot be learnt. */
 export async function overlapOf(
@@ -65,6 +66,12 @@ export async function explainRefusal<T>(
     if (taken !== undefined) {
       throw new TopologyMismatchError(
         `The server refused the ${what}: its subject ${taken}; give that one other subjects, delete it, or use another namespace.`,
+        { cause },
+      );
+    }
+    if (codeOf(cause) === sizeDemanded) {
+      throw new TopologyMismatchError(
+        `The server refused the ${what}: ${why}; give all of them sizes with limits.maxBytes and limits.sizes, or --max-bytes and --sizes, or let the credentials read $JS.API.INFO, so that they are chosen.`,
         { cause },
       );
     }

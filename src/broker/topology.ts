@@ -12,7 +12,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { StreamConfig, StreamInfo } from "@nats-io/jetstream";
 import { monotonicMs, pause } from "../kernel/clock.ts";
-import { NotAuthorizedError, TopologyMismatchError, toError } from "../kernel/errors.ts";
+import { NotAuthorizedError, TopologyMismatchError } from "../kernel/errors.ts";
 import type { Logger } from "../kernel/logger.ts";
 import type { Names } from "../message/subjects.ts";
 import {
@@ -29,7 +29,7 @@ import {
 import type { Connection } from "./connection.ts";
 import { fittingSizes } from "./fitting-sizes.ts";
 import { patiently } from "./patience.ts";
-import { absentAsUndefined, codeOf, explainRefusal, mismatch, missing, noRoom, overlapOf } from "./topology-refusal.ts";
+import { absentAsUndefined, codeOf, explainRefusal, mismatch, missing, overlapOf } from "./topology-refusal.ts";
 import { described, differences, streamRules, type Difference } from "./settings.ts";
 import { streamSpecs, type StreamSpec } from "./stream-specs.ts";
 
@@ -61,7 +61,6 @@ interface Step {
 }
 
 const nameInUse = 10058;
-const sizeDemanded = 10113;
 /** Several that start at once may each undo what another has just done. */
 const maxRounds = 20;
 const againMs = 50;
@@ -126,9 +125,11 @@ export class Topology {
     const before = found.size > 0 ? recordedIn(names, [...found.values()]) : this.#recorded;
     const asked = this.#asks(found.size > 0);
     const lower = this.#begun ? [] : this.#options.lower;
-    const fitted = { ...before.fitted, ...this.#recorded.fitted };
-    this.#recorded = { asked: together(before.asked, asked, lower), fitted };
+    this.#recorded = { asked: together(before.asked, asked, lower), fitted: before.fitted };
     if (provision === "use" && found.size > 0) return [];
+    const isMade = ({ name }: StreamSpec): boolean => !found.has(name) && (!name.startsWith("OBJ_") || name === wanted);
+    const makes = provision === "create" || provision === "keep";
+    if (makes && looked.some(isMade)) this.#recorded = await this.#fit(this.#recorded);
     return looked.flatMap(({ name }): Step[] => {
       const have = found.get(name);
       if (have === undefined && name.startsWith("OBJ_") && name !== wanted) return [];
@@ -198,7 +199,6 @@ export class Topology {
     } catch (error) {
       // Somebody else was faster.
       if (codeOf(error) === nameInUse) return true;
-      if (await this.#fit(error, spec)) return true;
       throw error;
     }
     (this.#begun ? log.warn : log.debug).call(log, { stream: spec.name }, "made the stream");
@@ -222,7 +222,6 @@ export class Topology {
       now = (await explainRefusal(what, patiently(what, request), this.#sizeOf(spec), () => overlapOf(jsm, spec)))
         .config;
     } catch (error) {
-      if (await this.#fit(error, spec)) return true;
       // Work goes on without a change that this program has not asked for.
       const unasked = change.length === 0 || Object.keys(this.#asks(true)).length === 0;
       if (!(error instanceof NotAuthorizedError && unasked)) throw error;
@@ -254,19 +253,15 @@ export class Topology {
     return bytes === undefined ? undefined : { bytes, option: sizeOption(this.#options.names, name) };
   }
 
-  /** Sizes for those that nobody has given one, where the account demands it. @returns whether there are any that are new. */
-  async #fit(error: unknown, { name }: StreamSpec): Promise<boolean> {
-    const { names } = this.#options;
-    const { asked, fitted } = this.#recorded;
-    const option = sizeOption(names, name);
-    const demanded = codeOf(error) === sizeDemanded || noRoom.test(toError(error).message);
-    if (!demanded || asked[option] !== undefined || fitted[option] !== undefined) return false;
-    const account = await this.#connection.jsm.getAccountInfo();
-    const sizes = fittingSizes(account, this.settings, asked);
-    if (sizes === undefined) return false;
-    this.#recorded = { asked, fitted: { ...sizes, ...fitted } };
+  /** Sizes for those that nobody has given one, where the account demands that before it lets a stream be made. */
+  async #fit({ asked, fitted }: Recorded): Promise<Recorded> {
+    // Without the right to ask, the server's refusal tells of it.
+    const account = await this.#connection.jsm.getAccountInfo().catch(() => undefined);
+    if (account === undefined) return { asked, fitted };
+    const sizes = fittingSizes(account, settingsOf(asked), { ...fitted, ...asked });
+    if (Object.keys(sizes).length === 0) return { asked, fitted };
     this.#options.log.info(sizes, "the account demands a size of every stream, and these were chosen");
-    return true;
+    return { asked, fitted: { ...fitted, ...sizes } };
   }
 
   #tell(tell: () => void, key: string): void {
