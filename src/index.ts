@@ -54,6 +54,7 @@ export {
   ConnectError,
   TlsError,
   NotAuthorizedError,
+  TwoDomainsError,
   UnsupportedServerError,
   EmbeddedServerError,
   ListenError,

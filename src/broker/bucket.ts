@@ -46,7 +46,11 @@ export class Bucket {
    */
   async read(key: string, timeoutMs = readTimeoutMs): Promise<{ value: Uint8Array | undefined; revision: number }> {
     const body = Buffer.from(JSON.stringify({ last_by_subj: this.#subject(key) }));
-    const reply = await this.#pipeline.ask(`$JS.API.STREAM.MSG.GET.KV_${this.name}`, body, timeoutMs);
+    const reply = await this.#pipeline.ask(
+      `${this.#pipeline.apiPrefix}.STREAM.MSG.GET.KV_${this.name}`,
+      body,
+      timeoutMs,
+    );
     const { message, error } = reply.json<StoredAnswer>();
     if (error?.code === 404) return { value: undefined, revision: 0 };
     if (error !== undefined || message === undefined) throw new JetStreamApiError(error ?? noMessage);
@@ -72,7 +76,8 @@ export class Bucket {
     try {
       const { sequence } = await this.#publisher.publish({
         stream: `KV_${this.name}`,
-        subject: this.#subject(key),
+        // Leaf nodes keep these subjects to their own domain.
+        subject: this.#pipeline.domainPrefix + this.#subject(key),
         body: value,
         headers,
         ...(options.timeoutMs !== undefined && { timeoutMs: options.timeoutMs }),

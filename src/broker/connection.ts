@@ -17,6 +17,7 @@ import {
   NotAuthorizedError,
   TlsError,
   toError,
+  TwoDomainsError,
   UnsupportedServerError,
 } from "../kernel/errors.ts";
 import { checkNotImporting } from "../kernel/importing.ts";
@@ -50,6 +51,8 @@ export interface ConnectionSettings {
   tls?: TlsFiles | undefined;
   /** Below which every answer to this connection arrives. Default `_INBOX`. */
   inboxPrefix?: string;
+  /** The JetStream domain to use. Default: that of the servers that are connected to. */
+  domain?: string | undefined;
   /** Connects to a server that Godwit could not work with, too, so that it can be said what is wrong with it. */
   unchecked?: boolean;
 }
@@ -58,6 +61,13 @@ export class Connection {
   readonly nc: NatsConnection;
   readonly jsm: JetStreamManager;
   readonly servers: string[];
+  /** The domain that was asked for. */
+  readonly chosenDomain: string | undefined;
+  /** Where JetStream is asked: `$JS.API`, or `$JS.<domain>.API`. */
+  readonly apiPrefix: string;
+  /** The domain that answers, undefined where it has no name. */
+  readonly domain: string | undefined;
+  readonly #toldDomains = new Set<string | undefined>();
   readonly #inboxPrefix: string;
   #up = true;
   #unfit: Error | undefined;
@@ -69,7 +79,15 @@ export class Connection {
   readonly #downListeners = new Set<(why: string | undefined) => void>();
   readonly #errorListeners = new Set<(error: Error) => void>();
 
-  private constructor(nc: NatsConnection, jsm: JetStreamManager, servers: string[], inboxPrefix: string) {
+  private constructor(
+    nc: NatsConnection,
+    jsm: JetStreamManager,
+    { servers, inboxPrefix = defaultInboxPrefix, domain }: ConnectionSettings,
+    found = domain,
+  ) {
+    this.chosenDomain = domain;
+    this.apiPrefix = domain === undefined ? "$JS.API" : `$JS.${domain}.API`;
+    this.domain = found;
     this.nc = nc;
     this.jsm = jsm;
     this.servers = servers;
@@ -82,7 +100,7 @@ export class Connection {
    */
   static async open(settings: ConnectionSettings): Promise<Connection> {
     checkNotImporting("ActorSystem.connect()");
-    const { servers, inboxPrefix = defaultInboxPrefix } = settings;
+    const { servers, inboxPrefix = defaultInboxPrefix, domain } = settings;
     const authenticator = authenticatorOf(settings.auth ?? {});
     const tls = settings.tls && checkTls(settings.tls);
     let nc: NatsConnection | undefined;
@@ -134,13 +152,14 @@ export class Connection {
     }
     keepTrying(nc);
     if (settings.unchecked === true) {
-      const jsm = await jetstreamManager(nc, { ...managerOptions, checkAPI: false });
-      return new Connection(nc, jsm, servers, inboxPrefix);
+      const jsm = await jetstreamManager(nc, { ...managerOptions, ...inDomain(domain), checkAPI: false });
+      return new Connection(nc, jsm, settings);
     }
     try {
       const unfit = unfitness(nc);
       if (unfit !== undefined) throw unfit;
-      return new Connection(nc, await manager(nc), servers, inboxPrefix);
+      const jsm = await manager(nc, domain);
+      return new Connection(nc, jsm, settings, (await patiently("account", () => jsm.getAccountInfo())).domain);
     } catch (error) {
       await nc.close();
       throw error;
@@ -180,6 +199,14 @@ export class Connection {
   get maxPayloadBytes(): number {
     this.#maxPayloadBytes = this.nc.info?.max_payload ?? this.#maxPayloadBytes;
     return this.#maxPayloadBytes;
+  }
+
+  /** A message was stored in a domain: another than its own is told of once, as an error that no call can throw. */
+  storedIn(domain: string | undefined, subject: string): void {
+    if (domain === this.domain || this.#toldDomains.has(domain)) return;
+    this.#toldDomains.add(domain);
+    const error = new TwoDomainsError(subject, this.domain, domain);
+    for (const listener of this.#errorListeners) listener(error);
   }
 
   /** A subject for answers that nobody else has, below this connection's prefix. */
@@ -268,8 +295,10 @@ export class Connection {
       } else if (status.type === "disconnect") this.#turn(false);
       else if (status.type === "reconnect") this.#turn(true);
       else if (status.type === "error") {
-        // A right that lacks ends no connection.
-        if (violationOf(status.error) === undefined) this.#complaint = status.error.message;
+        // A right that lacks ends no connection. Without that to advisories all is heard of later; the doctor tells.
+        const violation = violationOf(status.error);
+        if (violation === undefined) this.#complaint = status.error.message;
+        if (violation?.operation === "subscribe" && violation.subject.startsWith("$JS.EVENT.ADVISORY.")) continue;
         for (const listener of this.#errorListeners) listener(status.error);
       }
     }
@@ -310,9 +339,14 @@ function hostsOf(servers: readonly string[]): string {
   return servers.map((server) => server.replace(/^.*:\/\//, "")).join(", ");
 }
 
-async function manager(nc: NatsConnection): Promise<JetStreamManager> {
+/** For the client, which takes no undefined. */
+export function inDomain(domain: string | undefined): { domain?: string } {
+  return domain === undefined ? {} : { domain };
+}
+
+async function manager(nc: NatsConnection, domain: string | undefined): Promise<JetStreamManager> {
   try {
-    return await patiently("account", () => jetstreamManager(nc, managerOptions));
+    return await patiently("account", () => jetstreamManager(nc, { ...managerOptions, ...inDomain(domain) }));
   } catch (cause) {
     if (cause instanceof ConnectError) throw cause;
     const violation = violationOf(cause);
@@ -323,7 +357,9 @@ async function manager(nc: NatsConnection): Promise<JetStreamManager> {
       );
     }
     throw new UnsupportedServerError(
-      `The NATS server at ${nc.getServer()} does not offer JetStream to this account (${(cause as Error).message}); start it with -js or enable JetStream for the account.`,
+      domain === undefined
+        ? `The NATS server at ${nc.getServer()} does not offer JetStream to this account (${(cause as Error).message}); start it with -js or enable JetStream for the account, and on a leaf node name the hub's domain with { domain } or --domain.`
+        : `No JetStream domain '${domain}' answers at the NATS server ${nc.getServer()} (${(cause as Error).message}); correct { domain } or --domain, or connect the leaf node to its hub.`,
     );
   }
 }

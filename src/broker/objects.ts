@@ -11,7 +11,7 @@ import { jetstream, JetStreamApiError, type JetStreamClient, type PubAck } from 
 import { headers as newHeaders, nuid } from "@nats-io/transport-node";
 import { DecodeError, GodwitError } from "../kernel/errors.ts";
 import { header } from "../message/headers.ts";
-import type { Connection } from "./connection.ts";
+import { inDomain, type Connection } from "./connection.ts";
 import type { Topology } from "./topology.ts";
 
 export interface ObjectsOptions {
@@ -54,7 +54,7 @@ export class Objects {
 
   constructor(options: ObjectsOptions) {
     this.#options = options;
-    this.#js = jetstream(options.connection.nc);
+    this.#js = jetstream(options.connection.nc, inDomain(options.connection.chosenDomain));
     this.stream = `OBJ_${options.bucket}`;
   }
 

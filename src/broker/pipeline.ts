@@ -206,6 +206,16 @@ export class Pipeline {
     return this.#connection.upSinceMs;
   }
 
+  /** Where JetStream is asked. */
+  get apiPrefix(): string {
+    return this.#connection.apiPrefix;
+  }
+
+  /** What is published below this prefix, which may be empty, goes to the domain that was chosen and to no other. */
+  get domainPrefix(): string {
+    return this.#connection.chosenDomain === undefined ? "" : `${this.#connection.apiPrefix}.`;
+  }
+
   /** Sends at once when the connection is up. Answers come through the request's own methods. */
   send(request: PipelineRequest): void {
     if (this.#closed) {
@@ -243,7 +253,7 @@ export class Pipeline {
   #receive(message: Msg): void {
     const token = Number(message.subject.slice(this.#prefix.length));
     const request = this.#pending.get(token);
-    if (!request) return;
+    if (!request) return this.#late(message);
     const unavailable = message.data.length === 0 && message.headers?.code === noResponders;
     const { peer } = request;
     if (!unavailable && request.onReply(message)) {
@@ -259,6 +269,19 @@ export class Pipeline {
     if (unavailable && peer !== undefined) peer.gone();
     else request.resendAtMs = monotonicMs() + 2 * sweepMs;
     if (unavailable) request.untaken("no responders");
+  }
+
+  /** Something that was answered: sent twice, or stored twice. */
+  #late(message: Msg): void {
+    if (message.data.length === 0) return;
+    let answer: { type?: unknown; stream?: unknown; seq?: unknown; domain?: string } | null;
+    try {
+      answer = message.json();
+    } catch {
+      return;
+    }
+    if (answer === null || answer.type !== undefined || typeof answer.stream !== "string" || !answer.seq) return;
+    this.#connection.storedIn(answer.domain, `a subject of ${answer.stream}`);
   }
 
   #transmit(token: number, request: PipelineRequest, nowMs: number): void {

@@ -98,7 +98,7 @@ export class Publisher {
       onPublished(new PayloadTooLargeError(message.subject, sizeBytes, limitBytes));
       return;
     }
-    const request = new PublishRequest(message, headers, this.#peer(message.stream), (result) => {
+    const request = new PublishRequest(message, headers, this.#peer(message.stream), this.#connection, (result) => {
       this.#inFlight -= 1;
       this.#inFlightBytes -= sizeBytes;
       if (this.#tally !== undefined) count(this.#tally, request, message.stream, result);
@@ -191,6 +191,7 @@ function count(
 class PublishRequest extends PipelineRequest {
   /** When it was handed over, monotonic. */
   readonly offeredMs: number;
+  readonly #connection: Connection;
   readonly #stream: string;
   readonly #onPublished: (result: Published | Error | Refusal) => void;
   /** Why nobody took it. */
@@ -200,11 +201,13 @@ class PublishRequest extends PipelineRequest {
     message: OutgoingMessage,
     headers: Uint8Array,
     peer: Peer,
+    connection: Connection,
     onPublished: (result: Published | Error | Refusal) => void,
   ) {
     const { timeoutMs = defaultTimeoutMs } = message;
     const nowMs = monotonicMs();
     super(message.subject, message.body, headers, nowMs + timeoutMs, resendMs, peer);
+    this.#connection = connection;
     this.offeredMs = nowMs;
     this.#stream = message.stream;
     this.#onPublished = onPublished;
@@ -220,7 +223,7 @@ class PublishRequest extends PipelineRequest {
   }
 
   override onReply(reply: Msg): boolean {
-    const answer = readAnswer(reply, this, this.#stream);
+    const answer = readAnswer(reply, this, this.#stream, this.#connection);
     if (answer !== "again") this.#onPublished(answer);
     return answer !== "again";
   }
@@ -266,13 +269,20 @@ interface Answer {
   stream?: string;
   seq?: number;
   duplicate?: boolean;
+  domain?: string;
   error?: { code: number; err_code?: number; description: string };
 }
 
-function readAnswer(reply: Msg, request: PublishRequest, stream: string): Published | Error | Refusal | "again" {
+function readAnswer(
+  reply: Msg,
+  request: PublishRequest,
+  stream: string,
+  connection: Connection,
+): Published | Error | Refusal | "again" {
   const answer = reply.json<Answer>();
   const { error } = answer;
   if (error === undefined) {
+    if (answer.domain !== connection.domain) connection.storedIn(answer.domain, request.subject);
     return {
       stream: answer.stream ?? "",
       sequence: answer.seq ?? 0,

@@ -87,7 +87,7 @@ export class Puller {
   constructor(options: PullerOptions) {
     this.#options = options;
     const { connection, stream, durable } = options;
-    this.#requestSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${durable}`;
+    this.#requestSubject = `${connection.apiPrefix}.CONSUMER.MSG.NEXT.${stream}.${durable}`;
     this.#subscription = this.#listen();
     this.#cleanUps.push(
       () => this.#subscription.unsubscribe(),

@@ -37,7 +37,7 @@ export class ServerClock {
   /** @param stream any stream that is there: its info tells the time. */
   constructor(pipeline: Pipeline, stream: string) {
     this.#pipeline = pipeline;
-    this.#subject = `$JS.API.STREAM.INFO.${stream}`;
+    this.#subject = `${pipeline.apiPrefix}.STREAM.INFO.${stream}`;
   }
 
   /** Resolves once the time is known. @throws ConnectError when no server answers. */

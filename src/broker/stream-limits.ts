@@ -36,7 +36,7 @@ export class StreamLimits {
     const known = this.#known.get(stream);
     if (known !== undefined && nowMs < known.untilMs) return known.info;
     const info = this.#pipeline
-      .ask(`$JS.API.STREAM.INFO.${stream}`, new Uint8Array(), timeoutMs)
+      .ask(`${this.#pipeline.apiPrefix}.STREAM.INFO.${stream}`, new Uint8Array(), timeoutMs)
       .then((reply) => reply.json<StreamInfo>());
     this.#known.set(stream, { untilMs: nowMs + keptMs, info });
     return info;

@@ -275,7 +275,8 @@ export class StreamReader {
         const query = { seq: fromSequence, batch, ...(filter !== undefined && { next_by_subj: filter }), callback };
         // The client would wait for an answer that the server has refused to give.
         forget = this.#connection.onError((error) => {
-          if (violationOf(error)?.subject.startsWith(`$JS.API.DIRECT.GET.${stream}`)) reject(error);
+          if (violationOf(error)?.subject.startsWith(`${this.#connection.apiPrefix}.DIRECT.GET.${stream}`))
+            reject(error);
         });
         this.#connection.jsm.direct.getBatch(stream, query).catch(reject);
       });

@@ -4,7 +4,7 @@
  */
 import { JetStreamApiError, type StreamInfo } from "@nats-io/jetstream";
 import { headers as newHeaders } from "@nats-io/transport-node";
-import { monotonicMs } from "../kernel/clock.ts";
+import { monotonicMs, pause } from "../kernel/clock.ts";
 import { toError } from "../kernel/errors.ts";
 import type { Names } from "../message/subjects.ts";
 import { violationOf, type Connection } from "./connection.ts";
@@ -83,6 +83,8 @@ export interface Trial {
 const noRequest = Buffer.from("{");
 const noStream = "godwit-doctor-stores-nothing";
 const clockSamples = 5;
+/** A leaf node may be far away. */
+const elsewhereMs = 500;
 
 export class Survey {
   readonly #connection: Connection;
@@ -172,6 +174,27 @@ export class Survey {
       if (errorMs < best.errorMs) best = { aheadMs: Date.now() - errorMs - Date.parse(info.ts ?? ""), errorMs };
     }
     return best;
+  }
+
+  /** How many streams would store a message of this subject: each refuses it. Those of other domains answer as its own does. */
+  async storedBy(subject: string): Promise<number> {
+    const inbox = this.#connection.newInbox();
+    const headers = newHeaders();
+    headers.set("Nats-Expected-Stream", noStream);
+    let streams = 0;
+    let violation: Error | undefined;
+    const forget = this.#connection.onError((error) => {
+      if (violationOf(error)?.subject === subject) violation = error;
+    });
+    const heard = this.#connection.subscribe(inbox, (message) => {
+      if (message.data.length > 0) streams += 1;
+    });
+    this.#connection.nc.publish(subject, noRequest, { headers, reply: inbox });
+    await pause(elsewhereMs);
+    heard.unsubscribe();
+    forget();
+    if (violation !== undefined) throw violation;
+    return streams;
   }
 
   /** Those of the trials that this credential may not do. */

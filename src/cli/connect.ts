@@ -23,6 +23,7 @@ export interface ConnectFlags {
   tlskey?: string;
   tlsfirst?: boolean;
   inboxPrefix?: string;
+  domain?: string;
 }
 
 /** Where `godwit dev` keeps its data, and is looked for by those who name no server. */
@@ -47,6 +48,7 @@ export function connectOptions(command: Command, tokenFlag = "--token"): Command
     new Option("--tlskey <file>", "its key (env: NATS_KEY)"),
     new Option("--tlsfirst", "TLS before the server's first word"),
     new Option("--inbox-prefix <subject>", "below which answers arrive (env: NATS_INBOX_PREFIX)"),
+    new Option("--domain <name>", "the JetStream domain that has the streams (env: NATS_DOMAIN)"),
   ];
   for (const option of options) command.addOption(option.helpGroup("Server:"));
   return command;
@@ -63,17 +65,20 @@ export function jsonOption(command: Command): Command {
   return command.option("--json", "print one JSON document; errors are JSON too");
 }
 
-type Address = Pick<SystemOptions, "servers" | "user" | "pass" | "token" | "nkey" | "creds" | "tls" | "inboxPrefix">;
+type Address = Pick<
+  SystemOptions,
+  "servers" | "user" | "pass" | "token" | "nkey" | "creds" | "tls" | "inboxPrefix" | "domain"
+>;
 
 /** Names of servers and credentials as options of a system. Most often they come from the environment. */
 async function addressOf(flags: ConnectFlags): Promise<Address> {
   const { findRunning } = await import("../broker/embedded/running.ts");
   const servers = filled(flags.servers) ?? (await findRunning(resolve(defaultStoreDir)))?.url;
-  const { user, pass, token, nkey, creds, inboxPrefix } = flags;
+  const { user, pass, token, nkey, creds, inboxPrefix, domain } = flags;
   const tls = given({ ca: flags.tlsca, cert: flags.tlscert, key: flags.tlskey });
   const wantsTls = flags.tlsfirst === true || Object.keys(tls).length > 0;
   return {
-    ...given({ servers, user, pass, token, nkey, creds, inboxPrefix }),
+    ...given({ servers, user, pass, token, nkey, creds, inboxPrefix, domain }),
     ...(wantsTls && { tls: { ...tls, ...(flags.tlsfirst && { handshakeFirst: true }) } }),
   };
 }
@@ -130,11 +135,19 @@ export async function withConnection<T>(flags: ConnectFlags, use: (connection: C
     import("../system/options.ts"),
     addressOf(flags),
   ]);
-  const { servers, auth, tls, inboxPrefix, name } = resolveSystemOptions(
+  const { servers, auth, tls, inboxPrefix, domain, name } = resolveSystemOptions(
     { ...address, name: "godwit cli" },
     process.env,
   );
-  const connection = await Opener.open({ servers: [...servers], auth, tls, inboxPrefix, name, unchecked: true });
+  const connection = await Opener.open({
+    servers: [...servers],
+    auth,
+    tls,
+    inboxPrefix,
+    domain,
+    name,
+    unchecked: true,
+  });
   try {
     return await use(connection);
   } finally {

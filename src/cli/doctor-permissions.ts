@@ -8,6 +8,7 @@ export interface PermissionsFlags {
   permissions: string;
   account?: boolean;
   json?: boolean;
+  domain?: string;
 }
 
 /** @param paths modules of the actors that the credential is kept to; none: all actors there may be. */
@@ -33,7 +34,7 @@ export async function printPermissions(paths: readonly string[], flags: Permissi
     else print(accountText(links));
     return;
   }
-  const permissions = permissionsOf(names, wanted, actors);
+  const permissions = permissionsOf(names, wanted, actors, flags.domain);
   if (flags.json) printJson(permissions);
   else print(configText(permissions));
 }

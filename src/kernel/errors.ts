@@ -291,6 +291,17 @@ export class ThreadError extends GodwitError {
   }
 }
 
+/** Two JetStream domains store the same messages, so all runs twice. Told as a problem; no call throws it. `TWO_DOMAINS`. */
+export class TwoDomainsError extends GodwitError {
+  constructor(subject: string, own: string | undefined, other: string | undefined) {
+    const [here, there] = [own, other].map((domain) => (domain === undefined ? "without a name" : `'${domain}'`));
+    super(
+      "TWO_DOMAINS",
+      `A message for '${subject}' was stored in the JetStream domain ${there} too, beside the domain ${here} of this connection, so it runs twice; keep the namespace in one of them: delete its streams in the other, and name the one that is kept with { domain } or --domain on both sides.`,
+    );
+  }
+}
+
 /** The thing was stopped or closed and takes no more work. */
 export class ClosedError extends GodwitError {
   constructor(what: string) {

@@ -183,6 +183,7 @@ export class ActorSystem implements Sender {
         auth: resolved.auth,
         tls: resolved.tls,
         inboxPrefix: resolved.inboxPrefix,
+        domain: resolved.domain,
       });
       const log = "child" in resolved.log ? resolved.log : createLogger(resolved.log);
       const { asked, lower, namespace, provision } = resolved;

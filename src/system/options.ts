@@ -87,6 +87,11 @@ export interface SystemOptions {
    * `NATS_INBOX_PREFIX`, else `"_INBOX"`.
    */
   inboxPrefix?: string;
+  /**
+   * The JetStream domain that has the streams, for a client of a leaf node: its hub's. Default: `NATS_DOMAIN`, else that of the servers. A
+   * namespace lives in one domain.
+   */
+  domain?: string;
 }
 
 export interface EmbeddedOptions {

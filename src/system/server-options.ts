@@ -13,12 +13,16 @@ export interface ResolvedServers {
   /** Undefined: TLS where the server asks for it. */
   readonly tls: TlsFiles | undefined;
   readonly inboxPrefix: string;
+  /** The JetStream domain; undefined: that of the servers. */
+  readonly domain: string | undefined;
 }
 
 const text = z.string().min(1, "must not be empty");
 const prefix = z
   .string()
   .regex(/^[\w$-]+(\.[\w$-]+)*$/, 'must be words of A-Z a-z 0-9 _ $ and - joined by dots, such as "_INBOX_worker"');
+
+const word = z.string().regex(/^[\w-]+$/, "must be one word of A-Z a-z 0-9 _ and -");
 
 /** The part of the options that is resolved here, but for `servers`. */
 export const serverShape = {
@@ -36,6 +40,7 @@ export const serverShape = {
     })
     .optional(),
   inboxPrefix: prefix.optional(),
+  domain: word.optional(),
 };
 
 type Parts = { [Part in keyof Credentials]: string | undefined };
@@ -44,6 +49,7 @@ interface Given extends Parts {
   servers?: string | readonly string[] | undefined;
   tls?: TlsFiles | undefined;
   inboxPrefix?: string | undefined;
+  domain?: string | undefined;
 }
 
 /**
@@ -52,7 +58,7 @@ interface Given extends Parts {
  */
 export function resolveServers(given: Given, embedded: boolean, env: NodeJS.ProcessEnv): ResolvedServers {
   const inboxPrefix = given.inboxPrefix ?? inboxPrefixOf(env);
-  if (embedded) return { servers: [], auth: {}, tls: undefined, inboxPrefix };
+  if (embedded) return { servers: [], auth: {}, tls: undefined, inboxPrefix, domain: undefined };
   const servers = given.servers ?? filled(env["NATS_URL"]) ?? "nats://127.0.0.1:4222";
   const addresses = addressesOf(typeof servers === "string" ? servers.split(",") : servers, given, env);
   return {
@@ -60,6 +66,7 @@ export function resolveServers(given: Given, embedded: boolean, env: NodeJS.Proc
     auth: addresses.auth,
     tls: tlsOf(given.tls, addresses.tls, env),
     inboxPrefix,
+    domain: given.domain ?? domainOf(env),
   };
 }
 
@@ -101,6 +108,12 @@ function tlsOf(given: TlsFiles | undefined, byAddress: boolean, env: NodeJS.Proc
   };
   const wanted = byAddress || given !== undefined || Object.values(tls).some((value) => value !== undefined);
   return wanted ? Object.freeze(tls) : undefined;
+}
+
+/** @throws ConfigError. */
+function domainOf(env: NodeJS.ProcessEnv): string | undefined {
+  const given = filled(env["NATS_DOMAIN"]);
+  return given === undefined ? undefined : resolveOptions(word, given, "NATS_DOMAIN");
 }
 
 /** @throws ConfigError. */

@@ -94,12 +94,19 @@ export async function testSystem(options: TestSystemOptions = {}): Promise<Actor
 
 /** Deletes every stream of a namespace, buckets included. Nothing is left to delete where the server has gone. */
 async function deleteNamespace(
-  { servers, auth, tls, inboxPrefix }: ResolvedSystemOptions,
+  { servers, auth, tls, inboxPrefix, domain }: ResolvedSystemOptions,
   namespace: string,
 ): Promise<void> {
   let connection: Connection;
   try {
-    connection = await Connection.open({ servers: [...servers], auth, tls, inboxPrefix, name: "godwit test kit" });
+    connection = await Connection.open({
+      servers: [...servers],
+      auth,
+      tls,
+      inboxPrefix,
+      domain,
+      name: "godwit test kit",
+    });
   } catch (error) {
     if (error instanceof ConnectError) return;
     throw error;

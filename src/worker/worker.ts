@@ -3,7 +3,7 @@ import { EventEmitter } from "node:events";
 import type { ActorSource } from "../actor/actor-class.ts";
 import { registerActors, type RegisteredActor } from "../actor/registry.ts";
 import { maxTimerMs, monotonicMs, within } from "../kernel/clock.ts";
-import { ClosedError, UnsupportedServerError } from "../kernel/errors.ts";
+import { ClosedError, GodwitError } from "../kernel/errors.ts";
 import { toMs, type Duration } from "../kernel/duration.ts";
 import type { Guards } from "../guard/guards.ts";
 import { resolveOptions } from "../kernel/options.ts";
@@ -113,8 +113,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
         this.#tell("blocked", [blocked]);
       },
     });
-    const onError = (error: Error): unknown =>
-      error instanceof UnsupportedServerError && this.#tell("problem", [{ error }]);
+    const onError = (error: Error): unknown => error instanceof GodwitError && this.#tell("problem", [{ error }]);
     this.#offs.push(services.connection.onError(onError));
     this.#identity = newIdentity(this.actors, services.group);
     this.#watchdog = new Watchdog({

@@ -19,7 +19,7 @@ import { filtersOf, groupsOf, isQueue, listDurables, type DurableOwner } from ".
 import { readLeases } from "../workers.ts";
 import type { Known } from "./finding.ts";
 import { readMonitor, type MonitorFacts } from "./monitor.ts";
-import { trialsOf, type RightsTrial } from "./trials.ts";
+import { nobody, trialsOf, type RightsTrial } from "./trials.ts";
 
 export type Durable = DurableFacts & DurableOwner;
 
@@ -51,6 +51,8 @@ export interface Facts {
   /** How far this host's clock is ahead of the server's. */
   clock: Known<{ aheadMs: number; errorMs: number }>;
   denied: Known<RightsTrial[]>;
+  /** How many streams take a task; where it is two, they are in two JetStream domains. */
+  taskStreams: Known<number>;
   /** Undefined where none was named. */
   monitors: { url: string; facts: Known<MonitorFacts> }[] | undefined;
 }
@@ -71,6 +73,7 @@ export async function gatherFacts(services: DoctorServices, monitors: readonly s
   const survey = new Survey(connection, names);
   const reader = new StreamReader(connection);
   const own = streamNames(names);
+  const taskStreams = known(survey.storedBy(names.taskSubject(nobody)));
   const durablesUnread: Facts["durablesUnread"] = [];
   const unreadAs =
     <T>(stream: string, empty: T) =>
@@ -89,7 +92,7 @@ export async function gatherFacts(services: DoctorServices, monitors: readonly s
     known(reader.subjects(names.schedule, names.dueSubject(">", "*"))),
     known(survey.clockAhead(names.tasks)),
     known(readLeases({ names, bus, reader })),
-    known(survey.denied(trialsOf(names))),
+    known(survey.denied(trialsOf(names, connection.chosenDomain))),
   ]);
   const streams = new Map(ownStreams);
   // Made when they are needed: one that is not there is not missing.
@@ -128,6 +131,7 @@ export async function gatherFacts(services: DoctorServices, monitors: readonly s
     leases,
     clock,
     denied,
+    taskStreams: await taskStreams,
     monitors:
       monitors && (await Promise.all(monitors.map(async (url) => ({ url, facts: await known(readMonitor(url)) })))),
   };

@@ -10,6 +10,7 @@ export type Check =
   | "account-limits"
   | "fsync"
   | "clock-skew"
+  | "domains"
   | "rights"
   | "stream-missing"
   | "stream-settings"

@@ -47,6 +47,6 @@ export function checkRights({ denied }: Facts): Finding[] {
 function isOperators(denied: readonly RightsTrial[]): boolean {
   return (
     !denied.some(({ role }) => role === "admin") &&
-    denied.some(({ subject }) => subject.startsWith("$JS.API.CONSUMER.MSG.NEXT."))
+    denied.some(({ subject }) => subject.includes(".API.CONSUMER.MSG.NEXT."))
   );
 }

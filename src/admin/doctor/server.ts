@@ -19,6 +19,7 @@ export function checkServers(facts: Facts): Finding[] {
     ...checkAccount(facts),
     ...checkSync(facts),
     ...checkClocks(facts),
+    ...checkDomains(facts),
   ];
 }
 
@@ -124,6 +125,24 @@ function checkClocks(facts: Facts): Finding[] {
   });
   const found = [own, ...others].flatMap((one) => one ?? []);
   return orOk("clock-skew", "the hosts", found, "No clock is off by more than a second.");
+}
+
+function checkDomains({ names: { tasks: subject, namespace }, taskStreams }: Facts): Finding[] {
+  if ("unread" in taskStreams) return [unchecked("domains", subject, taskStreams)];
+  const { value: streams } = taskStreams;
+  if (streams === 0) return [];
+  if (streams === 1) {
+    return [{ check: "domains", level: "ok", subject, finding: "Each task is stored once, in one JetStream domain." }];
+  }
+  return [
+    {
+      check: "domains",
+      level: "fault",
+      subject,
+      finding: `Each task is stored ${streams} times: the namespace ${namespace} has streams in as many JetStream domains, such as a hub's and a leaf node's, so all runs ${streams} times.`,
+      mend: "Keep the namespace in one domain: name it with --domain, NATS_DOMAIN or { domain } on all sides, stop the workers that use the other, let what is stored there run, and delete its streams there.",
+    },
+  ];
 }
 
 /** Undefined where the clock may be right. */

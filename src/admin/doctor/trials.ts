@@ -8,8 +8,11 @@ export interface RightsTrial extends Trial {
 }
 
 /** Nobody has this name, so that nothing is found and nothing changed under it. */
-const nobody = "godwit-doctor";
+export const nobody = "godwit-doctor";
 
-export function trialsOf(names: Names): RightsTrial[] {
-  return rightsOf(names).map((right) => ({ ...right, subject: right.subject.replaceAll(/[*>]/g, nobody) }));
+export function trialsOf(names: Names, domain: string | undefined): RightsTrial[] {
+  return rightsOf(names, undefined, domain).map((right) => ({
+    ...right,
+    subject: right.subject.replaceAll(/[*>]/g, nobody),
+  }));
 }

@@ -13,11 +13,19 @@ export interface Permissions {
   permissions: { publish: { allow: string[] }; subscribe: { allow: string[] } };
 }
 
-/** @param actors kept to these. Default: all that there may be. */
-export function permissionsOf(names: Names, wanted: readonly Role[], actors?: readonly ResolvedConfig[]): Permissions {
+/**
+ * @param actors kept to these. Default: all that there may be.
+ * @param domain of JetStream, for those who name one.
+ */
+export function permissionsOf(
+  names: Names,
+  wanted: readonly Role[],
+  actors?: readonly ResolvedConfig[],
+  domain?: string,
+): Permissions {
   const chosen = roles.filter((role) => wanted.includes(role));
   const inboxPrefix = `_INBOX_${chosen.join("_")}`;
-  const rights = rightsOf(names, actors).filter(({ role }) => chosen.includes(role));
+  const rights = rightsOf(names, actors, domain).filter(({ role }) => chosen.includes(role));
   const allow = (operation: "publish" | "subscribe"): string[] =>
     narrowest(rights.filter((right) => right.operation === operation).map(({ subject }) => subject));
   return {

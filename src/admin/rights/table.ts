@@ -30,8 +30,20 @@ export interface Right {
 /**
  * @param actors only what is needed for these. Default: for all there may be; streams that somebody else made and actors subscribe to are
  * known by the actors alone.
+ * @param domain of JetStream, for those who name one.
  */
-export function rightsOf(names: Names, actors?: readonly ResolvedConfig[]): Right[] {
+export function rightsOf(names: Names, actors?: readonly ResolvedConfig[], domain?: string): Right[] {
+  const rights = rightsIn(names, actors);
+  if (domain === undefined) return rights;
+  const api = `$JS.${domain}.API.`;
+  const inDomain = ({ operation, subject }: Right): string => {
+    if (subject.startsWith("$JS.API.")) return api + subject.slice("$JS.API.".length);
+    return operation === "publish" && subject.startsWith("$KV.") ? api + subject : subject;
+  };
+  return rights.map((right) => ({ ...right, subject: inDomain(right) }));
+}
+
+function rightsIn(names: Names, actors?: readonly ResolvedConfig[]): Right[] {
   const { namespace, tasks, schedule, events, dead } = names;
   const of = (role: Role) => ({
     publish: (...subjects: string[]): Right[] => subjects.map((subject) => ({ role, operation: "publish", subject })),
