@@ -34,7 +34,8 @@ export type { DeferReason, LostReason, MessageRef, WorkerEvents } from "./worker
 export type { Blocked } from "./worker/loop-watch.ts";
 export type { OutcomeCounts } from "./worker/tally.ts";
 export type { WorkOptions } from "./worker/services.ts";
-export type { Worker, WorkerStats } from "./worker/worker.ts";
+export type { WorkerStats } from "./worker/tally.ts";
+export type { Worker } from "./worker/worker.ts";
 export type { DeadInfo, DeadMessage, HeaderList } from "./lifecycle/dead-letter.ts";
 export type { DeadFilter, DeadSummary, Redrive } from "./lifecycle/redrive.ts";
 export type { RunError } from "./lifecycle/runs.ts";

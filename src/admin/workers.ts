@@ -5,9 +5,9 @@
 import type { Bus } from "../broker/bus.ts";
 import type { StreamReader } from "../broker/stream-reader.ts";
 import type { Names } from "../message/subjects.ts";
-import { leaseShape } from "../worker/answers.ts";
-import { askWorkers, readJson } from "../worker/questions.ts";
-import type { WorkerFigures, WorkerIdentity, WorkerLease, WorkerSnapshot } from "../worker/snapshot.ts";
+import { readLeases } from "../worker/leases.ts";
+import { askWorkers } from "../worker/questions.ts";
+import type { WorkerFigures, WorkerIdentity, WorkerSnapshot } from "../worker/snapshot.ts";
 
 export interface WorkerStatus {
   identity: WorkerIdentity;
@@ -30,8 +30,6 @@ export interface PresenceParts {
 
 /** How long those that answer are waited for, where not all do. */
 export const answerMs = 500;
-/** So many requests at once at most. */
-const readsAtOnce = 50;
 
 /**
  * Every worker of the namespace, the oldest first.
@@ -52,31 +50,4 @@ export async function listWorkers(parts: PresenceParts, waitMs = answerMs): Prom
     found.set(id, { ...found.get(id), identity, state: snapshot.state, snapshot });
   }
   return [...found.values()].toSorted((one, other) => one.identity.startedAt.localeCompare(other.identity.startedAt));
-}
-
-/** Who has left word of himself and has not taken it back. */
-export async function readLeases({ names, reader }: PresenceParts): Promise<WorkerLease[]> {
-  const stream = `KV_${names.workersBucket}`;
-  const prefix = `$KV.${names.workersBucket}.`;
-  const subjects = Object.keys(await reader.subjects(stream, `${prefix}>`));
-  const found: WorkerLease[] = [];
-  for (let at = 0; at < subjects.length; at += readsAtOnce) {
-    const batch = subjects.slice(at, at + readsAtOnce);
-    const entries = await Promise.all(batch.map((subject) => reader.last(stream, subject)));
-    for (const entry of entries) {
-      const lease = entry && readLease(entry.body);
-      // One that lies under another worker's name is nobody's.
-      if (lease === undefined || entry?.subject !== prefix + lease.id) continue;
-      const { figures } = lease;
-      // The worker's own clock may be anywhere.
-      const at = new Date(entry?.storedAtMs ?? 0).toISOString();
-      found.push(figures === undefined ? lease : { ...lease, figures: { ...figures, at } });
-    }
-  }
-  return found;
-}
-
-/** Undefined for what a worker leaves when it stops, the server when a lease expires, and for what is none of ours. */
-function readLease(body: Uint8Array): WorkerLease | undefined {
-  return leaseShape.safeParse(readJson(body)).data;
 }

@@ -3,7 +3,7 @@
  * 1. A durable is never deleted here: what waits for it would be lost to it. A pause outlives it.
  * 2. A field that a spec does not mention is to be as the server has it by default: whatever else drops, refuses or hides messages.
  */
-import type { ConsumerConfig, JetStreamManager } from "@nats-io/jetstream";
+import type { ConsumerConfig, ConsumerInfo, JetStreamManager } from "@nats-io/jetstream";
 import { patiently } from "./patience.ts";
 import { absentAsUndefined, explainRefusal, mismatch, missing } from "./topology-refusal.ts";
 import { differences, durableRules, type Difference } from "./settings.ts";
@@ -17,8 +17,7 @@ export type DurableSpec = Partial<ConsumerConfig> & {
 
 /** The settings of a durable that are not as declared. */
 export function durableDifferences(config: ConsumerConfig, spec: Partial<ConsumerConfig>): Difference[] {
-  const filters = config.filter_subject ? [config.filter_subject] : config.filter_subjects;
-  return differences(durableRules, { ...config, filter_subjects: filters }, spec);
+  return differences(durableRules, { ...config, filter_subjects: filtersOf(config) }, spec);
 }
 
 /** What every durable has, of whatever actor. */
@@ -87,7 +86,27 @@ export async function pauseDurable(
   await explainRefusal(`pause of the durable ${name} on ${stream}`, jsm.consumers.pause(stream, name, new Date(until)));
 }
 
-export async function durableExists(jsm: JetStreamManager, stream: string, durable: string): Promise<boolean> {
+/** @throws what the server refuses, as TopologyMismatchError or NotAuthorizedError. */
+export async function setAckWait(
+  jsm: JetStreamManager,
+  stream: string,
+  durable: string,
+  ackWaitMs: number,
+): Promise<void> {
+  const changes = { ack_wait: ackWaitMs * 1_000_000 };
+  await explainRefusal(`durable ${durable} on ${stream}`, jsm.consumers.update(stream, durable, changes));
+}
+
+/** A durable as the server tells of it. */
+export type DurableInfo = ConsumerInfo;
+
+/** Undefined where it is not there. */
+export function findDurable(jsm: JetStreamManager, stream: string, durable: string): Promise<DurableInfo | undefined> {
   const what = `durable ${durable} on ${stream}`;
-  return (await patiently(what, () => absentAsUndefined(jsm.consumers.info(stream, durable)))) !== undefined;
+  return patiently(what, () => absentAsUndefined(jsm.consumers.info(stream, durable)));
+}
+
+/** The subjects that it lets through. */
+export function filtersOf({ filter_subject: one, filter_subjects: several = [] }: ConsumerConfig): string[] {
+  return one ? [one] : several;
 }

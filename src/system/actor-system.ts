@@ -329,7 +329,7 @@ export class ActorSystem implements Sender {
     return this.#open(async () => {
       for (const objects of this.#objects) await objects.ready();
       for (const config of configsOf(sources)) {
-        await ensureDurables(this.#connection, this.parts.names, config, this.#options.provision, this.log);
+        await ensureDurables({ ...this.parts, log: this.log }, config, this.#options.provision);
       }
     });
   }

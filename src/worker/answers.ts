@@ -46,15 +46,23 @@ const figures: z.ZodType<WorkerFigures> = z.object({
   loopP99Ms: number,
 });
 
+/** Anyone may write a lease: none may keep a durable waiting for years. */
+const declared = byName(z.object({ ackWaitMs: number.min(1).max(86_400_000), filters: z.array(text) }));
+
 /**
  * What a worker leaves in the workers bucket. A version adds to it and takes nothing away: what this one does not know is left out, and where it
  * finds no figures, or none that it understands, it still knows who is there.
  */
 export const leaseShape: z.ZodType<WorkerLease> = z
-  .object({ ...identity, actors: z.array(text), figures: z.unknown().optional() })
-  .transform(({ figures: said, ...rest }): WorkerLease => {
+  .object({ ...identity, actors: z.array(text), figures: z.unknown().optional(), declared: z.unknown().optional() })
+  .transform(({ figures: said, declared: told, ...rest }): WorkerLease => {
     const known = figures.safeParse(said).data;
-    return known === undefined ? rest : { ...rest, figures: known };
+    const goesBy = declared.safeParse(told).data;
+    return {
+      ...rest,
+      ...(known !== undefined && { figures: known }),
+      ...(goesBy !== undefined && { declared: goesBy }),
+    };
   });
 
 const histogram: z.ZodType<HistogramSnapshot> = z.object({

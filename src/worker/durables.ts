@@ -1,19 +1,25 @@
 /** Durables: which consumers an actor needs, as data. */
 import type { ResolvedConfig } from "../actor/config.ts";
+import type { Bucket } from "../broker/bucket.ts";
+import type { Connection } from "../broker/connection.ts";
+import { takeHold, type Hold } from "../broker/hold.ts";
 import {
-  durableExists,
   everyDurable,
+  filtersOf,
+  findDurable,
   pauseDurable,
   reconcileDurable,
   type DurableSpec,
 } from "../broker/durable-topology.ts";
-import type { Connection } from "../broker/connection.ts";
 import { described } from "../broker/settings.ts";
 import type { Provision } from "../broker/topology.ts";
-import { ConfigError } from "../kernel/errors.ts";
+import { monotonicMs, pause } from "../kernel/clock.ts";
+import { ConfigError, ConnectError, TopologyMismatchError } from "../kernel/errors.ts";
 import type { Logger } from "../kernel/logger.ts";
 import { lanes } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
+import { filtersBeside, holdKey, longestAckWaitMs } from "./declared.ts";
+import { readLeases, type LeaseParts } from "./leases.ts";
 
 export interface ActorDurable {
   stream: string;
@@ -68,37 +74,98 @@ export function durablesOf(names: Names, config: ResolvedConfig): ActorDurable[]
   return all;
 }
 
+/** What looking after durables takes. */
+export interface DurableParts extends LeaseParts {
+  connection: Connection;
+  /** Where workers make themselves known. */
+  workers: Bucket;
+  log: Logger;
+}
+
+/** Others may hold the actor's durables for so long, one after the other. */
+const patienceMs = 60_000;
+const againMs = 50;
+
 /**
+ * Makes an actor's durables what its config says, beside what live workers with other configs need of them, or finds that they are. They are
+ * changed by one process at a time.
  * A lane whose durable is there keeps it, whether it is declared any more or not: nothing but `actor retire` deletes a durable, and
  * the common one cannot take the lane back while it lives. So a roll-back to a config with fewer lanes works too.
- * @throws TopologyMismatchError; ConfigError when a stream that someone else should have made is not there.
+ * @throws TopologyMismatchError; ConfigError when a stream that someone else should have made is not there; ConnectError.
  */
 export async function ensureDurables(
-  connection: Connection,
-  names: Names,
+  parts: DurableParts,
   config: ResolvedConfig,
   provision: Provision,
-  log: Logger,
 ): Promise<ActorDurable[]> {
-  const { jsm } = connection;
+  const durables = await wantedDurables(parts, config, provision);
+  if (provision === "check" || provision === "use") {
+    await reconcile(parts, config, durables, provision, provision);
+    return durables;
+  }
+  const deadlineMs = monotonicMs() + patienceMs;
+  for (;;) {
+    try {
+      await reconcile(parts, config, durables, provision, "check");
+      return durables;
+    } catch (error) {
+      if (!(error instanceof TopologyMismatchError)) throw error;
+    }
+    const hold = await takeHold(parts.workers, holdKey(config.name));
+    if (hold === undefined) {
+      if (monotonicMs() > deadlineMs) throw heldByOthers(config.name);
+      await pause(againMs);
+      continue;
+    }
+    try {
+      await reconcile(parts, config, durables, provision, provision, hold);
+      return durables;
+    } finally {
+      await hold.release();
+    }
+  }
+}
+
+async function wantedDurables(
+  { connection: { jsm }, names }: DurableParts,
+  config: ResolvedConfig,
+  provision: Provision,
+): Promise<ActorDurable[]> {
   // A credential that may not create may not be allowed to look for other durables either.
   const mayLook = provision === "create" || provision === "keep";
   const served = await Promise.all(
     lanes.map(
       async (lane) =>
         config.lanes.includes(lane) ||
-        (mayLook && (await durableExists(jsm, names.tasks, names.durable(config.name, lane)))),
+        (mayLook && (await findDurable(jsm, names.tasks, names.durable(config.name, lane))) !== undefined),
     ),
   );
-  const durables = durablesOf(names, { ...config, lanes: lanes.filter((_, index) => served[index]) });
+  return durablesOf(names, { ...config, lanes: lanes.filter((_, index) => served[index]) });
+}
+
+/** @param now what is done in place of `provision`, by which the specs are. */
+async function reconcile(
+  parts: DurableParts,
+  config: ResolvedConfig,
+  durables: readonly ActorDurable[],
+  provision: Provision,
+  now: Provision,
+  hold?: Hold,
+): Promise<void> {
+  const { jsm } = parts.connection;
   const made: ActorDurable[] = [];
   let pausedUntil: string | undefined;
   for (const { stream, spec } of durables) {
     try {
-      const found = await reconcileDurable(jsm, stream, spec, provision);
+      const beside = await besideOthers(parts, config, provision, { stream, spec });
+      hold?.mine();
+      const found = await reconcileDurable(jsm, stream, beside, now);
       if (found.created) made.push({ stream, spec });
       for (const one of found.changed) {
-        log.warn({ actor: config.name, stream, durable: spec.durable_name }, `changed the durable: ${described(one)}`);
+        parts.log.warn(
+          { actor: config.name, stream, durable: spec.durable_name },
+          `changed the durable: ${described(one)}`,
+        );
       }
       pausedUntil ??= found.pausedUntil;
     } catch (error) {
@@ -113,7 +180,38 @@ export async function ensureDurables(
   if (pausedUntil !== undefined) {
     for (const { stream, spec } of made) await pauseDurable(jsm, stream, spec, pausedUntil);
   }
-  return durables;
+}
+
+/** The spec, with what a durable has beyond it that live workers with other configs need, and all of its ack-wait where that may not be changed. */
+async function besideOthers(
+  parts: DurableParts,
+  config: ResolvedConfig,
+  provision: Provision,
+  { stream, spec }: ActorDurable,
+): Promise<DurableSpec> {
+  const { connection, names } = parts;
+  const found = provision === "use" ? undefined : await findDurable(connection.jsm, stream, spec.durable_name);
+  if (found === undefined) return spec;
+  const standsAtNs = found.config.ack_wait ?? 0;
+  const longerNs = Math.max(standsAtNs, spec.ack_wait);
+  if (provision === "check") return { ...spec, ack_wait: longerNs };
+  const isEvents = stream !== names.tasks && stream !== names.schedule;
+  const more = isEvents ? filtersOf(found.config).filter((filter) => !spec.filter_subjects.includes(filter)) : [];
+  if (longerNs === spec.ack_wait && more.length === 0) return spec;
+  const leases = await readLeases(parts);
+  const neededNs = longestAckWaitMs(leases, config.name, config.ackWaitMs, standsAtNs / 1_000_000) * 1_000_000;
+  return {
+    ...spec,
+    // A worker that is cut off has no lease: what is in flight may be its.
+    ack_wait: found.num_ack_pending > 0 ? longerNs : neededNs,
+    filter_subjects: filtersBeside(leases, config.name, spec.filter_subjects, more),
+  };
+}
+
+function heldByOthers(actor: string): ConnectError {
+  return new ConnectError(
+    `Others have been changing the durables of the actor ${actor} for ${patienceMs / 1_000} s; look whether the servers have leaders, and try again.`,
+  );
 }
 
 function beginning(config: ResolvedConfig): Pick<DurableSpec, "deliver_policy" | "opt_start_time"> {

@@ -11,11 +11,13 @@ import { toError } from "../kernel/errors.ts";
 import type { MessagePlace } from "../message/place.ts";
 import type { InHand, MessageAnswer } from "./answers.ts";
 import { answerTo, readWorkerQuestion, type AskServices } from "./questions.ts";
-import type { WorkerFigures, WorkerIdentity, WorkerLease, WorkerSnapshot } from "./snapshot.ts";
+import type { Declared, WorkerFigures, WorkerIdentity, WorkerLease, WorkerSnapshot } from "./snapshot.ts";
 
 export interface PresenceOptions extends AskServices {
   workers: Pick<Bucket, "put">;
   identity: WorkerIdentity;
+  /** By actor: what it goes by. */
+  declared: Record<string, Declared>;
   figures: () => WorkerFigures;
   snapshot: () => WorkerSnapshot;
   /** What it knows of a message, one for each of its actors that does. */
@@ -36,6 +38,7 @@ export class Presence {
   readonly #options: PresenceOptions;
   readonly #ended = new AbortController();
   #endings: (() => void)[] = [];
+  #announced: Promise<void> | undefined;
   #lease: Promise<void> | undefined;
   /** Aborted when what the lease says no longer holds. */
   #outdated = new AbortController();
@@ -45,9 +48,11 @@ export class Presence {
     this.#options = options;
   }
 
-  /** Leaves word. It answers nobody yet. */
-  announce(): void {
-    this.#lease ??= this.#keepLease();
+  /** Leaves word. It answers nobody yet. Resolves once the word is there, or could not be written. */
+  announce(): Promise<void> {
+    return (this.#announced ??= new Promise((resolve) => {
+      this.#lease = this.#keepLease(resolve).finally(resolve);
+    }));
   }
 
   /** Its state is another one: the lease is to say so. */
@@ -67,7 +72,7 @@ export class Presence {
         answerTo(this.#options, names.workerSubject(actor), (_question, answer) => answer(nothing)),
       ),
     ];
-    this.announce();
+    void this.announce();
   }
 
   /** No longer there. Resolves once the bucket knows, or could not be told. */
@@ -89,14 +94,16 @@ export class Presence {
     return found.map(({ actor, inHand }) => ({ worker: { id, host, pid }, actor, inHand }));
   }
 
-  async #keepLease(): Promise<void> {
+  async #keepLease(onTold: () => void): Promise<void> {
     const { signal } = this.#ended;
     while (!signal.aborted) {
       this.#outdated = new AbortController();
       const figures = this.#options.figures();
-      const record: WorkerLease = { ...this.#options.identity, figures };
+      const { identity, declared } = this.#options;
+      const record: WorkerLease = { ...identity, figures, declared };
       const timeoutMs = figures.state === "draining" ? drainTimeoutMs : writeTimeoutMs;
       await this.#write(Buffer.from(JSON.stringify(record)), leaseMs, timeoutMs);
+      onTold();
       await pause(renewMs, this.#outdated.signal);
     }
     // Keys with a time to live are overwritten, never purged: the server would leak their timers.

@@ -39,10 +39,19 @@ export interface WorkerFigures {
   loopP99Ms: number;
 }
 
+/** What a worker's config says of an actor that its durables must not do with less of. */
+export interface Declared {
+  ackWaitMs: number;
+  /** Of what it hears, as the durables of its events have them. */
+  filters: string[];
+}
+
 /** What a worker leaves in the workers bucket for as long as it lives; for whoever finds that it does not answer. */
 export interface WorkerLease extends WorkerIdentity {
   /** Absent in those of an older version. */
   figures?: WorkerFigures;
+  /** By actor. Absent in those of an older version. */
+  declared?: Record<string, Declared>;
 }
 
 export interface ActorSnapshot extends TallySnapshot {

@@ -107,3 +107,16 @@ export class Tally {
 function add<Reason extends string>(counts: CountsOf<Reason>, reason: Reason): void {
   counts[reason] = (counts[reason] ?? 0) + 1;
 }
+
+export interface WorkerStats {
+  /** `overdue`: handlers that passed the hard time limit. `abandoned`: those of them that were given up. */
+  actors: Record<string, OutcomeCounts & { inHand: number; overdue: number; abandoned: number }>;
+  /** How often the failure lifecycle was entered; 0 while every message succeeds at once. */
+  lifecycleEntries: number;
+  /** How often the event loop stood still. */
+  blocked: number;
+  /** False while there is a reason to replace the process. */
+  healthy: boolean;
+  /** One sentence for each. */
+  unhealthyReasons: string[];
+}

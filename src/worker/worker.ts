@@ -11,7 +11,9 @@ import { OwnContexts } from "../kernel/own-contexts.ts";
 import { Lifecycle } from "../lifecycle/machine.ts";
 import { RetryBudget } from "../lifecycle/retry-budget.ts";
 import { Decoder } from "./decoder.ts";
-import { ensureDurables } from "./durables.ts";
+import { AckWaits } from "./ack-waits.ts";
+import { declaredOf } from "./declared.ts";
+import { durableName, ensureDurables } from "./durables.ts";
 import type { WorkerEvents } from "./events.ts";
 import { Executor, type Middleware } from "./executor.ts";
 import { ActorHooks } from "./hooks.ts";
@@ -36,21 +38,8 @@ import {
   type WorkerIdentity,
   type WorkerSnapshot,
 } from "./snapshot.ts";
-import type { OutcomeCounts } from "./tally.ts";
+import type { WorkerStats } from "./tally.ts";
 import { Watchdog } from "./watchdog.ts";
-
-export interface WorkerStats {
-  /** `overdue`: handlers that passed the hard time limit. `abandoned`: those of them that were given up. */
-  actors: Record<string, OutcomeCounts & { inHand: number; overdue: number; abandoned: number }>;
-  /** How often the failure lifecycle was entered; 0 while every message succeeds at once. */
-  lifecycleEntries: number;
-  /** How often the event loop stood still. */
-  blocked: number;
-  /** False while there is a reason to replace the process. */
-  healthy: boolean;
-  /** One sentence for each. */
-  unhealthyReasons: string[];
-}
 
 interface RunningActor extends RegisteredActor {
   intake: Intake;
@@ -85,6 +74,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #identity: WorkerIdentity;
   readonly #madeMs = monotonicMs();
   readonly #presence: Presence;
+  readonly #ackWaits: AckWaits;
   readonly #watchdog: Watchdog;
   #state: WorkerState = "starting";
   #blocked = 0;
@@ -123,11 +113,13 @@ export class Worker extends EventEmitter<WorkerEvents> {
       rebuildAfterMs: rebuildAfter,
       healthWindowMs: services.healthWindowMs,
     });
+    this.#ackWaits = new AckWaits(services);
     this.#presence = new Presence({
       names: services.names,
       bus: services.bus,
       workers: services.workers,
       identity: this.#identity,
+      declared: Object.fromEntries(this.#actors.map(({ config }) => [config.name, declaredOf(services.names, config)])),
       figures: () => this.#figures(),
       snapshot: () => this.snapshot(),
       find: (message) =>
@@ -234,7 +226,6 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   /** Makes durables, starts the actors, pulls. What had started is stopped if one fails, or the worker is stopped meanwhile. */
   async start(): Promise<void> {
-    this.#presence.announce();
     const starting = this.#startActors();
     this.#startEnded = starting.catch(() => undefined);
     try {
@@ -260,14 +251,18 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#state = "running";
     this.#presence.tell();
     this.#watchdog.start();
+    this.#ackWaits.start();
   }
 
   async #startActors(): Promise<void> {
-    const { connection, names, provision, log } = this.#services;
+    const { provision, log } = this.#services;
+    // Once others can know of it, they take nothing from a durable that this one needs.
+    await this.#presence.announce();
     for (const actor of this.#actors) {
       if (this.#stopped !== undefined) return;
       const { config } = actor;
-      const durables = await ensureDurables(connection, names, config, provision, log);
+      const durables = await ensureDurables(this.#services, config, provision);
+      this.#ackWaits.keep({ actor: config.name, ackWaitMs: config.ackWaitMs, durables: durables.map(durableName) });
       const reporter = new Reporter(this, config.name, log, this.#contexts, this.#services.timed);
       const running = config.isolate === undefined ? actor : isolated(actor, reporter, this.#hooks.startTimeoutMs);
       await this.#hooks.start(running);
@@ -309,6 +304,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#arrivals.stop();
     this.#loopWatch.stop();
     this.#loopLag.stop();
+    await this.#ackWaits.stop();
     await this.#presence.stop();
     await this.#hooks.stop(this.#started.toReversed(), graceMs);
   }

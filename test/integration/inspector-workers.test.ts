@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { Inspector } from "../../src/admin/inspector.ts";
 import { Live } from "../../src/admin/live/live.ts";
-import { readLeases } from "../../src/admin/workers.ts";
+import { readLeases } from "../../src/worker/leases.ts";
 import { actorOf, gate } from "../support/actors.ts";
 import { freeze } from "../support/freeze.ts";
 import { patient, useStage } from "../support/stage.ts";

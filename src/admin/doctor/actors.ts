@@ -143,7 +143,7 @@ function differing({ workers }: Facts) {
         level: "warning",
         subject,
         finding: `Its durable ${durable} on ${stream} waits ${formatMs(ackWaitMs)} and its workers go by ${formatMs(wait ?? 0)}${ackWaitMs < (wait ?? 0) ? ": messages are handed out again while they run" : ""}.`,
-        mend: `Start its workers again, which sets it, or nats consumer edit ${stream} '${durable}' --wait=${seconds(wait ?? 0)}.`,
+        mend: `${ackWaitMs > (wait ?? 0) ? "A worker that may change durables shortens it once nothing in flight needs it, or" : "Start its workers again, which sets it, or"} nats consumer edit ${stream} '${durable}' --wait=${seconds(wait ?? 0)}.`,
       }));
   };
 }

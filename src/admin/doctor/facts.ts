@@ -13,10 +13,10 @@ import {
 } from "../../broker/survey.ts";
 import { objectStoreNames, streamNames } from "../../broker/stream-specs.ts";
 import type { Names } from "../../message/subjects.ts";
+import { readLeases } from "../../worker/leases.ts";
 import { askWorkers } from "../../worker/questions.ts";
 import type { WorkerLease, WorkerSnapshot } from "../../worker/snapshot.ts";
 import { filtersOf, groupsOf, isQueue, listDurables, type DurableOwner } from "../durables.ts";
-import { readLeases } from "../workers.ts";
 import type { Known } from "./finding.ts";
 import { readMonitor, type MonitorFacts } from "./monitor.ts";
 import { nobody, trialsOf, type RightsTrial } from "./trials.ts";
@@ -91,7 +91,7 @@ export async function gatherFacts(services: DoctorServices, monitors: readonly s
     known(reader.subjects(names.tasks, names.taskSubject(">", "*"))),
     known(reader.subjects(names.schedule, names.dueSubject(">", "*"))),
     known(survey.clockAhead(names.tasks)),
-    known(readLeases({ names, bus, reader })),
+    known(readLeases({ names, reader })),
     known(survey.denied(trialsOf(names, connection.chosenDomain))),
   ]);
   const streams = new Map(ownStreams);

@@ -12,6 +12,7 @@ import { concurrencyKey, concurrencyPrefix } from "../../guard/concurrency-limit
 import { recordKey } from "../../guard/rate-limit/record.ts";
 import { subjectMatches } from "../../message/names.ts";
 import type { Names } from "../../message/subjects.ts";
+import { holdKey } from "../../worker/declared.ts";
 import { durablesOf } from "../../worker/durables.ts";
 
 /** Who needs a right. `provisioner` makes streams and durables; `monitor` reads how much waits and for how long, for `/metrics`. */
@@ -155,6 +156,9 @@ function rightsIn(names: Names, actors?: readonly ResolvedConfig[]): Right[] {
     // What the client makes durables with that have several filters, and updates them.
     ...provisioner.ask("CONSUMER.DURABLE.CREATE", ...anyDurable),
     ...provisioner.ask("CONSUMER.PAUSE", ...anyDurable),
+    // One process at a time changes an actor's durables, and none takes an ack-wait from a worker that needs it.
+    ...provisioner.ask("STREAM.MSG.GET", ...kv(names.workersBucket)),
+    ...provisioner.store(`$KV.${names.workersBucket}.${holdKey("")}*`),
 
     ...connect("admin"),
     ...admin.publish("$JS.API.STREAM.NAMES"),
