@@ -36,6 +36,9 @@ const inPairs = [
   "test/integration/payload-faults.test.ts",
 ];
 
+/** Files wait most of the time; the full sizes leave less room beside them. Projects that start together have to agree on it. */
+const waiting = full ? 2 : 4;
+
 export default defineConfig({
   resolve: { alias: fromSource },
   test: {
@@ -52,19 +55,18 @@ export default defineConfig({
           exclude: [...inThreads, ...inPairs, ...alone],
           // Type errors elsewhere are for `npm run check:types` to report.
           typecheck: { enabled: true, include: ["test/types/**/*.test-d.ts"], ignoreSourceErrors: true },
-          // They wait most of the time; the full sizes leave less room beside them.
-          maxWorkers: full ? 2 : 4,
+          maxWorkers: waiting,
         },
       },
       {
         extends: true,
         resolve: { alias: fromBuilt },
-        test: { name: "built", include: inThreads, maxWorkers: 4 },
+        test: { name: "built", include: inThreads, maxWorkers: waiting },
       },
       {
         extends: true,
         // One process for many files: most of what they take is the loading of the modules that they share.
-        test: { name: "unit", include: ["test/unit/**/*.test.ts"], isolate: false, maxWorkers: 4 },
+        test: { name: "unit", include: ["test/unit/**/*.test.ts"], isolate: false, maxWorkers: waiting },
       },
       {
         extends: true,
