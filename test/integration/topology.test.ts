@@ -243,10 +243,11 @@ describe('provision: "check"', () => {
       new Set([stage.names.tasks, stage.names.schedule].map((stream) => `$JS.API.CONSUMER.INFO.${stream}.one`)),
     );
     expect(await checking.ask(One, {})).toBe("done");
-    const Other = actorOf({ name: "one", ackWait: "10s" }, () => {});
+    // A longer one would do, since a live worker may need it.
+    const Other = actorOf({ name: "one", ackWait: "30s" }, () => {});
     await expect(checking.work([Other])).rejects.toMatchObject({
       code: "TOPOLOGY_MISMATCH",
-      message: expect.stringContaining("ack_wait is 20000000000 and should be 10000000000"),
+      message: expect.stringContaining("ack_wait is 20000000000 and should be 30000000000"),
     });
     expect(await spy.subjects()).toEqual([]);
   });
