@@ -19,6 +19,9 @@ export interface GuardedRun {
   waitsFor?: string | undefined;
   /** False once somebody else has decided its outcome: it need not be waited for. */
   readonly open: boolean;
+  readonly delivery: { readonly lost: boolean };
+  /** Its user's code held the event loop for longer than the message was its worker's. */
+  blocked: boolean;
   /** Aborts its signal: what let it pass no longer holds. */
   abort(reason: Error): void;
 }

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { InvalidMessageError, toError } from "../kernel/errors.ts";
 import { isPromise } from "../kernel/options.ts";
 import { key as keyText } from "../message/names.ts";
+import type { GuardedRun } from "./guard.ts";
 
 const maxTokenLength = 64;
 
@@ -11,7 +12,13 @@ const maxTokenLength = 64;
  * @param what whose key function it is, such as `concurrency limit "orders" of actor shop.pack`.
  * @throws InvalidMessageError where the function throws or gives no string: the message cannot be counted, so it does not fit.
  */
-export function keyOfInput(key: (input: unknown) => string, input: unknown, what: string): string {
+export function keyOfInput(
+  key: (input: unknown) => string,
+  input: unknown,
+  what: string,
+  run: Pick<GuardedRun, "delivery" | "blocked">,
+): string {
+  const wasLost = run.delivery.lost;
   let given: unknown;
   try {
     given = key(input);
@@ -21,6 +28,8 @@ export function keyOfInput(key: (input: unknown) => string, input: unknown, what
       `The key function of the ${what} threw (${cause.message}); it must give a string for each message that fits the schema.`,
       { cause },
     );
+  } finally {
+    run.blocked ||= !wasLost && run.delivery.lost;
   }
   if (typeof given === "string") return given;
   // Its rejection must not end the process.

@@ -17,7 +17,7 @@ import { StreamReader } from "../broker/stream-reader.ts";
 import { Topology } from "../broker/topology.ts";
 import { ClosedError, toError } from "../kernel/errors.ts";
 import { toMs, type Duration } from "../kernel/duration.ts";
-import type { Logger } from "../kernel/logger.ts";
+import { forgivingLogger, type Logger } from "../kernel/logger.ts";
 import { DeadLetters } from "../lifecycle/dead-letter.ts";
 import { Redrive } from "../lifecycle/redrive.ts";
 import { RunsStore } from "../lifecycle/runs.ts";
@@ -185,7 +185,7 @@ export class ActorSystem implements Sender {
         inboxPrefix: resolved.inboxPrefix,
         domain: resolved.domain,
       });
-      const log = "child" in resolved.log ? resolved.log : createLogger(resolved.log);
+      const log = "child" in resolved.log ? forgivingLogger(resolved.log) : createLogger(resolved.log);
       const { asked, lower, namespace, provision } = resolved;
       const topology = new Topology(connection, { names: new Names(namespace), asked, lower, provision, log });
       await topology.reconcile();

@@ -63,8 +63,8 @@ export interface ExecutorOptions {
   nowMs?: () => number;
   /** In [0, 1), for delays. Default `Math.random`. */
   random?: () => number;
-  /** A handler has held the event loop for so long before its first `await`. */
-  onHeld?: (ms: number) => void;
+  /** What it calls has held the event loop for so long before its first `await`; or not for sure, since others ran meanwhile. */
+  onHeld?: (ms: number, sure?: boolean) => void;
   /** The run's slot is free. */
   onFree: () => void;
 }
@@ -106,8 +106,11 @@ export class Executor {
         if (lost && !wasLost) this.#noteBlocked(run);
         let decoded: Decoded;
         if (decoding instanceof Promise) {
+          run.checking = !lost;
           decoded = await this.#inTime(decoding);
           ({ lost } = run.delivery);
+          run.checking &&= lost;
+          if (run.checking) this.#options.onHeld?.(monotonicMs() - run.heldSinceMs, false);
         } else decoded = decoding;
         if (decoded.ok) input = decoded.input;
         outcome = this.#admit(run, decoded, lost);
@@ -214,7 +217,7 @@ export class Executor {
     return { ok: false, reason: "overdue", error };
   }
 
-  /** The check of its body held the event loop for longer than the message was ours. */
+  /** The check of its body, or a function that tells a key, held the event loop for longer than the message was ours. */
   #noteBlocked(run: Run): void {
     run.blocked = true;
     this.#options.onHeld?.(monotonicMs() - run.heldSinceMs);
@@ -275,7 +278,9 @@ export class Executor {
   async #enter(run: Run, input: unknown, guards: Guards): Promise<Outcome | undefined> {
     let deferral: Deferral | undefined;
     try {
-      deferral = await guards.enter(run, input);
+      const entering = guards.enter(run, input);
+      if (run.blocked) this.#noteBlocked(run);
+      deferral = await entering;
     } catch (thrown) {
       // Those before the one that threw have let it in. It cannot tell what it is to count this message by.
       guards.leave(run);

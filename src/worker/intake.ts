@@ -71,7 +71,7 @@ export class Intake {
   readonly #options: IntakeOptions;
   readonly #pullers: Puller[] = [];
   readonly #runs = new Set<Run>();
-  /** Of these, the ones that were in hand when the connection last came back. */
+  /** Of these, the ones that were in hand when the connection last came back, and that go on after the event loop stood still. */
   readonly #elders = new Map<string, Run>();
   readonly #putBacks = new PutBacks();
   #held: Run[] = [];
@@ -169,7 +169,7 @@ export class Intake {
   /** Whether a handler was in progress at some time since then, monotonic ms. */
   inProgress(sinceMs: number): boolean {
     for (const run of this.#runs) {
-      if (run.phase === "running" || (run.ran && run.beganMs + run.handledMs > sinceMs)) return true;
+      if (run.phase === "running" || run.checking || (run.ran && run.beganMs + run.handledMs > sinceMs)) return true;
     }
     return false;
   }
@@ -287,11 +287,12 @@ export class Intake {
   }
 
   #isInHand(delivery: Delivery): boolean {
-    const elder = this.#elders.get(identity(delivery))?.delivery;
-    if (elder === undefined) return false;
+    const run = this.#elders.get(identity(delivery));
+    if (run === undefined) return false;
+    const elder = run.delivery;
     // The stream was made anew, and has another message in that place: the elder's settlement would end it unrun.
     if (elder.storedAtMs !== delivery.storedAtMs) elder.disown();
-    return !elder.lost && monotonicMs() < elder.returnsAtMs;
+    return (run.blocked && run.open && !elder.disowned) || (!elder.lost && monotonicMs() < elder.returnsAtMs);
   }
 
   /** How many settlements wait for the server's word. */
@@ -362,8 +363,10 @@ export class Intake {
         new Error("the message is no longer this worker's: its ack-wait passed without a confirmed progress mark"),
       );
       // What it gives may still count.
-      if (blocked) run.blocked = true;
-      else void this.#giveUp(run, { kind: "lost", reason: "deadline" });
+      if (blocked) {
+        run.blocked = true;
+        this.#elders.set(identity(run.delivery), run);
+      } else void this.#giveUp(run, { kind: "lost", reason: "deadline" });
     }
     const tired = this.#held.filter((run) => nowMs - run.heldSinceMs > patienceMs);
     if (tired.length > 0) {

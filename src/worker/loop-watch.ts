@@ -37,7 +37,7 @@ export class LoopWatch {
   #loop: EventLoopUtilization = performance.eventLoopUtilization();
   #cpu = process.cpuUsage();
   /** Handlers that held the loop for long before their first `await`, since the last beat. */
-  #held: { actor: string; ms: number }[] = [];
+  #held: { actor: string; ms: number; sure: boolean }[] = [];
 
   constructor(options: LoopWatchOptions) {
     this.#options = options;
@@ -53,8 +53,8 @@ export class LoopWatch {
   }
 
   /** A handler took so long before its first `await`. */
-  held(actor: string, ms: number): void {
-    if (ms > this.#options.afterMs / 2) this.#held.push({ actor, ms });
+  held(actor: string, ms: number, sure = true): void {
+    if (ms > this.#options.afterMs / 2) this.#held.push({ actor, ms, sure });
   }
 
   #beat(): void {
@@ -65,10 +65,11 @@ export class LoopWatch {
       const ms = Math.min(gapMs, performance.eventLoopUtilization(this.#loop).active);
       if (ms > afterMs) {
         const { user, system } = process.cpuUsage(this.#cpu);
-        const sure = this.#held.filter((one) => one.ms > ms / 2).map(({ actor }) => actor);
-        const certain = sure.length > 0;
-        const actors = certain ? sure : inProgress(this.#beatAtMs);
-        onBlocked({ actors, certain, ms, cpuMs: (user + system) / 1_000 });
+        const held = this.#held.filter((one) => one.ms > ms / 2);
+        const certain = held.some(({ sure }) => sure);
+        const actors = held.filter(({ sure }) => sure === certain).map(({ actor }) => actor);
+        if (!certain) actors.push(...inProgress(this.#beatAtMs));
+        onBlocked({ actors: [...new Set(actors)], certain, ms, cpuMs: (user + system) / 1_000 });
       }
     }
     this.#rememberNow();

@@ -81,6 +81,8 @@ export class Run implements Context {
   noted = false;
   /** There is a runs record of its message. */
   recorded = false;
+  /** Its schema or mapping, which is asynchronous, has not ended, or not while the message was its worker's. */
+  checking = false;
   /** It is no longer its worker's although that was connected: it, or another message, held the event loop. */
   blocked = false;
   /** It ended late, and has tried to say so. */

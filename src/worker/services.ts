@@ -56,7 +56,7 @@ export interface WorkerServices {
   workers: Bucket;
   /** Of the supervisor that runs this process, where there is one. */
   group: string | undefined;
-  reader: Pick<StreamReader, "consumer" | "queued" | "subjects" | "last">;
+  reader: Pick<StreamReader, "consumer" | "holds" | "queued" | "subjects" | "last">;
   /** The shortest time within which `/healthz` is to tell of trouble; undefined while nobody is told. */
   healthWindowMs: () => number | undefined;
   sender: Sender;

@@ -8,6 +8,7 @@ import type { AnyActor } from "../actor/actor-class.ts";
 import type { ResolvedConfig } from "../actor/config.ts";
 import type { Settlement } from "../broker/delivery.ts";
 import type { Payloads } from "../broker/payloads.ts";
+import type { StreamReader } from "../broker/stream-reader.ts";
 import type { Bus } from "../broker/bus.ts";
 import { monotonicMs, pause, wallMs, within } from "../kernel/clock.ts";
 import { messageOf, stackOf, toError } from "../kernel/errors.ts";
@@ -40,7 +41,8 @@ export interface SettlerOptions {
   runs: RunsStore;
   results: Results;
   deadLetters: DeadLetters;
-  payloads: Pick<Payloads, "forget" | "isStored">;
+  payloads: Pick<Payloads, "forget">;
+  reader: Pick<StreamReader, "holds" | "consumer">;
   bus: Bus;
   /** The server confirmed the settlement, or did not before the deadline; with what was done in the end. */
   onSettled: (run: Run, outcome: Outcome) => void;
@@ -89,18 +91,20 @@ export class Settler {
    * leave. A failure counts as an attempt; one of a handler that was aborted for it is a stall.
    */
   async #late(run: Run, outcome: Outcome): Promise<void> {
-    const { names, runs, config, onProblem, payloads } = this.#options;
-    const { stream, count, ackWaitMs, deadlineMs, disowned } = run.delivery;
+    const { runs, config, onProblem } = this.#options;
+    const { count, ackWaitMs, deadlineMs, disowned } = run.delivery;
+    const cut = this.#options.wasCut(run);
     const late = run.blocked && outcome.kind !== "completed" ? undefined : lateNote(run, outcome);
+    // What was put off counts no attempt.
+    if (late === undefined && run.ran && !cut) run.blocked = true;
     if (late === undefined || run.wasLate || disowned) return this.#lose(run);
-    const note = { ...late, cut: this.#options.wasCut(run) };
+    const note = { ...late, cut };
     run.wasLate = true;
     let noted: Noted;
     try {
       // By now the record of another one that completed it may be gone.
       const isOld = monotonicMs() - deadlineMs > endedKeepMs(ackWaitMs);
-      const isTask = stream === names.tasks || stream === names.schedule;
-      if (isOld && !(isTask && (await payloads.isStored(run.delivery)))) return this.#lose(run);
+      if (isOld && !(await this.#isOwed(run))) return this.#lose(run);
       noted = await runs.note(run.remembered, count, note, Math.min(30_000, ackWaitMs));
     } catch (thrown) {
       onProblem(toError(thrown));
@@ -115,6 +119,15 @@ export class Settler {
     const reply = parseReplyAddress(run.headers.get(header.reply));
     if (config.resultTtlMs === undefined && reply === undefined) return this.#end(run, outcome, ack);
     return this.#complete(run, outcome, reply);
+  }
+
+  /** False once its durable has ended the message; where that cannot be told for sure, it has not. */
+  async #isOwed({ delivery }: Run): Promise<boolean> {
+    const { names, reader } = this.#options;
+    const { stream, consumer, sequence } = delivery;
+    if (stream === names.tasks || stream === names.schedule) return reader.holds(delivery);
+    const durable = await reader.consumer(stream, consumer);
+    return durable !== undefined && durable.inFlight > 0 && durable.ackFloor < sequence;
   }
 
   async #unhappy(run: Run, outcome: Outcome, input: unknown): Promise<void> {
@@ -199,7 +212,11 @@ export class Settler {
     }
     const reply = parseReplyAddress(run.headers.get(header.reply));
     if (reply !== undefined && !run.delivery.lost) this.#answerFailed(run, reply, failure);
-    if (input !== undefined && !run.delivery.lost) await this.#compensate(run, input, error);
+    if (input !== undefined && !run.delivery.lost) {
+      await this.#compensate(run, input, error);
+      // All is done that its next delivery would do again.
+      if (delivery.lost && !delivery.disowned) delivery.deadlineMs = monotonicMs() + delivery.ackWaitMs;
+    }
     return this.#end(run, outcome, { kind: "term", reason });
   }
 
@@ -252,6 +269,7 @@ export class Settler {
   }
 
   #lose(run: Run, reason: LostReason = "deadline"): void {
+    if (run.checking && !this.#options.wasCut(run)) run.blocked = true;
     if (run.noted || run.blocked) this.#noteLost(run);
     run.phase = "done";
     this.#options.onSettled(run, { kind: "lost", reason });

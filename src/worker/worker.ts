@@ -316,7 +316,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   ): RunningActor {
     const { names, connection, acknowledger, bus, sender, payloads, runs, results, deadLetters, log } = this.#services;
     const { config, instance } = actor;
-    const { guards: registry, tracer } = this.#services;
+    const { guards: registry, tracer, reader } = this.#services;
     const guards = registry.guardsOf(config, (error) => reporter.problem(error));
     const settler = new Settler({
       names,
@@ -326,6 +326,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       results,
       deadLetters,
       payloads,
+      reader,
       bus,
       onSettled: (run, outcome) => {
         intake.ended(run, outcome);
@@ -354,7 +355,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       nowMs: () => this.#services.clock.nowMs(),
       settler,
       reporter,
-      onHeld: (ms) => this.#loopWatch.held(config.name, ms),
+      onHeld: (ms, sure) => this.#loopWatch.held(config.name, ms, sure),
       onFree: () => intake.freed(),
     });
     const intake: Intake = new Intake({

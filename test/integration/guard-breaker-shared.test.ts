@@ -110,13 +110,13 @@ test("a run that was to probe and leaves without having run gives the probe back
     onProblem: none,
     onClose: none,
   });
-  const run = { id: "m", deliveries: 1, open: true, abort: none };
+  const run = { id: "m", deliveries: 1, open: true, abort: none, delivery: { lost: false }, blocked: false };
   await expect.poll(() => a.breaker.phase, patient).toBe("half-open");
   await expect.poll(() => b.breaker.phase, patient).toBe("half-open");
   await expect(guard.prober.enter(run, {})).resolves.toBeUndefined();
   // Again after something was waited for in between.
   expect(await guard.prober.enter(run, {})).toBeUndefined();
-  expect(await guard.prober.enter({ id: "other", deliveries: 1, open: true, abort: none }, {})).toMatchObject({
+  expect(await guard.prober.enter({ ...run, id: "other" }, {})).toMatchObject({
     reason: "breaker-open",
   });
   await expect.poll(() => b.breaker.phase, patient).toBe("open");

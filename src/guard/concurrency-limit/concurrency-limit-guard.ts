@@ -65,7 +65,7 @@ export class ConcurrencyLimitGuard implements Guard {
     const held = this.#permits.get(run);
     if (held?.pool.has(held.permit)) return undefined;
     if (this.#draining) return { reason, delayMs: 0 };
-    const key = this.#key === undefined ? undefined : keyOfInput(this.#key, input, this.#what);
+    const key = this.#key === undefined ? undefined : keyOfInput(this.#key, input, this.#what, run);
     const crowded = this.#waits.size >= this.#maxWaiting;
     const busyHere = key !== undefined && this.#limit.inUse(key);
     const pool = this.#limit.pool(key);

@@ -104,7 +104,7 @@ export class RateLimitGuard implements Guard {
 
   #limiterOf(run: GuardedRun, input: unknown): Limiter {
     if (this.#key === undefined) return this.#limit.main;
-    const key = keyOfInput(this.#key, input, this.#what);
+    const key = keyOfInput(this.#key, input, this.#what, run);
     this.#limit.noteKey(run, key);
     return this.#limit.of(key);
   }
