@@ -6,6 +6,7 @@ import type { Pipeline } from "./pipeline.ts";
 import { apiError, type Publisher } from "./publisher.ts";
 
 const readTimeoutMs = 5_000;
+const streamNotFound = 10059;
 const noMessage = { code: 500, err_code: 0, description: "the server answered without a message" };
 
 interface StoredAnswer {
@@ -42,17 +43,16 @@ export class Bucket {
   /**
    * As get(), with the revision that a write must name also where there is no value: 0 where there never was one, that of the marker
    * which the server leaves for a second where it has expired.
-   * @throws ConnectError when no answer comes in time, JetStreamApiError.
+   * @throws ConnectError when no answer comes in time, JetStreamApiError, TopologyMismatchError where the bucket is gone.
    */
   async read(key: string, timeoutMs = readTimeoutMs): Promise<{ value: Uint8Array | undefined; revision: number }> {
-    const body = Buffer.from(JSON.stringify({ last_by_subj: this.#subject(key) }));
-    const reply = await this.#pipeline.ask(
-      `${this.#pipeline.apiPrefix}.STREAM.MSG.GET.KV_${this.name}`,
-      body,
-      timeoutMs,
-    );
-    const { message, error } = reply.json<StoredAnswer>();
-    if (error?.code === 404) return { value: undefined, revision: 0 };
+    let { message, error } = await this.#ask(key, timeoutMs);
+    if (error?.err_code === streamNotFound) {
+      const gone = await this.#pipeline.absences?.look(this.#stream);
+      if (gone !== undefined) throw gone;
+      ({ message, error } = await this.#ask(key, timeoutMs));
+    }
+    if (error?.code === 404 && error.err_code !== streamNotFound) return { value: undefined, revision: 0 };
     if (error !== undefined || message === undefined) throw new JetStreamApiError(error ?? noMessage);
     // A marker that the server left when the key expired, or a delete by another client.
     const headers = Buffer.from(message.hdrs ?? "", "base64").toString();
@@ -75,7 +75,7 @@ export class Bucket {
     if (options.expected !== undefined) headers[header.expectedLastSubjectSequence] = String(options.expected);
     try {
       const { sequence } = await this.#publisher.publish({
-        stream: `KV_${this.name}`,
+        stream: this.#stream,
         // Leaf nodes keep these subjects to their own domain.
         subject: this.#pipeline.domainPrefix + this.#subject(key),
         body: value,
@@ -87,6 +87,17 @@ export class Bucket {
       if (error instanceof PublishError && error.apiCode === apiError.wrongLastSequence) return undefined;
       throw error;
     }
+  }
+
+  async #ask(key: string, timeoutMs: number): Promise<StoredAnswer> {
+    const { apiPrefix } = this.#pipeline;
+    const body = Buffer.from(JSON.stringify({ last_by_subj: this.#subject(key) }));
+    const reply = await this.#pipeline.ask(`${apiPrefix}.STREAM.MSG.GET.${this.#stream}`, body, timeoutMs);
+    return reply.json<StoredAnswer>();
+  }
+
+  get #stream(): string {
+    return `KV_${this.name}`;
   }
 
   #subject(key: string): string {

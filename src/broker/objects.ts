@@ -72,7 +72,7 @@ export class Objects {
    * @throws TopologyMismatchError.
    */
   ready(): Promise<void> {
-    this.#there ??= this.#options.topology.reconcile({ objectStore: this.stream }).catch((error: unknown) => {
+    this.#there ??= this.#options.topology.reconcile({ only: this.stream }).catch((error: unknown) => {
       this.#there = undefined;
       throw error;
     });

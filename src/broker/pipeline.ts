@@ -9,6 +9,7 @@
 import type { Msg, MsgHdrs, NatsConnection } from "@nats-io/transport-node";
 import { monotonicMs } from "../kernel/clock.ts";
 import { ClosedError, ConnectError, NotAuthorizedError, PayloadTooLargeError, toError } from "../kernel/errors.ts";
+import type { Absences } from "./absences.ts";
 import { violationOf, type Connection } from "./connection.ts";
 
 const sweepMs = 50;
@@ -114,8 +115,11 @@ export abstract class PipelineRequest {
     return this.resendMs !== Infinity;
   }
 
-  /** It was sent, and nobody took it. Unless it was sent before, that counts as never. */
-  untaken(_why: string): void {
+  /**
+   * It was sent, and nobody took it. Unless it was sent before, that counts as never.
+   * @returns why nobody will, where that is known.
+   */
+  untaken(_why: string): Error | undefined {
     if (this.sends !== 1) return;
     this.sends = 0;
     this.firstSentMs = 0;
@@ -179,6 +183,8 @@ class EncodedHeaders {
 }
 
 export class Pipeline {
+  /** Undefined where nobody looks. */
+  readonly absences: Absences | undefined;
   readonly #connection: Connection;
   readonly #prefix: string;
   readonly #pending = new Map<number, PipelineRequest>();
@@ -188,7 +194,8 @@ export class Pipeline {
   #sweeper: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, absences?: Absences) {
+    this.absences = absences;
     this.#connection = connection;
     this.#prefix = `${connection.newInbox()}.`;
     const subscription = connection.subscribe(`${this.#prefix}*`, (message) => this.#receive(message));
@@ -268,7 +275,10 @@ export class Pipeline {
     }
     if (unavailable && peer !== undefined) peer.gone();
     else request.resendAtMs = monotonicMs() + 2 * sweepMs;
-    if (unavailable) request.untaken("no responders");
+    const gone = unavailable ? request.untaken("no responders") : undefined;
+    if (gone === undefined) return;
+    this.#pending.delete(token);
+    request.onDeadline(gone);
   }
 
   /** Something that was answered: sent twice, or stored twice. */

@@ -17,6 +17,7 @@ import {
   QueueFullError,
 } from "../kernel/errors.ts";
 import type { HeaderFields } from "../message/headers.ts";
+import type { Absences } from "./absences.ts";
 import type { Connection } from "./connection.ts";
 import { Peer, PipelineRequest, type Pipeline } from "./pipeline.ts";
 import type { PublishTally } from "./publish-tally.ts";
@@ -98,7 +99,9 @@ export class Publisher {
       onPublished(new PayloadTooLargeError(message.subject, sizeBytes, limitBytes));
       return;
     }
-    const request = new PublishRequest(message, headers, this.#peer(message.stream), this.#connection, (result) => {
+    const { absences } = this.#pipeline;
+    const peer = this.#peer(message.stream);
+    const request = new PublishRequest(message, headers, peer, this.#connection, absences, (result) => {
       this.#inFlight -= 1;
       this.#inFlightBytes -= sizeBytes;
       if (this.#tally !== undefined) count(this.#tally, request, message.stream, result);
@@ -193,6 +196,7 @@ class PublishRequest extends PipelineRequest {
   readonly offeredMs: number;
   readonly #connection: Connection;
   readonly #stream: string;
+  readonly #absences: Absences | undefined;
   readonly #onPublished: (result: Published | Error | Refusal) => void;
   /** Why nobody took it. */
   #untakenFor = "there was no connection";
@@ -202,6 +206,7 @@ class PublishRequest extends PipelineRequest {
     headers: Uint8Array,
     peer: Peer,
     connection: Connection,
+    absences: Absences | undefined,
     onPublished: (result: Published | Error | Refusal) => void,
   ) {
     const { timeoutMs = defaultTimeoutMs } = message;
@@ -210,6 +215,7 @@ class PublishRequest extends PipelineRequest {
     this.#connection = connection;
     this.offeredMs = nowMs;
     this.#stream = message.stream;
+    this.#absences = absences;
     this.#onPublished = onPublished;
   }
 
@@ -217,9 +223,10 @@ class PublishRequest extends PipelineRequest {
     return this.body.length + (this.headers?.length ?? 0);
   }
 
-  override untaken(why: string): void {
+  override untaken(why: string): Error | undefined {
     this.#untakenFor = why;
-    super.untaken(why);
+    void this.#absences?.look(this.#stream);
+    return super.untaken(why) ?? this.#absences?.refusal(this.#stream);
   }
 
   override onReply(reply: Msg): boolean {

@@ -89,7 +89,14 @@ export async function explainRefusal<T>(
   }
 }
 
-export function missing(what: string, provision: string): TopologyMismatchError {
+/** @param provision why it is not made; `"start"`: only a start makes it. */
+export function missing(what: string, provision: string, cause?: Error): TopologyMismatchError {
+  if (provision === "start") {
+    return new TopologyMismatchError(
+      `The ${what} is gone, and all that it held; restore it, or start a worker whose credential may, which makes it again.`,
+      { missing: what, cause },
+    );
+  }
   return new TopologyMismatchError(
     `The ${what} does not exist and provision is "${provision}"; create it with a credential that may, or use provision "create".`,
     { missing: what },

@@ -90,12 +90,12 @@ export class Topology {
 
   /**
    * Brings the streams, and those object stores that there are, to what is recorded, asked for and declared.
-   * @param objectStore one that is to be made where it is missing.
+   * @param only one stream, bucket or object store, which is made where it is missing.
    * @throws TopologyMismatchError, NotAuthorizedError, ConnectError.
    */
-  async reconcile({ objectStores = false, objectStore }: { objectStores?: boolean; objectStore?: string } = {}) {
+  async reconcile({ objectStores = false, only }: { objectStores?: boolean; only?: string } = {}) {
     for (let round = 1; ; round++) {
-      const steps = await this.#plan(objectStores, objectStore);
+      const steps = await this.#plan(objectStores, only);
       if (!(await this.#carryOut(steps))) break;
       if (round === maxRounds) {
         throw new TopologyMismatchError(
@@ -108,10 +108,10 @@ export class Topology {
     this.#begun = true;
   }
 
-  async #plan(optional: boolean, wanted: string | undefined): Promise<Step[]> {
+  async #plan(optional: boolean, only: string | undefined): Promise<Step[]> {
     const { names, provision } = this.#options;
     const listed = streamSpecs(names, settingsOf({}));
-    const objectStores = listed.objectStores.filter(({ name }) => optional || name === wanted);
+    const objectStores = listed.objectStores.filter(({ name }) => optional || name === only);
     const looked = [...listed.streams, ...objectStores];
     const found = new Map<string, StreamConfig>();
     await Promise.all(
@@ -127,12 +127,13 @@ export class Topology {
     const lower = this.#begun ? [] : this.#options.lower;
     this.#recorded = { asked: together(before.asked, asked, lower), fitted: before.fitted };
     if (provision === "use" && found.size > 0) return [];
-    const isMade = ({ name }: StreamSpec): boolean => !found.has(name) && (!name.startsWith("OBJ_") || name === wanted);
+    const isMade = (name: string): boolean => !found.has(name) && (!name.startsWith("OBJ_") || name === only);
+    const planned = looked.filter(({ name }) => only === undefined || name === only);
     const makes = provision === "create" || provision === "keep";
-    if (makes && looked.some(isMade)) this.#recorded = await this.#fit(this.#recorded);
-    return looked.flatMap(({ name }): Step[] => {
+    if (makes && planned.some(({ name }) => isMade(name))) this.#recorded = await this.#fit(this.#recorded);
+    return planned.flatMap(({ name }): Step[] => {
       const have = found.get(name);
-      if (have === undefined && name.startsWith("OBJ_") && name !== wanted) return [];
+      if (have === undefined && !isMade(name)) return [];
       const spec = specOf(names, name, this.#recorded);
       if (spec === undefined) return [];
       // By its own record: one that is looked at more rarely, as an object store, may be behind the others.

@@ -1,5 +1,6 @@
 /** Endpoint: what a system tells of itself to Prometheus and to whoever runs the process. */
 import * as z from "zod";
+import type { Absences } from "../broker/absences.ts";
 import type { Duration } from "../kernel/duration.ts";
 import { durationMs, resolveOptions } from "../kernel/options.ts";
 import { loopback, type HttpServer } from "./http-server.ts";
@@ -31,6 +32,7 @@ function resolveEndpoint(options: EndpointOptions): { port: number; host: string
 }
 
 export interface EndpointSources extends MetricsSources {
+  absences: Pick<Absences, "reasons">;
   /** The system was asked to close. */
   closing: () => boolean;
 }
@@ -84,8 +86,9 @@ export class Endpoint {
 
   /** @param windowMs for so long nothing may arrive of what waits. */
   health(windowMs: number): HealthReport {
-    const { roster, connection } = this.#sources;
-    return healthOf(roster.workers, windowMs, connection.up, connection.unfit);
+    const { roster, connection, absences } = this.#sources;
+    const unfit = connection.unfit === undefined ? [] : [connection.unfit];
+    return healthOf(roster.workers, windowMs, connection.up, [...unfit, ...absences.reasons]);
   }
 
   #probes(windowMs: number): Probes {

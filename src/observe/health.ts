@@ -92,13 +92,13 @@ function describe({ stream, durable, sighting, atMs, troubleSinceMs = atMs }: Wa
 /**
  * What `/healthz` says of the workers of this process; those that start or drain are passed over.
  * @param windowMs for so long nothing may arrive of what waits.
- * @param unfit why the server that there is now cannot be relied on.
+ * @param unfit why the server that there is now, or what is on it, cannot be relied on.
  */
 export function healthOf(
   workers: Iterable<WatchedWorker>,
   windowMs: number,
   connected: boolean,
-  unfit?: Error,
+  unfit: readonly Error[] = [],
 ): HealthReport {
   const running = [...workers].filter(({ state }) => state === "running");
   const verdicts = new Map<string, Verdict>();
@@ -114,7 +114,8 @@ export function healthOf(
     connected,
   );
   // Not for a restart to mend either.
-  return unfit === undefined ? report : { ...report, healthy: false, reasons: [...report.reasons, unfit.message] };
+  const reasons = [...report.reasons, ...unfit.map(({ message }) => message)];
+  return unfit.length === 0 ? report : { ...report, healthy: false, reasons };
 }
 
 /** @param unhealthyReasons what the workers say themselves. */

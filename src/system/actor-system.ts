@@ -3,6 +3,7 @@ import type { ActorClass, ActorInput, ActorOutput, ActorSource, Agreeing } from 
 import type { PublishOptions, Sender, Sent, TellOptions } from "../actor/context.ts";
 import type { EventInput, EventType } from "../actor/event.ts";
 import { configsOf } from "../actor/registry.ts";
+import { Absences } from "../broker/absences.ts";
 import { Acknowledger } from "../broker/acknowledger.ts";
 import { Bucket } from "../broker/bucket.ts";
 import { Bus } from "../broker/bus.ts";
@@ -76,6 +77,7 @@ export class ActorSystem implements Sender {
   readonly #ask: Asker["ask"];
   readonly #tracing: Tracing | undefined;
   readonly #topology: Topology;
+  readonly #absences: Absences;
   readonly #payloads: Payloads;
   readonly #objects: readonly Objects[];
   readonly #deadLetters: DeadLetters;
@@ -97,7 +99,8 @@ export class ActorSystem implements Sender {
     this.#topology = topology;
     this.log = log;
     const names = new Names(options.namespace);
-    this.#pipeline = new Pipeline(connection);
+    this.#absences = new Absences({ names, connection, topology, provision: options.provision, log });
+    this.#pipeline = new Pipeline(connection, this.#absences);
     this.#acknowledger = new Acknowledger(this.#pipeline);
     this.#bus = new Bus(connection);
     const publishing = options.metrics ? new PublishTally() : undefined;
@@ -157,6 +160,7 @@ export class ActorSystem implements Sender {
       guards: this.#guards,
       roster: this.#roster,
       demand: { ...defaultDemand, drainTargetMs: options.drainTargetMs },
+      absences: this.#absences,
       closing: () => this.#closed !== undefined,
     });
     this.#tracing = (options.tracing ?? isTracerRegistered()) ? startTracing(names) : undefined;
@@ -308,6 +312,7 @@ export class ActorSystem implements Sender {
       });
       // Settings may have been changed by hand since it connected.
       await this.#topology.reconcile({ objectStores: true });
+      this.#absences.watch();
       logWorker(worker, this.log);
       this.#roster.add(worker);
       await worker.start();
@@ -371,6 +376,7 @@ export class ActorSystem implements Sender {
     const stopping = graceMs === undefined ? {} : { grace: graceMs };
     await Promise.all([...this.#roster.workers].map((worker) => worker.stop(stopping)));
     await this.#calls.settled(graceMs ?? defaultGraceMs);
+    this.#absences.stop();
     await this.endpoint.close();
     await this.#guards.close();
     this.#pipeline.close();

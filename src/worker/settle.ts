@@ -357,8 +357,16 @@ function runError(run: Run, error: Error): RunError {
   return { at: wallMs(), attempt: run.attempt, name: cut(error.name, 100), message };
 }
 
-/** Errors that trying again does not mend. */
+/** Of errors that trying again does not mend; the last one, of a bucket that is gone. */
+const finalCodes = new Set<unknown>([
+  "UNENCODABLE",
+  "INVALID_NAME",
+  "CLOSED",
+  "PAYLOAD_TOO_LARGE",
+  "TOPOLOGY_MISMATCH",
+]);
+
 function isFinal(error: unknown): boolean {
   const code = (error as { code?: unknown }).code;
-  return code === "UNENCODABLE" || code === "INVALID_NAME" || code === "CLOSED" || code === "PAYLOAD_TOO_LARGE";
+  return finalCodes.has(code);
 }

@@ -209,8 +209,11 @@ test(
   { timeout: 90_000 },
   async () => {
     const dependency = new Dependency();
-    const system = await stage.connect();
-    const worker = await system.work([callerOf(dependency, { attempts: 50, resetAfter: 500 })]);
+    const Caller = callerOf(dependency, { attempts: 50, resetAfter: 500 });
+    await (await stage.connect()).provision([Caller]);
+    // One that may makes it again.
+    const system = await stage.connect({ provision: "check" });
+    const worker = await system.work([Caller]);
     const history = historyOf(worker);
     const client = await stage.client();
     const kv = `KV_${stage.names.breakersBucket}`;

@@ -167,13 +167,15 @@ describe.concurrent("two runs of one message at a time", () => {
 
 describe.concurrent("without its bucket", () => {
   test("nothing begins: the message is put back without an attempt being counted, and completes when it is there again", async () => {
-    const system = await stage.connect();
     let calls = 0;
     const attempts: number[] = [];
     const Charge = actorOf({ name: "charge" }, (_input, ctx) => {
       attempts.push(ctx.attempt);
       return ctx.once("charge", () => ++calls);
     });
+    await (await stage.connect()).provision([Charge]);
+    // One that may makes it again.
+    const system = await stage.connect({ provision: "check" });
     const recorder = record(await system.work([Charge]));
     const restore = await removeBucket(system);
     await system.tell(Charge, {});
