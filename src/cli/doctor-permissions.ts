@@ -1,5 +1,6 @@
 /** `godwit doctor --permissions`: what a credential of some roles is to be allowed, or its account to let pass. No server is asked. */
 import type { ResolvedConfig } from "../actor/config.ts";
+import { filled } from "../kernel/environment.ts";
 import { UsageError } from "./exit.ts";
 import { print, printJson } from "./io.ts";
 
@@ -26,6 +27,10 @@ export async function printPermissions(paths: readonly string[], flags: Permissi
       `--permissions has '${given}'; it must be one or more of ${roles.join(", ")}, comma-separated.`,
     );
   });
+  const domain = flags.domain ?? filled(process.env["NATS_DOMAIN"]);
+  if (flags.account && flags.domain !== undefined) {
+    throw new UsageError("--account is for the servers that have the streams, which need no --domain; leave it out.");
+  }
   const actors = paths.length === 0 ? undefined : await configsIn(paths);
   const names = new Names(flags.namespace);
   if (flags.account) {
@@ -34,7 +39,7 @@ export async function printPermissions(paths: readonly string[], flags: Permissi
     else print(accountText(links));
     return;
   }
-  const permissions = permissionsOf(names, wanted, actors, flags.domain);
+  const permissions = permissionsOf(names, wanted, actors, domain);
   if (flags.json) printJson(permissions);
   else print(configText(permissions));
 }

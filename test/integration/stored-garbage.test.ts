@@ -83,6 +83,31 @@ test("garbage where limits and breakers stand holds no message, and is reported 
   expect(reported).toHaveLength(Object.keys(garbage).length);
 });
 
+test("permits and slots that are taken for longer than anybody takes any hold no message", async () => {
+  const system = await stage.connect();
+  const client = await stage.client();
+  const bucket = `$KV.${stage.names.limitsBucket}`;
+  const forEver = 8e15;
+  const far = { v: 1, limit: 1_000, perMs: 1_000, burst: 1, keyed: false, nextMs: forEver, left: 1, heldMs: 0 };
+  const taken = {
+    v: 1,
+    limit: 1,
+    holders: { nobody: { permits: 1, untilMs: forEver } },
+    waiting: [{ holder: "nobody", untilMs: forEver }],
+  };
+  await client.publish(`${bucket}.${recordKey("far")}`, JSON.stringify(far));
+  await client.publish(`${bucket}.${concurrencyKey("taken")}`, JSON.stringify(taken));
+  const recorder = record(
+    await system.work([
+      actorOf({ name: "far", rateLimit: { name: "far", limit: 1_000, per: "1s" } }, () => undefined),
+      actorOf({ name: "taken", concurrencyLimit: { name: "taken", limit: 1 } }, () => undefined),
+    ]),
+  );
+  for (const actor of ["far", "taken"]) await system.tell(actor, 1);
+  const done = await recorder.until("completed", 2);
+  expect(done.map(({ data }) => data.actor).toSorted()).toEqual(["far", "taken"]);
+});
+
 test("a garbage result counts as none, and is reported", async () => {
   const { log, lines } = listening();
   const system = await stage.connect({ log });

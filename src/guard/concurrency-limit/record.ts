@@ -6,6 +6,9 @@
  */
 import * as z from "zod";
 
+/** Far longer than a lease, or than anybody waits for a permit. */
+const longestMs = 5 * 60_000;
+
 const shape = z.object({
   v: z.literal(1),
   limit: z.number().min(1),
@@ -110,7 +113,7 @@ export function usageOf(record: ConcurrencyRecord, now: Now): { inUse: number; w
 
 /** True where somebody else waits for a permit. */
 export function othersWait(found: ConcurrencyRecord | undefined, holder: string, now: Now): boolean {
-  return found?.waiting.some((one) => one.holder !== holder && one.untilMs >= now.atMs) ?? false;
+  return found?.waiting.some((one) => one.holder !== holder && one.untilMs >= now.atMs && !isFar(one, now)) ?? false;
 }
 
 /** When the next lease of another holder ends, if it is not renewed: server time, `Infinity` where there is none. */
@@ -128,9 +131,15 @@ function current(found: ConcurrencyRecord | undefined, { holder, limit }: Claim,
 
 /** Without those whose lease or wait is over. A lease is over only when it is so for certain. */
 function live(found: ConcurrencyRecord, now: Now): ConcurrencyRecord {
-  const holders = Object.entries(found.holders).filter(([, { untilMs }]) => untilMs >= now.atMs - now.errorMs);
-  const waiting = found.waiting.filter(({ untilMs }) => untilMs >= now.atMs).map((one) => ({ ...one }));
-  return { ...found, holders: Object.fromEntries(holders), waiting };
+  const earliestMs = now.atMs - now.errorMs;
+  const holders = Object.entries(found.holders).filter(([, one]) => one.untilMs >= earliestMs && !isFar(one, now));
+  const waiting = found.waiting.filter((one) => one.untilMs >= now.atMs && !isFar(one, now));
+  return { ...found, holders: Object.fromEntries(holders), waiting: waiting.map((one) => ({ ...one })) };
+}
+
+/** One that says that it lasts longer than any does is nobody's. */
+function isFar({ untilMs }: { untilMs: number }, { atMs, errorMs }: Now): boolean {
+  return untilMs - atMs - errorMs > longestMs;
 }
 
 function takenByOthers({ holders }: ConcurrencyRecord, holder: string): number {

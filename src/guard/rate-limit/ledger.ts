@@ -11,6 +11,7 @@ import {
   freshRecord,
   readRecord,
   recordTtlMs,
+  withoutFarSlot,
   type RateRecord,
   type RateSettings,
 } from "./record.ts";
@@ -82,7 +83,9 @@ export class RateLedger {
   learn(shared: Shared<RateRecord>): void {
     if (shared.value !== undefined && !agrees(shared.value, this.#options.settings)) return;
     if (this.#known !== undefined && shared.revision <= this.#known.revision) return;
-    this.#known = shared;
+    const { clock } = this.#options;
+    const value = shared.value && withoutFarSlot(shared.value, clock.nowMs() + clock.errorMs);
+    this.#known = { ...shared, value };
     this.#learntMs = monotonicMs();
     this.spread = Math.random();
     // A record that is gone says nothing: it stayed for as long as it held anybody back.
@@ -173,7 +176,7 @@ export class RateLedger {
   async #read(): Promise<Shared<RateRecord>> {
     const shared = await this.#options.state.read(this.#options.key, readRecord, timeoutMs);
     this.learn(shared);
-    return shared;
+    return this.#known ?? shared;
   }
 
   #clash(found: RateRecord): string {

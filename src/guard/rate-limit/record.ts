@@ -13,6 +13,7 @@ export interface RateRecord extends SlotState {
   readonly keyed: boolean;
 }
 
+const farMs = 60_000;
 const timeMs = z.number().min(0);
 /** More left of a group than a group has would be no limit at all. */
 const shape: z.ZodType<RateRecord> = z
@@ -49,6 +50,11 @@ export function agrees(record: RateRecord, { plan, keyed }: RateSettings): boole
 /** Undefined for what is none of ours, or of a version that this one cannot read. */
 export function readRecord(value: unknown): RateRecord | undefined {
   return shape.safeParse(value).data;
+}
+
+/** A next slot that is further away than any process reserves was written by none, and holds nobody. */
+export function withoutFarSlot(record: RateRecord, nowMs: number): RateRecord {
+  return record.nextMs - nowMs > 3 * record.perMs + farMs ? { ...record, nextMs: nowMs } : record;
 }
 
 /** `100 in 1000 ms`, with what else there is to say. */
