@@ -269,6 +269,8 @@ export class StreamReader {
         const page: StoredMsg[] = [];
         const callback = (done: CompletionResult | null, message: StoredMsg): void => {
           if (done === null) page.push(message);
+          // The client bounds the time of a page as a whole; what has come of it is in order, and the rest is asked for next.
+          else if (page.length > 0 && done.err instanceof errors.TimeoutError) resolve(page);
           else if (done.err === undefined || isNotFound(done.err)) resolve(page);
           else reject(done.err);
         };
