@@ -297,7 +297,8 @@ function readAnswer(
       sends: request.sends,
     };
   }
-  const apiCode = error.err_code ?? 0;
+  // What a cluster says while another write of the subject is on its way.
+  const apiCode = error.err_code === 10164 ? apiError.wrongLastSequence : (error.err_code ?? 0);
   const { subject } = request;
   if (isNoRoom(apiCode)) return new Refusal(stream, subject, error.description, apiCode);
   if (apiCode === apiError.tooLarge) {
