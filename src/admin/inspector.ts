@@ -26,14 +26,11 @@ import { mendStranded, type Mended } from "./stranded.ts";
 import { readStatus, type Status } from "./status.ts";
 import { listWorkers, type WorkerStatus } from "./workers.ts";
 
-/** What of a system it looks at. */
-export type InspectorParts = Omit<SystemParts, "workers">;
-
 export class Inspector {
-  readonly #parts: InspectorParts & { readonly dead: Redrive };
+  readonly #parts: SystemParts & { readonly dead: Redrive };
 
   /** @param system an `ActorSystem`; one connected with `provision: "use"` will do. */
-  constructor(system: { readonly parts: InspectorParts; readonly dead: Redrive }) {
+  constructor(system: { readonly parts: SystemParts; readonly dead: Redrive }) {
     this.#parts = { ...system.parts, dead: system.dead };
   }
 

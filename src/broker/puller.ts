@@ -51,7 +51,7 @@ export interface PullerOptions {
   /** The durable was deleted, perhaps with its stream: what it handed out is nobody's. */
   onGone: () => void;
   /** The server has refused, or not answered, for 5 s, for example because the durable is gone. Called once for each row of refusals. */
-  onRefused: (reason: string) => void;
+  onRefused: (error: Error) => void;
 }
 
 export class Puller {
@@ -243,7 +243,7 @@ export class Puller {
   #giveUp(): void {
     this.#givenUp += 1;
     this.#reset();
-    if (this.#refusals.add()) this.#options.onRefused("no answer");
+    this.#countRefusal("no answer");
     this.#ready();
   }
 
@@ -251,12 +251,22 @@ export class Puller {
   #refuse(reason: string): void {
     this.#doubt();
     if (this.#stopped || this.#retry !== undefined) return;
-    if (this.#refusals.add()) this.#options.onRefused(reason);
+    this.#countRefusal(reason);
     const waitMs = Math.min(maxWaitMs, minWaitMs * 2 ** (this.#refusals.length - 1));
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
       this.#ready();
     }, waitMs).unref();
+  }
+
+  #countRefusal(reason: string): void {
+    if (!this.#refusals.add()) return;
+    const { stream, durable, onRefused } = this.#options;
+    onRefused(
+      new Error(
+        `The server refuses pulls from ${stream} by ${durable} (${reason}); it is tried on. Is a leader being elected, or was the durable or its stream deleted?`,
+      ),
+    );
   }
 
   #endTrial(): void {

@@ -11,12 +11,13 @@ import {
   reconcileDurable,
   type DurableSpec,
 } from "../broker/durable-topology.ts";
+import { letGo, mayLetGo } from "../broker/let-go.ts";
 import { described } from "../broker/settings.ts";
 import type { Provision } from "../broker/topology.ts";
 import { monotonicMs, pause } from "../kernel/clock.ts";
 import { ConfigError, ConnectError, TopologyMismatchError } from "../kernel/errors.ts";
 import type { Logger } from "../kernel/logger.ts";
-import { lanes } from "../message/names.ts";
+import { lanes, subjectMatches, type Lane } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
 import { filtersBeside, holdKey, longestAckWaitMs } from "./declared.ts";
 import { readLeases, type LeaseParts } from "./leases.ts";
@@ -34,14 +35,25 @@ export function durableName({ stream, spec }: ActorDurable): { stream: string; d
 }
 
 /**
+ * The lanes that are to have a durable of their own: those that the config declares, and those that the common durable does not serve, which it
+ * never takes back. It cannot be narrowed to nothing: where every lane would have its own, the common one is that of "normal", or of one that
+ * it still has.
+ * @param served the lanes that the common durable serves. Default: all, as a new one would.
+ */
+function ownLanes({ lanes: declared }: ResolvedConfig, served: readonly Lane[] = lanes): Lane[] {
+  const own = lanes.filter((lane) => declared.includes(lane) || !served.includes(lane));
+  if (own.length < lanes.length) return own;
+  const common = served.includes("normal") ? "normal" : (served.at(-1) ?? "normal");
+  return own.filter((lane) => lane !== common);
+}
+
+/**
  * In the order in which they are reconciled: the one that serves all lanes comes before those of single lanes, because filters on a
  * work queue must not overlap and it has to let go of a lane before another can take it.
  */
-export function durablesOf(names: Names, config: ResolvedConfig): ActorDurable[] {
+export function durablesOf(names: Names, config: ResolvedConfig, own = ownLanes(config)): ActorDurable[] {
   const shared = { ...everyDurable, ack_wait: config.ackWaitMs * 1_000_000 };
   const { name } = config;
-  // The common durable cannot be narrowed to nothing: where every lane has its own, the common one is that of "normal".
-  const own = config.lanes.length < lanes.length ? config.lanes : config.lanes.filter((lane) => lane !== "normal");
   const common = lanes.filter((lane) => !own.includes(lane));
   const taskFilters =
     own.length === 0 ? [names.taskSubject(name, "*")] : common.map((lane) => names.taskSubject(name, lane));
@@ -90,7 +102,8 @@ const againMs = 50;
  * Makes an actor's durables what its config says, beside what live workers with other configs need of them, or finds that they are. They are
  * changed by one process at a time.
  * A lane whose durable is there keeps it, whether it is declared any more or not: nothing but `actor retire` deletes a durable, and
- * the common one cannot take the lane back while it lives. So a roll-back to a config with fewer lanes works too.
+ * the common one cannot take the lane back while it lives. So a roll-back to a config with fewer lanes works too. A lane that is added stays
+ * with the common one until nothing of it is in hand.
  * @throws TopologyMismatchError; ConfigError when a stream that someone else should have made is not there; ConnectError.
  */
 export async function ensureDurables(
@@ -98,49 +111,108 @@ export async function ensureDurables(
   config: ResolvedConfig,
   provision: Provision,
 ): Promise<ActorDurable[]> {
-  const durables = await wantedDurables(parts, config, provision);
-  if (provision === "check" || provision === "use") {
-    await reconcile(parts, config, durables, provision, provision);
-    return durables;
+  const { durables, waiting } = await bringDurables(parts, config, provision, patienceMs);
+  for (const lane of waiting) {
+    parts.log.warn(
+      { actor: config.name, lane },
+      `the lane ${lane} of ${config.name} has no share of its own yet: the actor's common durable serves it while messages of it are in hand or back off; running workers, and godwit provision, change that once none is`,
+    );
   }
-  const deadlineMs = monotonicMs() + patienceMs;
+  return durables;
+}
+
+/** As ensureDurables(), without a word. @param waitMs how long others may have them in their hands. */
+export async function bringDurables(
+  parts: DurableParts,
+  config: ResolvedConfig,
+  provision: Provision,
+  waitMs: number,
+): Promise<Wanted> {
+  const mayChange = provision === "create" || provision === "keep";
+  const deadlineMs = monotonicMs() + waitMs;
   for (;;) {
-    try {
-      await reconcile(parts, config, durables, provision, "check");
-      return durables;
-    } catch (error) {
-      if (!(error instanceof TopologyMismatchError)) throw error;
+    const wanted = await wantedDurables(parts, config, mayChange);
+    if (!mayChange || !(await mayHandOver(parts, config, wanted))) {
+      try {
+        await reconcile(parts, config, wanted.durables, provision, mayChange ? "check" : provision);
+        return wanted;
+      } catch (error) {
+        if (!mayChange || !(error instanceof TopologyMismatchError)) throw error;
+      }
     }
     const hold = await takeHold(parts.workers, holdKey(config.name));
     if (hold === undefined) {
-      if (monotonicMs() > deadlineMs) throw heldByOthers(config.name);
+      if (monotonicMs() >= deadlineMs) throw heldByOthers(config.name);
       await pause(againMs);
       continue;
     }
     try {
-      await reconcile(parts, config, durables, provision, provision, hold);
-      return durables;
+      // Others may have done it meanwhile.
+      if (wanted.waiting.length > 0) await handOver(parts, config, provision, hold);
+      const now = await wantedDurables(parts, config, mayChange);
+      await reconcile(parts, config, now.durables, provision, provision, hold);
+      return now;
     } finally {
       await hold.release();
     }
   }
 }
 
-async function wantedDurables(
+export interface Wanted {
+  durables: ActorDurable[];
+  /** Lanes that are to have a durable of their own, and that the common one serves. */
+  waiting: Lane[];
+  served: Lane[];
+}
+
+/**
+ * The common durable says which lanes have their own: those that it does not serve.
+ * @param mayLook a credential that may not create may not be allowed to look for durables that its config does not name.
+ */
+export async function wantedDurables(
   { connection: { jsm }, names }: DurableParts,
   config: ResolvedConfig,
-  provision: Provision,
-): Promise<ActorDurable[]> {
-  // A credential that may not create may not be allowed to look for other durables either.
-  const mayLook = provision === "create" || provision === "keep";
-  const served = await Promise.all(
-    lanes.map(
-      async (lane) =>
-        config.lanes.includes(lane) ||
-        (mayLook && (await findDurable(jsm, names.tasks, names.durable(config.name, lane))) !== undefined),
-    ),
+  mayLook: boolean,
+): Promise<Wanted> {
+  const { name } = config;
+  const common = await findDurable(jsm, names.tasks, names.durable(name));
+  const isServed = async (lane: Lane): Promise<boolean> => {
+    if (!mayLook && !config.lanes.includes(lane)) return true;
+    if (common === undefined)
+      return !mayLook || (await findDurable(jsm, names.tasks, names.durable(name, lane))) === undefined;
+    const filters = filtersOf(common.config);
+    return filters.length === 0 || filters.some((filter) => subjectMatches(filter, names.taskSubject(name, lane)));
+  };
+  const looks = await Promise.all(lanes.map(isServed));
+  const served = lanes.filter((_, at) => looks[at]);
+  const own = ownLanes(config, served);
+  const waiting = common === undefined ? [] : own.filter((lane) => served.includes(lane));
+  const now = own.filter((lane) => !waiting.includes(lane));
+  return { durables: durablesOf(names, config, now), waiting, served };
+}
+
+/** Whether it is worth a try, for which the actor stands still. */
+async function mayHandOver(parts: DurableParts, { name }: ResolvedConfig, { waiting }: Wanted): Promise<boolean> {
+  const { connection, names } = parts;
+  const looks = waiting.map((lane) =>
+    mayLetGo(connection.jsm, names.tasks, names.durable(name), names.taskSubject(name, lane)),
   );
-  return durablesOf(names, { ...config, lanes: lanes.filter((_, index) => served[index]) });
+  return (await Promise.all(looks)).includes(true);
+}
+
+/** The common durable lets go of those lanes of which nothing is in hand. */
+async function handOver(parts: DurableParts, config: ResolvedConfig, provision: Provision, hold: Hold): Promise<void> {
+  const { connection, names } = parts;
+  const { name } = config;
+  const { waiting, served } = await wantedDurables(parts, config, true);
+  const heirs: DurableSpec[] = [];
+  for (const durable of durablesOf(names, config, waiting)) {
+    const isHeir = waiting.some((lane) => durable.spec.durable_name === names.durable(name, lane));
+    if (isHeir) heirs.push(await besideOthers(parts, config, provision, durable));
+  }
+  const subjects = served.map((lane) => names.taskSubject(name, lane));
+  if (heirs.length === 0) return;
+  await letGo({ jsm: connection.jsm, hold }, names.tasks, names.durable(name), subjects, heirs);
 }
 
 /** @param now what is done in place of `provision`, by which the specs are. */
@@ -190,20 +262,22 @@ async function besideOthers(
   { stream, spec }: ActorDurable,
 ): Promise<DurableSpec> {
   const { connection, names } = parts;
-  const found = provision === "use" ? undefined : await findDurable(connection.jsm, stream, spec.durable_name);
-  if (found === undefined) return spec;
-  const standsAtNs = found.config.ack_wait ?? 0;
+  if (provision === "use") return spec;
+  const found = await findDurable(connection.jsm, stream, spec.durable_name);
+  const standsAtNs = found?.config.ack_wait ?? spec.ack_wait;
   const longerNs = Math.max(standsAtNs, spec.ack_wait);
   if (provision === "check") return { ...spec, ack_wait: longerNs };
   const isEvents = stream !== names.tasks && stream !== names.schedule;
-  const more = isEvents ? filtersOf(found.config).filter((filter) => !spec.filter_subjects.includes(filter)) : [];
-  if (longerNs === spec.ack_wait && more.length === 0) return spec;
+  const more = (isEvents && found ? filtersOf(found.config) : []).filter(
+    (filter) => !spec.filter_subjects.includes(filter),
+  );
+  if (found !== undefined && longerNs === spec.ack_wait && more.length === 0) return spec;
   const leases = await readLeases(parts);
   const neededNs = longestAckWaitMs(leases, config.name, config.ackWaitMs, standsAtNs / 1_000_000) * 1_000_000;
   return {
     ...spec,
     // A worker that is cut off has no lease: what is in flight may be its.
-    ack_wait: found.num_ack_pending > 0 ? longerNs : neededNs,
+    ack_wait: (found?.num_ack_pending ?? 0) > 0 ? longerNs : neededNs,
     filter_subjects: filtersBeside(leases, config.name, spec.filter_subjects, more),
   };
 }

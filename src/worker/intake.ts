@@ -70,6 +70,8 @@ export interface IntakeLook {
 export class Intake {
   readonly #options: IntakeOptions;
   readonly #pullers: Puller[] = [];
+  /** In their order. */
+  readonly #durables: ActorDurable[] = [];
   readonly #runs = new Set<Run>();
   /** Of these, the ones that were in hand when the connection last came back, and that go on after the event loop stood still. */
   readonly #elders = new Map<string, Run>();
@@ -91,40 +93,41 @@ export class Intake {
   }
 
   start(): void {
-    const { connection, durables, ackWaitMs, reporter } = this.#options;
-    for (const { stream, spec } of durables) {
-      const durable = spec.durable_name;
-      const source = new DeliverySource(stream, durable, ackWaitMs);
-      this.#pullers.push(
-        new Puller({
-          connection,
-          stream,
-          durable,
-          onMessage: (message) => {
-            const { arrivals, acknowledger } = this.#options;
-            const delivery = new Delivery(message, source, arrivals.sentSinceMs, acknowledger);
-            this.#accept(delivery);
-            return delivery.pending;
-          },
-          onReady: () => this.replenish(),
-          onGone: () => this.#disown(({ delivery }) => delivery.consumer === durable && delivery.stream === stream),
-          onRefused: (reason) =>
-            reporter.problem(
-              new Error(
-                `The server refuses pulls from ${stream} by ${durable} (${reason}); it is tried on. Is a leader being elected, or was the durable or its stream deleted?`,
-              ),
-            ),
-        }),
-      );
-    }
+    const { connection, durables, ackWaitMs } = this.#options;
+    for (const durable of durables) this.add(durable);
     this.#offUp = connection.onUp(() => {
       for (const run of this.#runs) this.#elders.set(identity(run.delivery), run);
       // Marks that fell into a time without a connection were not sent.
       this.#markAll(0);
-      for (const durable of durables) if (durable.foreign === undefined) void this.#recognise(durable);
+      for (const durable of this.#durables) if (durable.foreign === undefined) void this.#recognise(durable);
     });
     this.#ticker = setInterval(() => this.#tick(), Math.min(1_000, ackWaitMs / 6)).unref();
     this.replenish();
+  }
+
+  /** Pulls from one more of its actor's durables. */
+  add(own: ActorDurable): void {
+    if (this.#stopping) return;
+    const { connection, ackWaitMs, reporter, arrivals, acknowledger } = this.#options;
+    const { stream, spec } = own;
+    const durable = spec.durable_name;
+    const source = new DeliverySource(stream, durable, ackWaitMs);
+    this.#durables.push(own);
+    this.#pullers.push(
+      new Puller({
+        connection,
+        stream,
+        durable,
+        onMessage: (message) => {
+          const delivery = new Delivery(message, source, arrivals.sentSinceMs, acknowledger);
+          this.#accept(delivery);
+          return delivery.pending;
+        },
+        onReady: () => this.replenish(),
+        onGone: () => this.#disown(({ delivery }) => delivery.consumer === durable && delivery.stream === stream),
+        onRefused: (error) => reporter.problem(error),
+      }),
+    );
   }
 
   /** How many messages are in hand. */
@@ -145,7 +148,7 @@ export class Intake {
     return {
       restraint: busy ? "busy" : this.#guarded ? "guard" : undefined,
       guardedAtMs: this.#guardedAtMs,
-      durables: this.#pullers.map(({ arrived }, at) => ({ ...(this.#options.durables[at] as ActorDurable), arrived })),
+      durables: this.#pullers.map(({ arrived }, at) => ({ ...(this.#durables[at] as ActorDurable), arrived })),
     };
   }
 

@@ -11,9 +11,9 @@ import { OwnContexts } from "../kernel/own-contexts.ts";
 import { Lifecycle } from "../lifecycle/machine.ts";
 import { RetryBudget } from "../lifecycle/retry-budget.ts";
 import { Decoder } from "./decoder.ts";
-import { AckWaits } from "./ack-waits.ts";
 import { declaredOf } from "./declared.ts";
-import { durableName, ensureDurables } from "./durables.ts";
+import { DurableWatch } from "./durable-watch.ts";
+import { ensureDurables, type ActorDurable } from "./durables.ts";
 import type { WorkerEvents } from "./events.ts";
 import { Executor, type Middleware } from "./executor.ts";
 import { ActorHooks } from "./hooks.ts";
@@ -74,7 +74,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #identity: WorkerIdentity;
   readonly #madeMs = monotonicMs();
   readonly #presence: Presence;
-  readonly #ackWaits: AckWaits;
+  readonly #durables: DurableWatch;
   readonly #watchdog: Watchdog;
   #state: WorkerState = "starting";
   #blocked = 0;
@@ -113,7 +113,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       rebuildAfterMs: rebuildAfter,
       healthWindowMs: services.healthWindowMs,
     });
-    this.#ackWaits = new AckWaits(services);
+    this.#durables = new DurableWatch(services);
     this.#presence = new Presence({
       names: services.names,
       bus: services.bus,
@@ -251,7 +251,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#state = "running";
     this.#presence.tell();
     this.#watchdog.start();
-    this.#ackWaits.start();
+    this.#durables.start();
   }
 
   async #startActors(): Promise<void> {
@@ -262,7 +262,6 @@ export class Worker extends EventEmitter<WorkerEvents> {
       if (this.#stopped !== undefined) return;
       const { config } = actor;
       const durables = await ensureDurables(this.#services, config, provision);
-      this.#ackWaits.keep({ actor: config.name, ackWaitMs: config.ackWaitMs, durables: durables.map(durableName) });
       const reporter = new Reporter(this, config.name, log, this.#contexts, this.#services.timed);
       const running = config.isolate === undefined ? actor : isolated(actor, reporter, this.#hooks.startTimeoutMs);
       await this.#hooks.start(running);
@@ -270,6 +269,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       const assembled = this.#assemble(running, durables, reporter);
       this.#running.push(assembled);
       this.#watchdog.guard(assembled);
+      this.#durables.keep({ config, durables, intake: assembled.intake });
     }
   }
 
@@ -304,16 +304,12 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#arrivals.stop();
     this.#loopWatch.stop();
     this.#loopLag.stop();
-    await this.#ackWaits.stop();
+    await this.#durables.stop();
     await this.#presence.stop();
     await this.#hooks.stop(this.#started.toReversed(), graceMs);
   }
 
-  #assemble(
-    actor: RegisteredActor,
-    durables: Awaited<ReturnType<typeof ensureDurables>>,
-    reporter: Reporter,
-  ): RunningActor {
+  #assemble(actor: RegisteredActor, durables: ActorDurable[], reporter: Reporter): RunningActor {
     const { names, connection, acknowledger, bus, sender, payloads, runs, results, deadLetters, log } = this.#services;
     const { config, instance } = actor;
     const { guards: registry, tracer, reader } = this.#services;

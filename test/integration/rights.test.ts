@@ -48,6 +48,9 @@ const Charge = actorOf<Order>(
     return once;
   },
 );
+const WithoutLanes = class extends Charge {
+  static override readonly config = { ...Charge.config, lanes: [] };
+};
 const Guarded = actorOf<Order>(
   {
     name: "guarded",
@@ -100,8 +103,8 @@ beforeAll(async () => {
   const first = { provision: "create", limits: { maxBytes: 100_000_000 }, payload: {} } as const;
   await until("the cluster has a leader", () => connect("provisioner", first).catch(() => undefined), 60_000);
   const provisioner = await connect("provisioner", first);
-  await provisioner.provision([Charge, Guarded]);
-  // Other settings: what is there is changed.
+  await provisioner.provision([WithoutLanes, Guarded]);
+  // Other settings, and a lane: what is there is changed.
   await (await connect("provisioner", { provision: "create" })).provision([Charge, Guarded]);
 }, 90_000);
 

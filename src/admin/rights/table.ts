@@ -157,7 +157,8 @@ function rightsIn(names: Names, actors?: readonly ResolvedConfig[]): Right[] {
     ...provisioner.ask("CONSUMER.DURABLE.CREATE", ...anyDurable),
     ...provisioner.ask("CONSUMER.PAUSE", ...anyDurable),
     // One process at a time changes an actor's durables, and none takes an ack-wait from a worker that needs it.
-    ...provisioner.ask("STREAM.MSG.GET", ...kv(names.workersBucket)),
+    // A lane gets a durable of its own once none of its messages is in hand.
+    ...provisioner.ask("STREAM.MSG.GET", ...kv(names.workersBucket), tasks),
     ...provisioner.store(`$KV.${names.workersBucket}.${holdKey("")}*`),
 
     ...connect("admin"),
@@ -183,7 +184,7 @@ function rightsIn(names: Names, actors?: readonly ResolvedConfig[]): Right[] {
       ...chunks(names.payloadsBucket),
       ...chunks(names.bodiesBucket),
     ),
-    ...admin.store(...kvKeys(...shared)),
+    ...admin.store(...kvKeys(...shared), `$KV.${names.workersBucket}.${holdKey("")}*`),
     ...admin.publish(...notices, names.workersSubject, names.supervisorsSubject, names.workerSubject(">")),
     ...admin.subscribe(names.replySubject("*.*")),
   ];

@@ -1,39 +1,42 @@
 /**
- * Ack-waits: how long the server waits for a word of a message before it hands it out again, where configs of one actor differ.
+ * Durable watch: looks after a worker's durables while it runs, where configs of one actor differ.
  * 1. A durable waits as long as the longest that a live worker goes by, as the leases say; one of an older version, which does not say, goes
  *    by what the durable has. It is raised before the worker pulls that needs it.
  * 2. It shrinks when the last worker with a longer one has ended: at once where nothing is in flight, else a whole longer ack-wait later, since a
  *    worker that is cut off from the servers has no lease, and holds what it has until then.
  * 3. Each worker goes by its own config: its deadlines are then earlier than the server's, never later.
+ * 4. A lane that the common durable still serves gets a durable of its own once nothing of it is in hand; every worker then pulls from it.
  */
-import type { Bucket } from "../broker/bucket.ts";
-import type { Connection } from "../broker/connection.ts";
+import type { ResolvedConfig } from "../actor/config.ts";
 import { takeHold } from "../broker/hold.ts";
 import type { StreamReader } from "../broker/stream-reader.ts";
 import { setAckWait } from "../broker/durable-topology.ts";
 import type { Provision } from "../broker/topology.ts";
-import { monotonicMs } from "../kernel/clock.ts";
+import { monotonicMs, within } from "../kernel/clock.ts";
 import { holdKey, longestAckWaitMs } from "./declared.ts";
-import { readLeases, type LeaseParts } from "./leases.ts";
+import { bringDurables, durableName, wantedDurables, type ActorDurable, type DurableParts } from "./durables.ts";
+import type { Intake } from "./intake.ts";
+import { readLeases } from "./leases.ts";
 
 const lookMs = 5_000;
+const stopMs = 5_000;
 
 interface Kept {
-  actor: string;
-  ackWaitMs: number;
-  durables: readonly { stream: string; durable: string }[];
+  config: ResolvedConfig;
+  durables: ActorDurable[];
+  intake: Pick<Intake, "add">;
 }
 
-export interface AckWaitParts extends LeaseParts {
-  connection: Connection;
-  workers: Bucket;
+type Place = ReturnType<typeof durableName>;
+
+export interface DurableWatchParts extends DurableParts {
   provision: Provision;
-  reader: LeaseParts["reader"] & Pick<StreamReader, "consumer">;
+  reader: DurableParts["reader"] & Pick<StreamReader, "consumer">;
 }
 
 /** Looks after the durables of a worker's actors while it runs: at those of one actor at a time, and at those that were longer than needed. */
-export class AckWaits {
-  readonly #parts: AckWaitParts;
+export class DurableWatch {
+  readonly #parts: DurableWatchParts;
   readonly #kept: Kept[] = [];
   /** Since when no live worker has been known to need what the durable has, monotonic ms; by stream and name. */
   readonly #tooLongSinceMs = new Map<string, number>();
@@ -41,7 +44,7 @@ export class AckWaits {
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
 
-  constructor(parts: AckWaitParts) {
+  constructor(parts: DurableWatchParts) {
     this.#parts = parts;
   }
 
@@ -49,9 +52,7 @@ export class AckWaits {
     this.#kept.push(kept);
   }
 
-  /** Where it may not change durables it does nothing. */
   start(): void {
-    if (this.#parts.provision !== "create" && this.#parts.provision !== "keep") return;
     this.#timer = setInterval(() => {
       // What cannot be asked, or changed, is looked at again.
       this.#looking ??= this.#look()
@@ -62,19 +63,38 @@ export class AckWaits {
 
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    await this.#looking;
+    // What servers without a leader do not answer is asked for long.
+    if (this.#looking !== undefined) await within(stopMs, this.#looking);
   }
 
   async #look(): Promise<void> {
+    const { provision } = this.#parts;
+    const mayChange = provision === "create" || provision === "keep";
     this.#turn = (this.#turn + 1) % Math.max(1, this.#kept.length);
     for (const [at, kept] of this.#kept.entries()) {
-      for (const place of kept.durables) {
-        if (at === this.#turn || this.#tooLongSinceMs.has(nameOf(place))) await this.#mend(kept, place);
+      for (const durable of mayChange ? kept.durables : []) {
+        const place = durableName(durable);
+        if (at === this.#turn || this.#tooLongSinceMs.has(nameOf(place))) await this.#mend(kept.config, place);
       }
+    }
+    const kept = this.#kept[this.#turn];
+    if (kept !== undefined) await this.#serveLanes(kept, mayChange);
+  }
+
+  async #serveLanes({ config, durables, intake }: Kept, mayChange: boolean): Promise<void> {
+    const isNew = ({ stream, spec }: ActorDurable): boolean =>
+      !durables.some((known) => known.stream === stream && known.spec.durable_name === spec.durable_name);
+    let wanted = await wantedDurables(this.#parts, config, mayChange);
+    if (mayChange && (wanted.waiting.length > 0 || wanted.durables.some(isNew))) {
+      wanted = await bringDurables(this.#parts, config, this.#parts.provision, 0);
+    }
+    for (const durable of wanted.durables.filter(isNew)) {
+      durables.push(durable);
+      intake.add(durable);
     }
   }
 
-  async #mend({ actor, ackWaitMs }: Kept, place: Kept["durables"][number]): Promise<void> {
+  async #mend({ name: actor, ackWaitMs }: ResolvedConfig, place: Place): Promise<void> {
     const { reader, connection, workers } = this.#parts;
     const found = await reader.consumer(place.stream, place.durable);
     if (found === undefined || found.ackWaitMs === ackWaitMs) return void this.#tooLongSinceMs.delete(nameOf(place));
@@ -103,6 +123,6 @@ export class AckWaits {
   }
 }
 
-function nameOf({ stream, durable }: Kept["durables"][number]): string {
+function nameOf({ stream, durable }: Place): string {
   return `${stream} ${durable}`;
 }
