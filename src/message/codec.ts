@@ -14,10 +14,20 @@ export type CodecName = "msgpack" | "json";
 export const contentTypes = { msgpack: "application/msgpack", json: "application/json" } as const;
 
 // Without the records extension, and without undefined properties as in JSON, so that a MessagePack library in any language can read what
-// Godwit writes. Bytes are copied, or their memory would be that of all that came with them.
-const packing = { useRecords: false, variableMapSize: true, skipValues: [undefined], copyBuffers: true };
-// Through a variable, since its types do not know skipValues.
-const packr = new Packr(packing);
+// Godwit writes. Bytes are copied, or their memory would be that of all that came with them. A field "toJSON" is one as any other.
+const packing = {
+  useRecords: false,
+  variableMapSize: true,
+  skipValues: [undefined],
+  copyBuffers: true,
+  useToJSON: false,
+};
+// What a getter gives only the second time was not checked: of a typed array it would write memory that is not the value's, and so
+// marks it instead as an extension, which nobody decodes. Through a variable, since its types do not know skipValues.
+const strict = { ...packing, moreTypes: true };
+const packr = new Packr(strict);
+/** For bytes that are no Buffer, which the other one marks too. */
+const bytesPackr = new Packr(packing);
 
 /** A value's bytes. */
 export interface Encoded {
@@ -37,10 +47,13 @@ export function encode(value: unknown, codec: CodecName, limits?: BodyLimits): U
 /** As `encode`, for who has to check the value as its receiver will see it. */
 export function encodeBody(value: unknown, codec: CodecName, limits: BodyLimits = defaultPayload): Encoded {
   const { maxDepth, maxItems } = limits;
-  const walk: Walk = { carrier: codec, maxDepth, maxItems, items: 0, faithful: true };
+  const walk: Walk = { carrier: codec, maxDepth, maxItems, items: 0, faithful: true, hasPlainBytes: false };
   checkValue(value, walk);
   try {
-    const bytes = codec === "json" ? Buffer.from(JSON.stringify(value ?? null)) : packr.pack(value ?? null);
+    const bytes =
+      codec === "json"
+        ? Buffer.from(JSON.stringify(value ?? null))
+        : (walk.hasPlainBytes ? bytesPackr : packr).pack(value ?? null);
     return { bytes, faithful: walk.faithful };
   } catch (cause) {
     throw new EncodeError(`The value cannot be encoded as ${codec}: ${oneLine(cause)}; send plain data.`, { cause });

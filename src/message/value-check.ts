@@ -18,6 +18,8 @@ export interface Walk extends Pick<BodyLimits, "maxDepth" | "maxItems"> {
   items: number;
   /** False where a schema may tell what arrives from what was sent: an undefined field is absent, bytes are a Buffer. */
   faithful: boolean;
+  /** Among its values are bytes that are no Buffer. */
+  hasPlainBytes: boolean;
 }
 
 /** Why a value cannot be sent. */
@@ -50,7 +52,19 @@ export function checkValue(value: unknown, walk: Walk): void {
 
 /** @throws EncodeError for what structured clone cannot take, or would strip to something else. */
 export function checkCrossing(value: unknown): void {
-  checkValue(value, { carrier: "clone", maxDepth: maxDepthLimit, maxItems: Infinity, items: 0, faithful: true });
+  const walk = { maxDepth: maxDepthLimit, maxItems: Infinity, items: 0, faithful: true, hasPlainBytes: false };
+  checkValue(value, { carrier: "clone", ...walk });
+}
+
+/** A value that crossed, of which nobody else has a part: its bytes are Buffers again, as those of a body are. */
+export function withBuffers(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (types.isUint8Array(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  if (Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype) {
+    const fields = value as Record<string, unknown>;
+    for (const key in fields) fields[key] = withBuffers(fields[key]);
+  }
+  return value;
 }
 
 function findFault(value: unknown, walk: Walk, depth: number): Fault | undefined {
@@ -64,6 +78,7 @@ function findFault(value: unknown, walk: Walk, depth: number): Fault | undefined
       return undefined;
     case "object":
       if (value === null) return undefined;
+      if (walk.carrier === "clone" && types.isProxy(value)) return fault("A Proxy");
       return Array.isArray(value) ? listFault(value, walk, depth + 1) : objectFault(value, walk, depth + 1);
     case "undefined":
       walk.faithful = false;
@@ -84,9 +99,13 @@ function bigintFault(value: bigint, { carrier }: Walk): Fault | undefined {
 
 function listFault(list: readonly unknown[], walk: Walk, depth: number): Fault | undefined {
   const prototype: unknown = Object.getPrototypeOf(list);
-  // The Array.prototype of another realm is itself a list.
-  if (prototype !== Array.prototype && !Array.isArray(prototype)) return instance(list);
+  if (prototype !== Array.prototype) {
+    // The Array.prototype of another realm is itself a list.
+    if (!Array.isArray(prototype)) return instance(list, walk);
+    walk.faithful = false;
+  }
   if (depth > walk.maxDepth) return tooDeep(list, walk);
+  if (walk.carrier === "json" && hasToJson(list)) return ownJson();
   // An empty list and an empty object count twice in JSON.
   if (list.length === 0 && walk.carrier === "json") walk.items += 1;
   let at = 0;
@@ -110,8 +129,9 @@ function absentFault(list: readonly unknown[], at: number, { carrier }: Walk): F
 
 function objectFault(value: object, walk: Walk, depth: number): Fault | undefined {
   const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null && !isObjectPrototype(prototype)) {
-    return kindFault(value, prototype, walk, depth);
+  if (prototype !== Object.prototype) {
+    if (prototype !== null && !isObjectPrototype(prototype)) return kindFault(value, prototype, walk, depth);
+    walk.faithful = false;
   }
   if (depth > walk.maxDepth) return tooDeep(value, walk);
   const before = walk.items;
@@ -131,8 +151,20 @@ function objectFault(value: object, walk: Walk, depth: number): Fault | undefine
   } catch (thrown) {
     return inside(unreadable(thrown), key, value);
   }
-  if (walk.items === before && walk.carrier === "json") walk.items += 1;
+  if (walk.carrier === "json") {
+    if (hasToJson(value)) return ownJson();
+    if (walk.items === before) walk.items += 1;
+  }
   return walk.items > walk.maxItems ? tooMany(walk) : undefined;
+}
+
+/** Also where it is no field that is sent, and on a prototype: `JSON.stringify` would call it. */
+function hasToJson(value: object): boolean {
+  return typeof (value as { toJSON?: unknown }).toJSON === "function";
+}
+
+function ownJson(): Fault {
+  return fault("A value with a toJSON() of its own", "what that returns");
 }
 
 function keyFault(key: string, walk: Walk): Fault | undefined {
@@ -150,20 +182,33 @@ function isObjectPrototype(prototype: unknown): boolean {
 function kindFault(value: object, prototype: unknown, walk: Walk, depth: number): Fault | undefined {
   switch (walk.carrier) {
     case "json":
-      return instance(value);
+      return instance(value, walk);
     case "msgpack":
       if (prototype === Date.prototype && types.isDate(value)) {
         return Number.isNaN(value.getTime()) ? fault("An invalid date", "null in its place") : undefined;
       }
-      if (prototype !== Uint8Array.prototype && prototype !== Buffer.prototype) return instance(value);
-      walk.faithful &&= prototype === Buffer.prototype;
+      if (prototype !== Uint8Array.prototype && prototype !== Buffer.prototype) return instance(value, walk);
+      if (prototype !== Buffer.prototype) {
+        walk.faithful = false;
+        walk.hasPlainBytes = true;
+      }
       // The encoder believes what an object says of its size, and would fill up with what its memory held before.
-      return types.isUint8Array(value) && !Object.hasOwn(value, "byteLength") ? undefined : instance(value);
+      if (!types.isUint8Array(value) || Object.hasOwn(value, "byteLength")) return instance(value, walk);
+      // Throws where its memory was given away, which else looks as if it were empty.
+      if (value.length === 0) value.keys();
+      return undefined;
     case "clone":
+      if (isStripped(value, prototype)) return instance(value, walk);
       if (types.isMap(value)) return listFault([...value].flat(), walk, depth);
       if (types.isSet(value)) return listFault([...value], walk, depth);
-      return isCloned(value) ? undefined : instance(value);
+      return isCloned(value) ? undefined : instance(value, walk);
   }
+}
+
+/** Of a class of its own, which would arrive as what it extends. An error says in its name which one it is. */
+function isStripped(value: object, prototype: unknown): boolean {
+  if (types.isNativeError(value) || prototype === Buffer.prototype) return false;
+  return (prototype as object).constructor?.name !== Object.prototype.toString.call(value).slice(8, -1);
 }
 
 function isCloned(value: object): boolean {
@@ -188,12 +233,15 @@ const mends: Readonly<Record<string, string>> = {
 };
 
 /** What is of a class: its name, and what to send instead. */
-function instance(value: object): Fault {
+function instance(value: object, { carrier }: Walk): Fault {
   const tag = Object.prototype.toString.call(value).slice(8, -1);
-  const mend = mends[tag] ?? (ArrayBuffer.isView(value) ? "a list of its numbers" : "a plain object with its fields");
+  const other = ArrayBuffer.isView(value) ? "a list of its numbers" : "a plain object with its fields";
+  let mend = mends[tag] ?? other;
+  // One of another realm, or that only looks like one.
+  if (carrier !== "json") mend = mend.replace(", or use the codec msgpack", "");
   const { name } = (value.constructor ?? Object) as { name?: unknown };
   const isBuiltIn = tag !== "Object" && tag !== "Array";
-  const what = isBuiltIn ? tag : `instance of ${name === "Object" ? "another object" : String(name)}`;
+  const what = isBuiltIn ? tag : `instance of ${name === "Object" ? "another object" : String(name) || "a class"}`;
   return fault(`${/^[AEIOaeio]/.test(what) ? "An" : "A"} ${what.slice(0, 80).toWellFormed()}`, mend);
 }
 

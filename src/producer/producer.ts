@@ -17,6 +17,7 @@ import { contentTypes, decode, encodeBody } from "../message/codec.ts";
 import { header } from "../message/headers.ts";
 import { checkActorName, checkEventSubject } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
+import { checkCrossing } from "../message/value-check.ts";
 import { sizeOf, untilAborted } from "./bodies.ts";
 import { FullQueue } from "./full-queue.ts";
 import { OpenSends } from "./open-sends.ts";
@@ -256,7 +257,10 @@ export class Producer {
     const message = { stream, subject, body: bytes, headers };
     if (schema === undefined) return { message, checked: undefined };
     const received = faithful ? body : decode(bytes, contentTypes[codec], limits);
-    return { message, checked: applySchema(schema, received, what) };
+    const fitted = applySchema(schema, received, what);
+    if (config?.isolate === undefined) return { message, checked: fitted };
+    // Its threads could not be given what its schema makes of it.
+    return { message, checked: fitted instanceof Promise ? fitted.then(checkCrossing) : checkCrossing(fitted) };
   }
 
   #noteTell(actor: string): void {

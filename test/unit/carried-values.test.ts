@@ -49,8 +49,8 @@ const kinds: Record<string, unknown[]> = {
     {},
     [[]],
     { a: [{ b: 1 }] },
-    { constructor: "x", hasOwnProperty: 1, prototype: {} },
-    Object.assign(Object.create(null) as object, { a: 1 }),
+    { constructor: "x", hasOwnProperty: 1, prototype: {}, toJSON: 1 },
+    Object.assign(Object.create(null) as object, { a: 1, toJSON: "x" }),
     Object.freeze([1]),
     elsewhere("({ a: [{ b: [] }] })"),
   ],
@@ -159,6 +159,16 @@ function textOf(value: unknown): string | undefined {
   });
 }
 
+/** As the table says: without undefined fields and minus zeros, and with bytes as a Buffer. */
+function asItArrives(value: unknown): unknown {
+  if (Object.is(value, -0)) return 0;
+  if (Array.isArray(value)) return value.map(asItArrives);
+  if (value instanceof Uint8Array) return Buffer.from(value);
+  if (Object(value) !== value || value instanceof Date) return value;
+  const fields = Object.entries(value as object).filter(([, one]) => one !== undefined);
+  return Object.fromEntries(fields.map(([key, one]) => [key, asItArrives(one)]));
+}
+
 describe("a body carries", () => {
   test("exactly the kinds of the reference's table", () => {
     expect(rows.map(([, kind]) => kind)).toEqual(Object.keys(kinds));
@@ -199,6 +209,69 @@ describe("what is refused", () => {
       for (const body of [typed, { typed }, [typed, 1]])
         expect(() => encode(body, "msgpack")).toThrow(/cannot be sent/);
     }
+  });
+
+  test("never lets out memory that is not the value's, also where it is another one the second time that it is read", () => {
+    const other = { proto: withKey("__proto__"), floats: new Float64Array(64), buffer: new ArrayBuffer(64), text: "x" };
+    for (const second of [other.floats, other.buffer, other.proto, new DataView(other.buffer), new Uint16Array(64)]) {
+      let reads = 0;
+      const body = {
+        bytes: Buffer.alloc(1),
+        get price() {
+          return reads++ === 0 ? 1 : second;
+        },
+      };
+      expect(() => decode(encode(body, "msgpack"), contentTypes.msgpack)).toThrow(/not valid msgpack: it has an? /);
+    }
+    const asFloats = Object.assign(Buffer.from("text"), { toJSON: () => other.floats });
+    expect(decode(encode(asFloats, "msgpack"), contentTypes.msgpack)).toEqual(Buffer.from("text"));
+  });
+
+  test("is what JSON would ask for another value, also where that is no field", () => {
+    const toJSON = { value: () => "another" };
+    for (const body of [
+      Object.defineProperty({ a: 1 }, "toJSON", toJSON),
+      Object.defineProperty([1], "toJSON", toJSON),
+    ]) {
+      expect(() => encode({ body }, "json")).toThrow(
+        "A value with a toJSON() of its own cannot be sent as json (body); send plain data, such as what that returns.",
+      );
+      expect(decode(encode(body, "msgpack"), contentTypes.msgpack)).toEqual(Array.isArray(body) ? [1] : { a: 1 });
+    }
+  });
+
+  test("is bytes whose memory was given away, with their path", () => {
+    const bytes = new Uint8Array(8);
+    structuredClone(bytes, { transfer: [bytes.buffer] });
+    expect(() => encode({ file: [bytes] }, "msgpack")).toThrow(/cannot be sent as msgpack \(file\[0\]\)/);
+    expect(() => encode({ file: [new Uint8Array(0)] }, "msgpack")).not.toThrow();
+  });
+
+  test("or it arrives as it was, whatever it is", () => {
+    const anything = fc.anything({
+      withBigInt: true,
+      withBoxedValues: true,
+      withDate: true,
+      withMap: true,
+      withNullPrototype: true,
+      withSet: true,
+      withSparseArray: true,
+      withTypedArray: true,
+      withUnicodeString: true,
+    } as never);
+    fc.assert(
+      fc.property(anything, fc.constantFrom("json", "msgpack"), (value, codec) => {
+        let arrived: unknown;
+        try {
+          arrived = (decode(encode({ value }, codec), contentTypes[codec]) as { value: unknown }).value;
+        } catch (error) {
+          return / cannot be sent as (json|msgpack) \(value.*\); send /s.test((error as Error).message);
+        }
+        expect(arrived).toEqual(asItArrives(value));
+        return true;
+      }),
+      { numRuns: 500 },
+    );
   });
 
   test("and what passes is neither deeper nor larger than its receivers take, down to the last value", () => {

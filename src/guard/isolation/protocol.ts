@@ -1,10 +1,9 @@
 /** Protocol: what the worker and a thread of an isolated actor say to each other. */
 import type { MessagePort } from "node:worker_threads";
+import type { ResolvedConfig } from "../../actor/config.ts";
 import type { PublishOptions, Sent, TellOptions } from "../../actor/context.ts";
 import type { BreakerSettings, OnceOptions } from "../../actor/guard-handles.ts";
 import type { Duration } from "../../kernel/duration.ts";
-import type { CodecName } from "../../message/codec.ts";
-import type { Lane } from "../../message/names.ts";
 import type { WireError } from "./wire-error.ts";
 
 /** What a thread is told when it is made. */
@@ -42,14 +41,11 @@ export interface RunFacts {
   storedAtMs: number;
 }
 
-/** What a sender uses of the config of an actor that it names by its class. */
-export interface TargetConfig {
-  name: string;
-  lane: Lane;
-  codec: CodecName | undefined;
-  expiresInMs: number | undefined;
-  resultTtlMs: number | undefined;
-}
+/** What a sender uses of the config of an actor that it names by its class, but for the schema. */
+export type TargetConfig = Pick<
+  ResolvedConfig,
+  "name" | "lane" | "codec" | "accept" | "payload" | "expiresInMs" | "resultTtlMs"
+>;
 
 /** What a schema had to say of a body: nothing where it fits. */
 export type Issues = { message: string; path: string[] }[] | undefined;

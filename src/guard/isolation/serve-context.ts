@@ -3,7 +3,9 @@ import { Actor } from "../../actor/actor.ts";
 import type { ActorClass } from "../../actor/actor-class.ts";
 import type { ActorConfig } from "../../actor/config.ts";
 import type { Context } from "../../actor/context.ts";
+import type { PayloadConfig } from "../../actor/payload-config.ts";
 import type { Schema } from "../../actor/schema.ts";
+import { contentTypes } from "../../message/codec.ts";
 import type { Line } from "./line.ts";
 import type { Issues, OnceGiven, RunFacts, TargetConfig, ThreadSide, WorkerSide } from "./protocol.ts";
 import { readError } from "./wire-error.ts";
@@ -63,11 +65,14 @@ export function serveContext(ctx: Context, line: () => Line<WorkerSide, ThreadSi
 }
 
 /** A class with what senders use of a config: the thread's own class cannot cross. */
-function standIn({ name, lane, codec, expiresInMs, resultTtlMs }: TargetConfig, input: Schema | undefined): ActorClass {
+function standIn(target: TargetConfig, input: Schema | undefined): ActorClass {
+  const { name, lane, codec, accept, payload, expiresInMs, resultTtlMs } = target;
   return class extends Actor {
     static override readonly config: ActorConfig = {
       name,
       lane,
+      payload: payload as PayloadConfig,
+      ...(accept !== undefined && { accept: Array.from(accept, (one) => contentTypes[one]) }),
       ...(input !== undefined && { input }),
       ...(codec !== undefined && { codec }),
       ...(expiresInMs !== undefined && { expiresIn: expiresInMs }),

@@ -10,7 +10,7 @@ import { wallMs } from "../../kernel/clock.ts";
 import { isError } from "../../kernel/errors.ts";
 import type { Logger } from "../../kernel/logger.ts";
 import type { ReceivedHeaders } from "../../message/headers.ts";
-import { checkCrossing } from "../../message/value-check.ts";
+import { checkCrossing, withBuffers } from "../../message/value-check.ts";
 import type { Line } from "./line.ts";
 import type { Issues, LogLevel, OnceGiven, RunFacts, ThreadSide, WorkerSide } from "./protocol.ts";
 import { writeError } from "./wire-error.ts";
@@ -70,9 +70,9 @@ export class ThreadContext implements Context {
   async tell(actor: ActorClass | string, body: unknown, options?: TellOptions): Promise<Sent> {
     checkCrossing(body);
     if (typeof actor === "string") return this.#line.call("tell", actor, body, options, undefined);
-    const { name, input, lane, codec, expiresInMs, resultTtlMs } = configOf(actor);
-    const target = { name, lane, codec, expiresInMs, resultTtlMs };
-    return this.#line.call("tell", target, body, options, this.#check(input));
+    const { name, input, isolate, lane, codec, accept, payload, expiresInMs, resultTtlMs } = configOf(actor);
+    const target = { name, lane, codec, accept, payload, expiresInMs, resultTtlMs };
+    return this.#line.call("tell", target, body, options, this.#check(input, isolate));
   }
 
   async publish(event: EventType | string, body: unknown, options?: PublishOptions): Promise<Sent> {
@@ -83,8 +83,8 @@ export class ThreadContext implements Context {
   }
 
   /** A schema cannot cross, so the worker has it asked here, when its turn comes. */
-  #check(schema: Schema | undefined): number | undefined {
-    return schema && this.#number((body) => issuesOf(schema, body));
+  #check(schema: Schema | undefined, isolate?: "thread"): number | undefined {
+    return schema && this.#number((body) => issuesOf(schema, withBuffers(body), isolate));
   }
 
   async once<T>(key: string, fn: () => T | Promise<T>, options?: OnceOptions): Promise<T> {
@@ -100,7 +100,7 @@ export class ThreadContext implements Context {
       }
     };
     const run = typeof fn === "function" ? made : fn;
-    return (await this.#line.call("once", key, this.#number(run), options)) as T;
+    return withBuffers(await this.#line.call("once", key, this.#number(run), options)) as T;
   }
 
   breaker(name: string, settings?: BreakerSettings): BreakerHandle {
@@ -179,9 +179,10 @@ class ThreadLogger implements Logger {
   }
 }
 
-async function issuesOf(schema: Schema, body: unknown): Promise<Issues> {
-  const { issues } = await schema["~standard"].validate(body);
-  return issues?.map(({ message, path = [] }) => ({
+async function issuesOf(schema: Schema, body: unknown, isolate: "thread" | undefined): Promise<Issues> {
+  const result = await schema["~standard"].validate(body);
+  if (result.issues === undefined && isolate !== undefined) checkCrossing(result.value);
+  return result.issues?.map(({ message, path = [] }) => ({
     message,
     path: path.map((part) => String(typeof part === "object" ? part.key : part)),
   }));

@@ -6,7 +6,7 @@ import { resolveToOwnCopy } from "../../actor/module-hooks.ts";
 import { configOf } from "../../actor/registry.ts";
 import { ActorStartError, ConfigError, toError } from "../../kernel/errors.ts";
 import { importInThread } from "../../kernel/importing.ts";
-import { checkCrossing } from "../../message/value-check.ts";
+import { checkCrossing, withBuffers } from "../../message/value-check.ts";
 import { Line } from "./line.ts";
 import type {
   ThreadControl,
@@ -55,7 +55,7 @@ function serve(port: MessagePort, bell: Int32Array, actor: Promise<AnyActor>): P
           line.send("begun");
           let value: unknown;
           try {
-            value = await own.receive(input as never, run as never);
+            value = await own.receive(withBuffers(input) as never, run as never);
           } catch (thrown) {
             const error = toError(thrown);
             return { ok: false, error: writeError(error), verdict: judge(own, error) };
