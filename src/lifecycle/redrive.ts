@@ -36,6 +36,8 @@ export interface RedriveOptions {
   deadLetters: DeadLetters;
   /** Where letters are claimed. */
   claims: Bucket;
+  /** Does what the end of the system waits for. */
+  take: <T>(call: () => Promise<T>) => Promise<T>;
 }
 
 type Act = "requeue" | "delete";
@@ -69,12 +71,16 @@ export class Redrive {
    * @returns the sequence that the task now has.
    * @throws NotFoundError, InvalidNameError for what no message can carry, and what the publisher throws; it then stays a dead letter.
    */
-  async requeue(sequence: number): Promise<{ id: string; sequence: number }> {
-    return this.requeueStored(await this.read(sequence));
+  requeue(sequence: number): Promise<{ id: string; sequence: number }> {
+    return this.#options.take(async () => this.#requeue(await this.read(sequence)));
   }
 
   /** As requeue(), for those who have read it. @internal */
-  async requeueStored(stored: StoredMessage): Promise<{ id: string; sequence: number }> {
+  requeueStored(stored: StoredMessage): Promise<{ id: string; sequence: number }> {
+    return this.#options.take(() => this.#requeue(stored));
+  }
+
+  async #requeue(stored: StoredMessage): Promise<{ id: string; sequence: number }> {
     const { names, reader } = this.#options;
     const { sequence } = stored;
     const { actor } = readInfo(stored);
@@ -119,12 +125,16 @@ export class Redrive {
   }
 
   /** Deletes one dead letter for good. @throws NotFoundError. */
-  async purge(sequence: number): Promise<void> {
-    await this.purgeStored(await this.read(sequence));
+  purge(sequence: number): Promise<void> {
+    return this.#options.take(async () => this.#purge(await this.read(sequence)));
   }
 
   /** As purge(), for those who have read it. @throws NotFoundError where it has gone since. @internal */
-  async purgeStored(stored: StoredMessage): Promise<void> {
+  purgeStored(stored: StoredMessage): Promise<void> {
+    return this.#options.take(() => this.#purge(stored));
+  }
+
+  async #purge(stored: StoredMessage): Promise<void> {
     const { names, reader, deadLetters } = this.#options;
     await this.#claim(stored, "delete");
     // Somebody else deleted it, or sent it again: whoever does is told, or he would take it for deleted.

@@ -2,6 +2,7 @@
 import * as z from "zod";
 import type { Absences } from "../broker/absences.ts";
 import type { Duration } from "../kernel/duration.ts";
+import { ClosedError } from "../kernel/errors.ts";
 import { durationMs, resolveOptions } from "../kernel/options.ts";
 import { loopback, type HttpServer } from "./http-server.ts";
 import { healthOf, readiness, type HealthReport } from "./health.ts";
@@ -59,6 +60,10 @@ export class Endpoint {
   async serve(options: EndpointOptions): Promise<HttpServer> {
     const { port, host, healthWindow } = resolveEndpoint(options);
     const server = await serveProbes(this.#probes(healthWindow), { port, host });
+    if (this.#sources.closing()) {
+      await server.stop();
+      throw new ClosedError("system");
+    }
     const stop = async (): Promise<void> => {
       this.#open.delete(endpoint);
       await server.stop();

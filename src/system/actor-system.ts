@@ -69,7 +69,7 @@ export class ActorSystem implements Sender {
   readonly #pipeline: Pipeline;
   readonly #acknowledger: Acknowledger;
   readonly #bus: Bus;
-  readonly #calls = new OpenCalls();
+  readonly #calls = new OpenCalls(() => this.#closed !== undefined);
   /** Takes no more bodies of bulk sends. */
   readonly #stopTaking: () => void;
   readonly #producer: SendingParts["producer"];
@@ -131,7 +131,8 @@ export class ActorSystem implements Sender {
     const sending = { names, publisher, objects: large, reader, maxAgeMs, maxBytes, nowMs };
     const payloads = (this.#payloads = new Payloads(sending));
     const deadLetters = (this.#deadLetters = new DeadLetters(names, publisher, reader, bodies));
-    this.dead = new Redrive({ names, reader, publisher, payloads, deadLetters, claims: bucket(names.limitsBucket) });
+    const redriving = { names, reader, publisher, payloads, deadLetters, claims: bucket(names.limitsBucket) };
+    this.dead = new Redrive({ ...redriving, take: (call) => this.#calls.take(call) });
     const producer: Producer = new Producer({
       names,
       publisher,
@@ -216,7 +217,7 @@ export class ActorSystem implements Sender {
   tell(actor: string, body: unknown, options?: TellOptions): Promise<Sent>;
   tell<C extends ActorClass>(actor: C & Agreeing<C>, body: ActorInput<C>, options?: TellOptions): Promise<Sent>;
   tell(actor: ActorClass | string, body: unknown, options?: TellOptions): Promise<Sent> {
-    return this.#take(() => this.#producer.tell(actor, body, options));
+    return this.#calls.take(() => this.#producer.tell(actor, body, options));
   }
 
   /** Sends a task for each body of an iterable, as fast as the server takes them; what fails is listed and does not stop the rest. */
@@ -235,7 +236,7 @@ export class ActorSystem implements Sender {
     bodies: Iterable<unknown> | AsyncIterable<unknown>,
     options?: ManyOptions,
   ): Promise<ManySent> {
-    return this.#take(() => this.#producer.tellMany(actor, bodies, options));
+    return this.#calls.take(() => this.#producer.tellMany(actor, bodies, options));
   }
 
   /**
@@ -245,14 +246,14 @@ export class ActorSystem implements Sender {
   ask(actor: string, body: unknown, options?: AskOptions): Promise<unknown>;
   ask<C extends ActorClass>(actor: C & Agreeing<C>, body: ActorInput<C>, options?: AskOptions): Promise<ActorOutput<C>>;
   ask(actor: ActorClass | string, body: unknown, options?: AskOptions): Promise<unknown> {
-    return this.#take(() => this.#ask(actor, body, options));
+    return this.#calls.take(() => this.#ask(actor, body, options));
   }
 
   /** Publishes an event: every subscribed actor gets its own copy. */
   publish(subject: string, body: unknown, options?: PublishOptions): Promise<Sent>;
   publish<E extends EventType>(event: E, body: EventInput<E>, options?: PublishOptions): Promise<Sent>;
   publish(event: EventType | string, body: unknown, options?: PublishOptions): Promise<Sent> {
-    return this.#take(() => this.#producer.publish(event, body, options));
+    return this.#calls.take(() => this.#producer.publish(event, body, options));
   }
 
   /**
@@ -267,12 +268,9 @@ export class ActorSystem implements Sender {
   ): Promise<Outcome<ActorOutput<C>> | undefined>;
   result(actor: string, id: string, options?: { wait?: Duration }): Promise<Outcome | undefined>;
   result(actor: ActorClass | string, id: string, options: { wait?: Duration } = {}): Promise<Outcome | undefined> {
-    return this.#take(() =>
-      this.parts.results.get(
-        target(actor).name,
-        checkId(id),
-        options.wait === undefined ? 0 : toMs(options.wait, "wait"),
-      ),
+    const { wait } = options;
+    return this.#calls.take(() =>
+      this.parts.results.get(target(actor).name, checkId(id), wait === undefined ? 0 : toMs(wait, "wait")),
     );
   }
 
@@ -284,7 +282,7 @@ export class ActorSystem implements Sender {
     sources: Sources & { [Index in keyof Sources]: Agreeing<Sources[Index]> },
     options: WorkOptions = {},
   ): Promise<Worker> {
-    return this.#open(async () => {
+    return this.#calls.open(async () => {
       const worker: Worker = new Worker(sources, options, {
         names: this.parts.names,
         connection: this.#connection,
@@ -312,6 +310,8 @@ export class ActorSystem implements Sender {
       });
       // Settings may have been changed by hand since it connected.
       await this.#topology.reconcile({ objectStores: true });
+      // A close meanwhile knows of no worker to stop.
+      if (this.#closed !== undefined) throw new ClosedError("system");
       this.#absences.watch();
       logWorker(worker, this.log);
       this.#roster.add(worker);
@@ -331,7 +331,7 @@ export class ActorSystem implements Sender {
    * @throws TopologyMismatchError, and what `work` throws of sources that are no actors.
    */
   provision(sources: readonly ActorSource[]): Promise<void> {
-    return this.#open(async () => {
+    return this.#calls.open(async () => {
       for (const objects of this.#objects) await objects.ready();
       for (const config of configsOf(sources)) {
         await ensureDurables({ ...this.parts, log: this.log }, config, this.#options.provision);
@@ -341,7 +341,7 @@ export class ActorSystem implements Sender {
 
   /** What Prometheus scrapes, in its text format: for services that have an HTTP server of their own. It is of type `metricsContentType`. */
   metrics(): Promise<string> {
-    return this.#open(() => this.endpoint.metrics.page());
+    return this.#calls.open(() => this.endpoint.metrics.page());
   }
 
   get metricsContentType(): string {
@@ -354,7 +354,7 @@ export class ActorSystem implements Sender {
    * @throws ConfigError, ListenError where the port cannot be had.
    */
   serveMetrics(options: EndpointOptions = {}): Promise<HttpServer> {
-    return this.#open(() => this.endpoint.serve(options));
+    return this.#calls.open(() => this.endpoint.serve(options));
   }
 
   /**
@@ -384,16 +384,5 @@ export class ActorSystem implements Sender {
     await this.#asker.close();
     await this.#connection.close();
     await this.#server?.stop();
-  }
-
-  async #open<T>(call: () => Promise<T>): Promise<T> {
-    if (this.#closed !== undefined) throw new ClosedError("system");
-    return call();
-  }
-
-  /** A call that close() waits for. */
-  async #take<T>(call: () => Promise<T>): Promise<T> {
-    if (this.#closed !== undefined) throw new ClosedError("system");
-    return this.#calls.run(call);
   }
 }

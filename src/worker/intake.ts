@@ -224,9 +224,9 @@ export class Intake {
 
   /**
    * Stops pulling and puts back what has not started. Resolves once nothing is in hand. When the signal aborts, what still runs is
-   * aborted and put back too.
+   * aborted and put back too, and `settleMs` later nothing is waited for any more.
    */
-  async drain(grace: AbortSignal): Promise<void> {
+  async drain(grace: AbortSignal, settleMs: number): Promise<void> {
     this.#stopping = true;
     this.#options.guards?.drain();
     await Promise.all(this.#pullers.map((puller) => puller.drain()));
@@ -243,7 +243,7 @@ export class Intake {
       void this.#giveUp(run, { kind: "interrupted" });
     }
     // What is being settled is bounded by itself, but for an onDead; what it leaves undone its next delivery repeats.
-    await this.#idle(AbortSignal.timeout(Math.min(30_000, this.#options.ackWaitMs)));
+    await this.#idle(AbortSignal.timeout(Math.min(settleMs, this.#options.ackWaitMs)));
   }
 
   /** Ends timers and interest. */

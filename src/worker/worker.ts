@@ -53,6 +53,8 @@ export type WorkerState = "starting" | "running" | "draining" | "stopped";
 const defaultGraceMs = 30_000;
 /** For a start() that is about to end. */
 const leastGraceMs = 1_000;
+/** Behind the grace, for what is put back and for what has ended: without a server nothing of it would be confirmed. */
+const [leastSettleMs, mostSettleMs] = [5_000, 10_000];
 
 export class Worker extends EventEmitter<WorkerEvents> {
   readonly #services: WorkerServices;
@@ -298,7 +300,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
       await this.#startEnded;
     }
     const grace = AbortSignal.timeout(Math.min(graceMs, maxTimerMs));
-    await Promise.all(this.#running.map(({ intake }) => intake.drain(grace)));
+    const settleMs = Math.min(mostSettleMs, Math.max(graceMs, leastSettleMs));
+    await Promise.all(this.#running.map(({ intake }) => intake.drain(grace, settleMs)));
     for (const { intake } of this.#running) intake.close();
     for (const off of this.#offs) off();
     this.#arrivals.stop();
