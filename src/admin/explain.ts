@@ -144,11 +144,12 @@ class Explainer {
   async #orStranded(
     found: DeliveryState,
     { actor, stream }: ActorDurable,
-    { sequence }: StoredMessage,
+    { sequence, storedAtMs }: StoredMessage,
   ): Promise<DeliveryState> {
     if (found.state !== "in-flight" && found.state !== "put-back" && found.state !== "backing-off") return found;
     const group = this.#fleet.durables.filter((one) => one.actor === actor && one.stream === stream);
-    if (!(await findStranded(this.#parts, group)).certain.includes(sequence)) return found;
+    const { certain } = await findStranded(this.#parts, group);
+    if (!certain.some((one) => one.sequence === sequence && one.storedAtMs === storedAtMs)) return found;
     const { attempt, stalls, errors } = found;
     return { state: "stranded", mendable: true, attempt, stalls, errors };
   }

@@ -15,6 +15,7 @@ import { StreamReader } from "../broker/stream-reader.ts";
 import { toError } from "../kernel/errors.ts";
 import { RunsStore, type Remembered } from "../lifecycle/runs.ts";
 import { header, isControlHeader, messageId, type HeaderFields } from "../message/headers.ts";
+import type { MessagePlace } from "../message/place.ts";
 import type { Names } from "../message/subjects.ts";
 import { askWorkers } from "../worker/questions.ts";
 import type { DoctorServices } from "./doctor/facts.ts";
@@ -63,8 +64,8 @@ export async function mendStranded({ names, connection, bus }: DoctorServices): 
       const failures: Error[] = [];
       const { count, certain, why } = await findStranded({ names, reader, runs, bus }, group);
       if (count === 0) continue;
-      await inBatches(certain, (sequence) =>
-        sendAgain(reader, publisher, stream, sequence).catch((thrown: unknown) => void failures.push(toError(thrown))),
+      await inBatches(certain, (place) =>
+        sendAgain(reader, publisher, place).catch((thrown: unknown) => void failures.push(toError(thrown))),
       );
       const sentAgain = certain.length - failures.length;
       const reason = failures[0]?.message ?? why;
@@ -80,13 +81,13 @@ export async function mendStranded({ names, connection, bus }: DoctorServices): 
 export async function findStranded(
   parts: FindParts,
   group: readonly ActorDurable[],
-): Promise<{ count: number; certain: number[]; why?: string }> {
+): Promise<{ count: number; certain: MessagePlace[]; why?: string }> {
   const { reader } = parts;
   const count = await countStranded(reader, group);
   if (count === 0) return { count, certain: [] };
   const states = await Promise.all(group.map(({ stream, durable }) => reader.consumer(stream, durable)));
   const inFlight = states.reduce((sum, state) => sum + (state?.inFlight ?? 0), 0);
-  const unclear = (of: number): { count: number; certain: number[]; why: string } => ({
+  const unclear = (of: number): { count: number; certain: MessagePlace[]; why: string } => ({
     count,
     certain: [],
     why: `${inFlight} of its messages are in flight, and which ${count} of ${of} are stranded cannot be told; run it again when fewer are.`,
@@ -103,11 +104,11 @@ export async function findStranded(
       }
     }
   }
-  if (inFlight === 0) return { count, certain: handedOut.map(({ sequence }) => sequence) };
-  const unknown: number[] = [];
+  if (inFlight === 0) return { count, certain: handedOut };
+  const unknown: Place[] = [];
   const enough = (await listWorkers(parts)).filter(({ snapshot }) => snapshot !== undefined).length;
   await inBatches(handedOut, async (place) => {
-    if (!(await isKnown(parts, group, place, enough))) unknown.push(place.sequence);
+    if (!(await isKnown(parts, group, place, enough))) unknown.push(place);
   });
   // The numbers and what the workers say are of different moments, unless nothing has changed between.
   if (unknown.length !== count || (await countStranded(reader, group)) !== count) return unclear(unknown.length);
@@ -132,11 +133,15 @@ async function isKnown(
   return false;
 }
 
-async function sendAgain(reader: StreamReader, publisher: Publisher, stream: string, sequence: number): Promise<void> {
-  // As the stream's leader has it: what was listed may be settled by now.
+async function sendAgain(
+  reader: StreamReader,
+  publisher: Publisher,
+  { stream, sequence, storedAtMs }: MessagePlace,
+): Promise<void> {
+  // As the stream's leader has it: what was listed may be settled by now, or have lost its place to another.
   const message = await reader.get(stream, sequence);
-  if (message === undefined) return;
-  const { subject, headers, body, storedAtMs } = message;
+  if (message?.storedAtMs !== storedAtMs) return;
+  const { subject, headers, body } = message;
   const fields: HeaderFields = {};
   for (const [name, [value]] of headers.entries()) {
     if (value !== undefined && (!isControlHeader(name) || name === header.ttl)) fields[name] = value;

@@ -209,6 +209,8 @@ export class Objects {
     // Anyone may write there who may put.
     if (typeof id !== "string" || !/^[\w-]+$/.test(id) || !isCount(size) || !isCount(chunks)) throw damaged(name);
     if (typeof digest !== "string" || chunks > size) throw damaged(name);
+    // No chunk is larger than a message: room is set aside for no more than was put.
+    if (size > chunks * Math.max(chunkBytes, this.#options.connection.maxPayloadBytes)) throw damaged(name);
     return { nuid: id, size, chunks, digest, owner: entry.metadata?.[ownerKey] };
   }
 

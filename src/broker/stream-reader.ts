@@ -72,11 +72,8 @@ export class StreamReader {
     const { stream, sequence } = place;
     try {
       const info = await this.#ask(stream, () => this.#connection.jsm.streams.info(stream));
-      const { state } = info;
-      // In the order of their sequences they were stored, so what stands at its place is younger where the first one is.
-      const isOlder = Date.parse(state.first_ts) > place.storedAtMs;
-      if (sequence < state.first_seq || isOlder || !mayHaveStored(info, place)) return false;
-      if ((state.num_deleted ?? 0) === 0) return true;
+      if (sequence < info.state.first_seq || !mayHaveStored(info, place)) return false;
+      if ((info.state.num_deleted ?? 0) === 0) return true;
       // What is gone from between the first and the last: asked for only where there is any.
       const whole = await this.#ask(stream, () => this.#connection.jsm.streams.info(stream, { deleted_details: true }));
       return sequence >= whole.state.first_seq && !(whole.state.deleted ?? []).includes(sequence);
@@ -322,10 +319,18 @@ export class StreamReader {
   }
 }
 
-/** False where a stream was made after a message was stored, or has not come to its sequence: it was made anew, or has lost its end. */
+/**
+ * False where a stream was made after a message was stored, or has not come to its sequence, or holds a younger one there: it was made anew,
+ * or has lost its end.
+ */
 export function mayHaveStored({ created, mirror, state }: StreamInfo, { sequence, storedAtMs }: MessagePlace): boolean {
+  // They were stored in the order of their sequences.
+  const isYounger =
+    (sequence >= state.first_seq && Date.parse(state.first_ts) > storedAtMs) ||
+    (sequence === state.last_seq && Date.parse(state.last_ts) > storedAtMs);
   // A mirror has the times of its origin.
-  return sequence <= state.last_seq && (mirror !== undefined || storedAtMs >= Date.parse(created));
+  const wasThere = mirror !== undefined || storedAtMs >= Date.parse(created);
+  return sequence <= state.last_seq && wasThere && !isYounger;
 }
 
 /** What the server tells of a consumer, as we call it. */

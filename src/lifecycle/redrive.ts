@@ -40,7 +40,8 @@ export interface RedriveOptions {
   take: <T>(call: () => Promise<T>) => Promise<T>;
 }
 
-type Act = "requeue" | "delete";
+const acts = ["requeue", "delete"] as const;
+type Act = (typeof acts)[number];
 
 /** Longer than a letter takes to be sent: the claim of a process that died ends then. */
 const claimMs = 120_000;
@@ -90,7 +91,7 @@ export class Redrive {
       );
     }
     // It may have been deleted since it was read, but not while another sends it.
-    if ((await this.#claim(stored, "requeue")) === "new") await this.read(sequence);
+    if ((await this.#claim(stored, "requeue")) === "new") await this.#readAgain(stored);
     const { info, headers, body } = await this.#options.deadLetters.open(stored);
     const origin = names.origin(info.origin.stream, info.origin.subject);
     const lane = lanes.find((one) => "lane" in origin && one === origin.lane) ?? "normal";
@@ -137,6 +138,7 @@ export class Redrive {
   async #purge(stored: StoredMessage): Promise<void> {
     const { names, reader, deadLetters } = this.#options;
     await this.#claim(stored, "delete");
+    await this.#readAgain(stored);
     // Somebody else deleted it, or sent it again: whoever does is told, or he would take it for deleted.
     if (!(await reader.deleteMessage(names.dead, stored.sequence))) throw this.#noLetter(stored.sequence);
     await deadLetters.forgetBody(stored);
@@ -150,6 +152,11 @@ export class Redrive {
     return stored;
   }
 
+  /** @throws NotFoundError where it is gone since it was read; another letter may have its sequence, where the stream was made anew. */
+  async #readAgain({ sequence, storedAtMs }: StoredMessage): Promise<void> {
+    if ((await this.read(sequence)).storedAtMs !== storedAtMs) throw this.#noLetter(sequence);
+  }
+
   /** @throws NotFoundError where it is being deleted, InUseError where it is being sent. */
   async #claim({ sequence, storedAtMs }: StoredMessage, act: Act): Promise<"new" | "shared"> {
     const { claims } = this.#options;
@@ -157,7 +164,9 @@ export class Redrive {
     const key = `=d.${sequence}.${storedAtMs}`;
     for (;;) {
       const { value, revision } = await claims.read(key);
-      const holder = value === undefined ? undefined : Buffer.from(value).toString();
+      const text = Buffer.from(value ?? []).toString();
+      // What stands there and is no claim holds no letter.
+      const holder = acts.find((one) => one === text);
       if (holder === undefined || holder === act) {
         const claimed = await claims.put(key, Buffer.from(act), { ttlMs: claimMs, expected: revision });
         if (claimed !== undefined) return holder === undefined ? "new" : "shared";

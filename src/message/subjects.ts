@@ -140,12 +140,12 @@ export class Names {
    * @param subject under which it is handed out. @param event of an event that comes again as a task: `<stream> <subject>`.
    */
   bodyOwner(subject: string, event: string | undefined, id: string): string {
-    const own = event === undefined ? subject : (event.split(" ", 2)[1] ?? "");
-    const [namespace, kind = "", lane = ""] = own.split(".", 3);
+    if (event !== undefined) return `event ${event.split(" ", 2)[1] ?? ""}|${id}`;
+    const [namespace, kind = "", lane = ""] = subject.split(".", 3);
     const goesToActor = namespace === this.namespace && (kind === "task" || kind === "due");
     const target = goesToActor
-      ? `actor ${own.slice(namespace.length + kind.length + lane.length + 3)}`
-      : `event ${own}`;
+      ? `actor ${subject.slice(namespace.length + kind.length + lane.length + 3)}`
+      : `event ${subject}`;
     return `${target}|${id}`;
   }
 

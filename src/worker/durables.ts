@@ -25,8 +25,6 @@ import { readLeases, type LeaseParts } from "./leases.ts";
 export interface ActorDurable {
   stream: string;
   spec: DurableSpec;
-  /** On a stream that somebody else made: nothing may be asked of it. */
-  foreign?: true;
 }
 
 /** What a durable goes by: its stream and its name there. */
@@ -81,7 +79,7 @@ export function durablesOf(names: Names, config: ResolvedConfig, own = ownLanes(
     if (stream === undefined) continue;
     const filters = config.subscriptions.filter((one) => one.stream === stream).map((one) => one.subject);
     const spec = { ...shared, ...begin, durable_name: names.foreignDurable(name), filter_subjects: filters };
-    all.push({ stream, spec, foreign: true });
+    all.push({ stream, spec });
   }
   return all;
 }

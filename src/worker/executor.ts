@@ -173,12 +173,12 @@ export class Executor {
 
   /** Fetches the body that was too large to come along. Anyone can publish the header: what is no name of ours is as none. */
   async #fetchBody(run: Run): Promise<Outcome | undefined> {
-    const { names, payloads } = this.#options;
+    const { names, config, payloads } = this.#options;
     const object = parseBodyObject(run.headers.get(header.bodyObject));
     if (object === undefined || payloads === undefined) return undefined;
     let error: Error;
     try {
-      run.fetchedBody = await payloads.fetch(object, bodyOwnerOf(names, run));
+      run.fetchedBody = await payloads.fetch(object, bodyOwnerOf(names, config, run));
       run.bodyObject = object;
       if (run.fetchedBody !== undefined) return undefined;
       error = new DecodeError(

@@ -99,7 +99,7 @@ export class Intake {
       for (const run of this.#runs) this.#elders.set(identity(run.delivery), run);
       // Marks that fell into a time without a connection were not sent.
       this.#markAll(0);
-      for (const durable of this.#durables) if (durable.foreign === undefined) void this.#recognise(durable);
+      for (const durable of this.#durables) void this.#recognise(durable);
     });
     this.#ticker = setInterval(() => this.#tick(), Math.min(1_000, ackWaitMs / 6)).unref();
     this.replenish();

@@ -1,6 +1,7 @@
 /** Run: one message in a worker's hands, from its arrival to its settling; also the context that its handler is given. */
 import { createHash } from "node:crypto";
 import type { ActorClass } from "../actor/actor-class.ts";
+import type { ResolvedConfig } from "../actor/config.ts";
 import type { Context, PublishOptions, Sender, Sent, TellOptions } from "../actor/context.ts";
 import type { EventType } from "../actor/event.ts";
 import type { BreakerHandle, BreakerSettings, OnceOptions, RateLimitHandle } from "../actor/guard-handles.ts";
@@ -19,6 +20,7 @@ import {
 import { idText } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
 import { noHistory, type Remembered, type RunHistory } from "../lifecycle/runs.ts";
+import { findSubscription } from "./decoder.ts";
 import type { MessageRef } from "./events.ts";
 
 /**
@@ -253,7 +255,10 @@ export class Run implements Context {
   }
 }
 
-/** Whose body it may have in the object store. */
-export function bodyOwnerOf(names: Names, { delivery, headers, id }: Run): string {
-  return names.bodyOwner(delivery.subject, headers.get(header.event), id);
+/** Whose body it may have in the object store. That a task is an event which came again anyone may write: its actor must hear that event. */
+export function bodyOwnerOf(names: Names, config: ResolvedConfig, { delivery, headers, id }: Run): string {
+  const event = headers.get(header.event);
+  const [stream = "", subject = ""] = event?.split(" ", 2) ?? [];
+  const heard = findSubscription(names, config, stream, subject) !== undefined;
+  return names.bodyOwner(delivery.subject, heard ? event : undefined, id);
 }

@@ -292,12 +292,13 @@ export class Settler {
 
   /**
    * The worker lives, so this was no stall, unless its event loop stood still. Best effort: the entry is keyed by the delivery, so it is
-   * safe although others run it now.
+   * safe although others run it now. Where a disowned message lay another one may have its record.
    */
   #noteLost(run: Run): void {
     const { runs } = this.#options;
     const note: RunNote = run.blocked ? { state: "started", late: true } : { state: "interrupted" };
     run.noted = run.blocked = false;
+    if (run.delivery.disowned) return;
     runs
       .note(run.remembered, run.delivery.count, note, noteLostMs)
       .catch((thrown: unknown) => this.#options.onProblem(toError(thrown)));

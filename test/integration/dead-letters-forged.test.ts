@@ -73,6 +73,44 @@ test("a letter under a name that no actor can have stays when it is requeued", a
   expect(await listDead(system)).toEqual([]);
 });
 
+test("what stands for a claim of a letter and is none holds no letter", async () => {
+  const system = await stage.connect();
+  const client = await stage.client();
+  const recorder = record(await system.work([actorOf({ name: "mine" }, () => undefined)]));
+  for (const [at, act] of [
+    (one: number) => system.dead.requeue(one),
+    (one: number) => system.dead.purge(one),
+  ].entries()) {
+    const sequence = await forge(at + 1, {});
+    const storedAtMs = (await system.parts.reader.get(stage.names.dead, sequence))?.storedAtMs;
+    await client.publish(`$KV.${stage.names.limitsBucket}.=d.${sequence}.${storedAtMs}`, "garbage");
+    await act(sequence);
+  }
+  await recorder.until("completed");
+  expect(await listDead(system)).toEqual([]);
+});
+
+test("an object that is said to be larger than all that was put of it is not read", async () => {
+  const system = await stage.connect();
+  const client = await stage.client();
+  const { names } = stage;
+  const Failing = actorOf({ name: "mine", retry: { attempts: 1 } }, () => {
+    throw new Error("as the message asked");
+  });
+  const recorder = record(await system.work([Failing]));
+  // So large that its letter has its body elsewhere.
+  await client.publish(names.taskSubject("mine"), `"${"x".repeat(1_048_570)}"`);
+  await recorder.until("dead");
+  const object = names.deadSubject("mine", names.tasks, 77);
+  const bucket = names.bodiesBucket;
+  const entry = { name: object, bucket, nuid: "forged", size: 1e15, chunks: 1, digest: "SHA-256=x" };
+  await client.publish(`$O.${bucket}.C.forged`, "a little");
+  const name = Buffer.from(object).toString("base64").replaceAll("+", "-").replaceAll("/", "_");
+  await client.publish(`$O.${bucket}.M.${name}`, JSON.stringify(entry));
+  const sequence = await forge(77, { object });
+  await expect(system.dead.show(sequence)).rejects.toMatchObject({ code: "UNDECODABLE" });
+});
+
 test("kept headers and ids bring no header back that the first life had, in any spelling or behind a line's end", async () => {
   const system = await stage.connect();
   const client = await stage.client();

@@ -50,6 +50,39 @@ describe("a message that names the object of another", () => {
     await expect.poll(chunks, patient).toBe(0);
   });
 
+  test("and says that it is an event come again gets none either", async () => {
+    const system = await stage.connect(plain);
+    const client = await stage.client();
+    const { names } = stage;
+    await system.tell("secrets", large, { id: "s1" });
+    await system.publish("secret.made", large, { id: "e1" });
+    const of = {
+      s1: { stream: names.tasks, subject: names.taskSubject("secrets") },
+      e1: { stream: names.events, subject: names.eventSubject("secret.made") },
+    };
+    const got: unknown[] = [];
+    const Spy = actorOf({ name: "spies", subscribe: [on("told")] }, (input) => void got.push(input));
+    const recorder = record(await system.work([Spy]));
+    for (const [id, { stream, subject }] of Object.entries(of)) {
+      await client.publish(names.taskSubject("spies"), "", {
+        "Godwit-Body-Object": await objectOf(stream, subject),
+        "Content-Type": "application/msgpack",
+        "Godwit-Id": id,
+        "Godwit-Event": `${stream} ${subject}`,
+      });
+    }
+    await recorder.until("dead", 2);
+    expect(got).toEqual([]);
+    const bodies: unknown[] = [];
+    const own = record(
+      await system.work([
+        actorOf({ name: "secrets", subscribe: [on("secret.made")] }, (input) => void bodies.push(input)),
+      ]),
+    );
+    await own.until("completed");
+    expect(bodies[0]).toEqual(large);
+  });
+
   test("and is of the same actor gets none either", async () => {
     const system = await stage.connect(plain);
     const client = await stage.client();

@@ -2,10 +2,11 @@
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { RetentionPolicy } from "@nats-io/jetstream";
 import { describe, expect, test } from "vitest";
 import { EmbeddedServer } from "../../src/broker/embedded/server.ts";
 import { mayHaveStored } from "../../src/broker/stream-reader.ts";
-import { ActorSystem, on } from "../../src/index.ts";
+import { ActorSystem, on, Terminal } from "../../src/index.ts";
 import { Names } from "../../src/message/subjects.ts";
 import { actorOf, gate } from "../support/actors.ts";
 import { listDead } from "../support/dead.ts";
@@ -26,14 +27,25 @@ async function restorable() {
     await act();
     server = await EmbeddedServer.start({ storeDir, port });
   };
+  const elsewhere = async (act: (system: ActorSystem) => Promise<unknown>): Promise<void> => {
+    const other = await EmbeddedServer.start({ storeDir });
+    const system = await ActorSystem.connect({ servers: other.url, log: "silent" });
+    await act(system);
+    await system.close();
+    await other.stop();
+  };
   return {
     connect: () => ActorSystem.connect({ servers: server.url, log: "silent" }),
     copy: () => whileDown(() => cp(tasks, `${storeDir}/copy`, { recursive: true })),
-    putBack: () =>
+    /** @param meanwhile is done before those who were connected are back. */
+    putBack: (meanwhile?: (system: ActorSystem) => Promise<unknown>) =>
       whileDown(async () => {
         await rm(tasks, { recursive: true });
         await cp(`${storeDir}/copy`, tasks, { recursive: true });
+        if (meanwhile !== undefined) await elsewhere(meanwhile);
       }),
+    /** Does something while those who were connected are not. */
+    behind: (act: (system: ActorSystem) => Promise<unknown>) => whileDown(() => elsewhere(act)),
     async stop() {
       await server.stop();
       await rm(storeDir, { recursive: true, force: true });
@@ -41,31 +53,75 @@ async function restorable() {
   };
 }
 
-test("a task that was in hand when its stream was deleted and made anew does not end the one that has its place", async () => {
-  const first = await stage.connect();
+const ends: Record<string, () => void> = {
+  returns: () => undefined,
+  "fails, to be tried again": () => {
+    throw new Error("again");
+  },
+  "fails for good": () => {
+    throw new Terminal("never");
+  },
+};
+
+test.each(Object.keys(ends))(
+  "a task in hand that %s does not end the one at its place in a stream made anew",
+  async (how) => {
+    const first = await stage.connect();
+    const client = await stage.client();
+    const gates = { old: gate(), new: gate() };
+    const began: string[] = [];
+    const Holding = actorOf<"old" | "new">({ name: "holding", concurrency: 1, ackWait: "1s" }, async (input) => {
+      began.push(input);
+      await gates[input].opened;
+      if (input === "old") ends[how]?.();
+    });
+    const before = record(await first.work([Holding]));
+    await first.tell("holding", "old");
+    await before.until("started");
+    await client.jsm.streams.delete(stage.names.tasks);
+    const second = await stage.connect();
+    const after = record(await second.work([Holding]));
+    await second.tell("holding", "new");
+    await after.until("started");
+    gates.old.open();
+    await before.until("lost");
+    await client.nc.flush();
+    expect(began).toEqual(["old", "new"]);
+    expect(await client.count(stage.names.tasks), "the new one is there while it runs").toBe(1);
+    gates.new.open();
+    await after.until("completed");
+    await expect.poll(() => client.count(stage.names.tasks), patient).toBe(0);
+    expect(await listDead(second)).toEqual([]);
+  },
+);
+
+test("a message of a user's own stream that was made anew is not ended by the one that was in hand", async () => {
   const client = await stage.client();
+  const stream = `${stage.namespace}_orders`;
+  const subject = `${stage.namespace}.orders.placed`;
+  const make = () => client.jsm.streams.add({ name: stream, subjects: [subject], retention: RetentionPolicy.Interest });
+  await make();
   const gates = { old: gate(), new: gate() };
-  const began: string[] = [];
-  const Holding = actorOf<"old" | "new">({ name: "holding", concurrency: 1 }, async (input) => {
-    began.push(input);
-    await gates[input].opened;
-  });
+  const Holding = actorOf<"old" | "new">(
+    { name: "holding", concurrency: 1, subscribe: [on({ stream, subject })] },
+    (input) => gates[input].opened,
+  );
+  const first = await stage.connect();
   const before = record(await first.work([Holding]));
-  await first.tell("holding", "old");
+  await client.publish(subject, '"old"');
   await before.until("started");
-  await client.jsm.streams.delete(stage.names.tasks);
-  const second = await stage.connect();
-  const after = record(await second.work([Holding]));
-  await second.tell("holding", "new");
+  await client.jsm.streams.delete(stream);
+  await make();
+  const after = record(await (await stage.connect()).work([Holding]));
+  await client.publish(subject, '"new"');
   await after.until("started");
   gates.old.open();
   await before.until("lost");
   await client.nc.flush();
-  expect(began).toEqual(["old", "new"]);
-  expect(await client.count(stage.names.tasks), "the new one is there while it runs").toBe(1);
+  expect(await client.count(stream)).toBe(1);
   gates.new.open();
   await after.until("completed");
-  await expect.poll(() => client.count(stage.names.tasks), patient).toBe(0);
+  await expect.poll(() => client.count(stream), patient).toBe(0);
 });
 
 describe("a stream of tasks that is put back as it was", () => {
@@ -89,6 +145,36 @@ describe("a stream of tasks that is put back as it was", () => {
       expect(said.toSorted()).toEqual(["1", "2", "3", "4", "5", "a", "b", "c", "d", "e"]);
     } finally {
       await system.close();
+      await server.stop();
+    }
+  });
+
+  test("is known by a worker also where a task was stored at the place of one in hand before it was back", async () => {
+    const server = await restorable();
+    const first = await server.connect();
+    try {
+      const gates = { old: gate(), new: gate() };
+      const done: string[] = [];
+      const Holding = actorOf<"old" | "new">({ name: "holding", concurrency: 1 }, async (input) => {
+        await gates[input].opened;
+        done.push(input);
+        if (input === "new") return;
+        // The late one is not to be put down as the other's end.
+        throw new Error("it failed");
+      });
+      const before = record(await first.work([Holding]));
+      await server.copy();
+      await first.tell("holding", "old");
+      await before.until("started");
+      await server.putBack((system) => system.tell("holding", "new"));
+      await before.until("lost");
+      gates.old.open();
+      gates.new.open();
+      await before.until("completed");
+      expect(done.at(-1)).toBe("new");
+      await expect.poll(async () => (await first.parts.reader.state(names.tasks))?.messages, patient).toBe(0);
+    } finally {
+      await first.close();
       await server.stop();
     }
   });
@@ -122,6 +208,31 @@ describe("a stream of tasks that is put back as it was", () => {
       await server.stop();
     }
   });
+});
+
+test("a message in hand of a user's own stream that was made anew while its worker was cut off is nobody's", async () => {
+  const server = await restorable();
+  const system = await server.connect();
+  try {
+    const config = { name: "orders", subjects: ["orders.placed"] };
+    const { jsm, nc } = system.parts.connection;
+    await jsm.streams.add(config);
+    const { opened, open } = gate();
+    const subscribe = [on({ stream: "orders", subject: "orders.placed" })];
+    const recorder = record(await system.work([actorOf({ name: "holding", subscribe }, () => opened)]));
+    nc.publish("orders.placed", "1");
+    await recorder.until("started");
+    await server.behind(async ({ parts }) => {
+      await parts.connection.jsm.streams.delete("orders");
+      await parts.connection.jsm.streams.add(config);
+    });
+    const [lost] = await recorder.until("lost");
+    open();
+    expect(lost?.data).toMatchObject({ stream: "orders", sequence: 1 });
+  } finally {
+    await system.close();
+    await server.stop();
+  }
 });
 
 test("delayed tasks and events of streams that were made anew have dead letters of their own", async () => {
@@ -160,4 +271,15 @@ test("whether a message is still stored goes by when it was stored", async () =>
   expect(await again.parts.reader.holds(own)).toBe(true);
   const info = await client.jsm.streams.info(tasks);
   expect([own, old, { ...own, sequence: 2 }].map((place) => mayHaveStored(info, place))).toEqual([true, false, false]);
+  // As it is after a restore, which leaves the time at which the stream was made.
+  const restored = { ...info, created: new Date(old.storedAtMs - 1).toISOString() };
+  expect(
+    [own, old].map((place) => mayHaveStored(restored, place)),
+    "the first is younger",
+  ).toEqual([true, false]);
+  restored.state = { ...info.state, first_ts: new Date(0).toISOString(), first_seq: 0 };
+  expect(
+    [own, old].map((place) => mayHaveStored(restored, place)),
+    "the last is younger",
+  ).toEqual([true, false]);
 });

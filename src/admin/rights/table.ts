@@ -78,7 +78,8 @@ function rightsIn(names: Names, actors?: readonly ResolvedConfig[]): Right[] {
       durablesOf(names, config).map(({ stream, spec }) => ({ stream, name: spec.durable_name })),
     ) ?? work.map((stream) => ({ stream, name: "*" }));
   const ofDurables = durables.map(({ stream, name }) => `${stream}.${name}`);
-  const anyDurable = [...new Set([...work, ...durables.map(({ stream }) => stream)])].map((stream) => `${stream}.*`);
+  const foreign = durables.map(({ stream }) => stream).filter((stream) => !work.includes(stream));
+  const anyDurable = [...new Set([...work, ...foreign])].map((stream) => `${stream}.*`);
 
   /** The streams that every system looks for when it connects. */
   const connect = (role: Role): Right[] => [
@@ -140,7 +141,8 @@ function rightsIn(names: Names, actors?: readonly ResolvedConfig[]): Right[] {
       ...each((actor) => [names.workerSubject(actor)], [names.workerSubject(">")]),
       ...workersNotices,
     ),
-    ...worker.ask("STREAM.INFO", payloads, bodies),
+    // Whether those that others made were made anew while the worker was cut off.
+    ...worker.ask("STREAM.INFO", payloads, bodies, ...new Set(foreign)),
     ...worker.ask("STREAM.MSG.GET", payloads),
     ...worker.store(...chunks(names.payloadsBucket), ...chunks(names.bodiesBucket)),
 
