@@ -256,11 +256,11 @@ export class Settler {
 
   /** A task has one reader, and a dead letter keeps a copy. An event may have other readers, also one that came again as a task: its body expires. */
   #forgetBody(run: Run, object: string, { kind }: Outcome): void {
-    const { names, payloads } = this.#options;
+    const { names, config, payloads } = this.#options;
     const { delivery, headers } = run;
     const isTask = delivery.stream === names.tasks || delivery.stream === names.schedule;
     if (headers.get(header.event) !== undefined) return;
-    if (isTask && (kind === "completed" || kind === "dead")) payloads.forget(object, bodyOwnerOf(names, run));
+    if (isTask && (kind === "completed" || kind === "dead")) payloads.forget(object, bodyOwnerOf(names, config, run));
   }
 
   /** Best effort: what stays expires. */
