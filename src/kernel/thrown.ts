@@ -97,9 +97,9 @@ export function stackOf(error: Error): string {
     // The name and message in a stack are those of the error's birth, as long as they may be, and there may be no stack at all.
     const frames = typeof one.stack === "string" ? (/\n {4}at [^]*/.exec(one.stack)?.[0] ?? "") : "";
     const { name, message } = one;
-    return (
-      `${name}: ${message === "" ? codeOf(one) : message}`.replace(/\s*\n\s*/g, " ").slice(0, maxHeadLength) + frames
-    );
+    // Cut first: a page of spaces would hold the event loop for seconds.
+    const head = `${name}: ${message === "" ? codeOf(one) : message}`.slice(0, maxHeadLength);
+    return head.replace(/\s*\n\s*/g, " ") + frames;
   });
   return parts.join("\ncaused by: ");
 }
@@ -111,9 +111,10 @@ export function stackOf(error: Error): string {
 export function messageOf(error: Error): string {
   const parts: string[] = [];
   for (const [index, one] of causesOf(error).entries()) {
-    const code = index === 0 ? "" : codeOf(one);
+    const code = codeOf(one);
     const { message } = one;
-    const text = message === "" ? code : code === "" || message.includes(code) ? message : `${message} (${code})`;
+    const isTold = index === 0 || code === "" || message.includes(code);
+    const text = message === "" ? code : isTold ? message : `${message} (${code})`;
     if (text !== "" && !parts.some((part) => part.includes(text))) parts.push(text);
   }
   return parts.join(": ");
@@ -128,7 +129,8 @@ export function causeCode(error: Error): string | undefined {
 
 function codeOf(error: Error): string {
   const { code } = error as { code?: unknown };
-  return typeof code === "string" ? code : "";
+  // Databases and exit codes have numbers; the one that each DOMException has from its class says less than its name.
+  return typeof code === "string" ? code : typeof code === "number" && Object.hasOwn(error, "code") ? String(code) : "";
 }
 
 /**

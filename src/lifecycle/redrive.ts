@@ -147,7 +147,7 @@ export class Redrive {
   /** One dead letter as it is stored. @throws NotFoundError. @internal */
   async read(sequence: number): Promise<StoredMessage> {
     const { names, reader } = this.#options;
-    const stored = await reader.get(names.dead, sequence);
+    const stored = sequence > 0 && Number.isSafeInteger(sequence) && (await reader.get(names.dead, sequence));
     if (!stored) throw this.#noLetter(sequence);
     return stored;
   }

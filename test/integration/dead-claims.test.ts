@@ -51,6 +51,13 @@ test("what one read before another deleted it is not sent", async () => {
   expect(await client.count(stage.names.tasks)).toBe(0);
 });
 
+test.each([0, -1, 1.5, NaN, 9e15, "x"])("there is no letter %s", async (sequence) => {
+  const system = await stage.connect();
+  for (const act of ["show", "requeue", "purge"] as const) {
+    await expect(system.dead[act](sequence as number)).rejects.toMatchObject({ code: "NOT_FOUND" });
+  }
+});
+
 test("the newest of many are listed by reading no more than about so many", async () => {
   const system = await stage.connect();
   const client = await stage.client();

@@ -12,6 +12,8 @@ const fetchFailed = new TypeError("fetch failed", {
   cause: Object.assign(new AggregateError([refused("::1:9"), refused("127.0.0.1:9")], ""), { code: "ECONNREFUSED" }),
 });
 
+const mongo = Object.assign(new Error("duplicate key"), { name: "MongoServerError", code: 11_000 });
+
 describe("what is behind an error is told", () => {
   test.each<[string, Error, string]>([
     [
@@ -23,6 +25,13 @@ describe("what is behind an error is told", () => {
     ["a cause that is an object", new Error("no", { cause: { status: 503 } }), 'no: {"status":503}'],
     ["a cause that has a code", new Error("no", { cause: { code: "E_BUSY", message: "busy" } }), "no: busy (E_BUSY)"],
     ["a cause of another realm", new Error("no", { cause: vm.runInNewContext("new RangeError('far')") }), "no: far"],
+    ["a code that is a number", new Error("no", { cause: mongo }), "no: duplicate key (11000)"],
+    ["a code in the place of a message", Object.assign(new Error(""), { code: "E_BUSY" }), "E_BUSY"],
+    [
+      "a name in the place of a class's number",
+      new Error("no", { cause: new DOMException("late", "TimeoutError") }),
+      "no: late",
+    ],
     ["several errors", new AggregateError([new Error("one"), "two"], "both"), "both: one: two"],
   ])("%s", (_what, error, text) => {
     expect(messageOf(error)).toBe(text);
@@ -38,6 +47,17 @@ describe("what is behind an error is told", () => {
   test("with the code of the error, else of its cause, to the asker too", () => {
     expect(writeFailure("exhausted", fetchFailed).error.code).toBe("ECONNREFUSED");
     expect(readFailure("id", writeFailure("exhausted", fetchFailed)).cause).toMatchObject({ code: "ECONNREFUSED" });
+  });
+
+  test("a code that is a number is one too", () => {
+    expect(writeFailure("exhausted", mongo).error.code).toBe("11000");
+    expect(readError(structuredClone(writeError(mongo)))).toMatchObject({ code: 11_000 });
+  });
+
+  test("and a page of blanks holds nobody up", () => {
+    const startMs = performance.now();
+    expect(stackOf(new Error(" ".repeat(1_000_000)))).toMatch(/^Error: {294}\n/);
+    expect(performance.now() - startMs).toBeLessThan(5_000);
   });
 
   test("and circles, and thousands, are left out", () => {
