@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ActorSystem, DeadSummary } from "godwit";
 import { untilDrained } from "../support/faults/cast.ts";
 import { Scene } from "../support/faults/scene.ts";
-import { workName, type Job } from "../support/faults/work.ts";
+import { workName, type Job, type WorkerSetup } from "../support/faults/work.ts";
 import { until } from "../support/embedded/until.ts";
 
 let scene: Scene;
@@ -192,9 +192,16 @@ describe("a server killed twice in the middle of the work", () => {
   });
 });
 
+/** A worker that makes nothing again that is gone. */
+async function workWithoutMaking(setup: Partial<WorkerSetup>): Promise<void> {
+  const { worker } = await scene.work(setup);
+  await worker.stop();
+  await scene.work(setup, { provision: "check" });
+}
+
 describe("effects that fail for a while", () => {
   test("no bucket for results: the messages complete, and their results are counted as lost", async () => {
-    await scene.work({ worker: "w", resultTtlMs: 60_000, concurrency: 20 });
+    await workWithoutMaking({ worker: "w", resultTtlMs: 60_000, concurrency: 20 });
     const { names, connection } = system.parts;
     await connection.jsm.streams.delete(`KV_${names.resultsBucket}`);
     await system.tellMany(
@@ -210,7 +217,7 @@ describe("effects that fail for a while", () => {
 
   test("no bucket for runs: nothing is lost, and each attempt counts once when it is back", async () => {
     const { journal } = scene;
-    await scene.work({ worker: "w", attempts: 3 });
+    await workWithoutMaking({ worker: "w", attempts: 3 });
     const { names, connection } = system.parts;
     await connection.jsm.streams.delete(`KV_${names.runsBucket}`);
     const ids = ["a", "b", "c", "d"];

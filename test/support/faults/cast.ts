@@ -51,9 +51,12 @@ export class Cast {
   }
 
   /** A worker in this process, with a connection of its own. */
-  async work(setup: Partial<WorkerSetup>): Promise<{ system: ActorSystem; worker: Worker }> {
+  async work(
+    setup: Partial<WorkerSetup>,
+    options: SystemOptions = {},
+  ): Promise<{ system: ActorSystem; worker: Worker }> {
     const full = this.#complete(setup);
-    const system = await this.connect({ servers: full.servers });
+    const system = await this.connect({ servers: full.servers, ...options });
     const worker = await startWork(system, full, this.journal);
     this.#workers.push(worker);
     return { system, worker };
