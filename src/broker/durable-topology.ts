@@ -37,13 +37,14 @@ export function durableAlterations(config: ConsumerConfig): Difference[] {
 
 /**
  * Creates, updates or refuses one durable.
+ * @param provision `"restore"`: one that is gone is not made.
  * @returns whether it was created, what was changed, and until when it is paused, if it is: ISO time.
  */
 export function reconcileDurable(
   jsm: JetStreamManager,
   stream: string,
   spec: DurableSpec,
-  provision: Provision,
+  provision: Provision | "restore",
 ): Promise<{ created: boolean; changed: Difference[]; pausedUntil?: string }> {
   const what = `durable ${spec.durable_name} on ${stream}`;
   return patiently(what, () => reconcileOnce(jsm, stream, spec, provision, what));
@@ -53,11 +54,12 @@ async function reconcileOnce(
   jsm: JetStreamManager,
   stream: string,
   spec: DurableSpec,
-  provision: Provision,
+  provision: Provision | "restore",
   what: string,
 ): Promise<{ created: boolean; changed: Difference[]; pausedUntil?: string }> {
   const found = await absentAsUndefined(jsm.consumers.info(stream, spec.durable_name));
   if (found === undefined) {
+    if (provision === "restore") return { created: false, changed: [] };
     if (provision === "check" || provision === "use") throw missing(what, provision);
     await explainRefusal(what, jsm.consumers.add(stream, spec));
     return { created: true, changed: [] };
@@ -102,8 +104,15 @@ export type DurableInfo = ConsumerInfo;
 
 /** Undefined where it is not there. */
 export function findDurable(jsm: JetStreamManager, stream: string, durable: string): Promise<DurableInfo | undefined> {
-  const what = `durable ${durable} on ${stream}`;
-  return patiently(what, () => absentAsUndefined(jsm.consumers.info(stream, durable)));
+  return patiently(`durable ${durable} on ${stream}`, () => lookForDurable(jsm, { stream, durable }));
+}
+
+/** As findDurable(), without patience. */
+export function lookForDurable(
+  jsm: JetStreamManager,
+  { stream, durable }: { stream: string; durable: string },
+): Promise<DurableInfo | undefined> {
+  return absentAsUndefined(jsm.consumers.info(stream, durable));
 }
 
 /** The subjects that it lets through. */

@@ -117,7 +117,7 @@ export function isLess(rules: Rules, field: string, value: number, than: number)
 }
 
 /** As `max_age is 3000000000, not 0`. */
-export function described({ field, have, want }: Difference): string {
+export function described({ field, have, want }: Pick<Difference, "field" | "have" | "want">): string {
   return `${field} is ${JSON.stringify(have)}, not ${JSON.stringify(want)}`;
 }
 

@@ -34,6 +34,8 @@ export const header = {
   ttl: "Nats-TTL",
   /** `sub`: in the place of all that the subject has. */
   rollup: "Nats-Rollup",
+  /** Of a message that the server has left the body out of: how many bytes it has. */
+  size: "Nats-Msg-Size",
   expectedLastSubjectSequence: "Nats-Expected-Last-Subject-Sequence",
   schedule: "Nats-Schedule",
   scheduleTarget: "Nats-Schedule-Target",

@@ -14,6 +14,7 @@ export interface WatchedWorker {
   readonly state: WorkerState;
   readonly stats: Pick<Worker["stats"], "unhealthyReasons">;
   watched(): ReadonlyMap<string, readonly Watched[]>;
+  readonly edited?: readonly string[];
 }
 
 export interface Verdict {
@@ -114,8 +115,8 @@ export function healthOf(
     connected,
   );
   // Not for a restart to mend either.
-  const reasons = [...report.reasons, ...unfit.map(({ message }) => message)];
-  return unfit.length === 0 ? report : { ...report, healthy: false, reasons };
+  const more = [...unfit.map(({ message }) => message), ...running.flatMap(({ edited = [] }) => edited)];
+  return more.length === 0 ? report : { ...report, healthy: false, reasons: [...report.reasons, ...more] };
 }
 
 /** @param unhealthyReasons what the workers say themselves. */

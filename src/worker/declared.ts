@@ -40,7 +40,7 @@ function liveOf(leases: readonly WorkerLease[], actor: string): (Declared | unde
 }
 
 /** Whether all that the second pattern matches is matched by the first. */
-function covers(pattern: string, other: string): boolean {
+export function covers(pattern: string, other: string): boolean {
   // A last ">" of the other stands for any number of parts.
   return subjectMatches(pattern, other) && (pattern.endsWith(">") || !other.endsWith(">"));
 }

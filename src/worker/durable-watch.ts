@@ -1,5 +1,6 @@
 /**
- * Durable watch: looks after a worker's durables while it runs, where configs of one actor differ.
+ * Durable watch: looks after a worker's durables while it runs: what somebody has changed (edited-durables.ts), and what configs of one actor
+ * that differ need of them.
  * 1. A durable waits as long as the longest that a live worker goes by, as the leases say; one of an older version, which does not say, goes
  *    by what the durable has. It is raised before the worker pulls that needs it.
  * 2. It shrinks when the last worker with a longer one has ended: at once where nothing is in flight, else a whole longer ack-wait later, since a
@@ -11,31 +12,36 @@ import type { ResolvedConfig } from "../actor/config.ts";
 import { takeHold } from "../broker/hold.ts";
 import type { StreamReader } from "../broker/stream-reader.ts";
 import { setAckWait } from "../broker/durable-topology.ts";
-import type { Provision } from "../broker/topology.ts";
+import { described } from "../broker/settings.ts";
 import { monotonicMs, within } from "../kernel/clock.ts";
 import { holdKey, longestAckWaitMs } from "./declared.ts";
-import { bringDurables, durableName, wantedDurables, type ActorDurable, type DurableParts } from "./durables.ts";
+import { bringDurables, durableName, wantedDurables, type ActorDurable } from "./durables.ts";
+import { EditedDurables, type EditedDurablesParts } from "./edited-durables.ts";
 import type { Intake } from "./intake.ts";
 import { readLeases } from "./leases.ts";
+import type { Reporter } from "./reporter.ts";
 
+/** How often an actor's durables are looked at, where there are no more than so many actors. */
 const lookMs = 5_000;
+const mostLooks = 5;
 const stopMs = 5_000;
 
 interface Kept {
   config: ResolvedConfig;
   durables: ActorDurable[];
   intake: Pick<Intake, "add">;
+  reporter: Pick<Reporter, "problem">;
 }
 
 type Place = ReturnType<typeof durableName>;
 
-export interface DurableWatchParts extends DurableParts {
-  provision: Provision;
-  reader: DurableParts["reader"] & Pick<StreamReader, "consumer">;
+export interface DurableWatchParts extends EditedDurablesParts {
+  reader: EditedDurablesParts["reader"] & Pick<StreamReader, "consumer">;
 }
 
 /** Looks after the durables of a worker's actors while it runs: at those of one actor at a time, and at those that were longer than needed. */
 export class DurableWatch {
+  readonly edited: EditedDurables;
   readonly #parts: DurableWatchParts;
   readonly #kept: Kept[] = [];
   /** Since when no live worker has been known to need what the durable has, monotonic ms; by stream and name. */
@@ -46,6 +52,7 @@ export class DurableWatch {
 
   constructor(parts: DurableWatchParts) {
     this.#parts = parts;
+    this.edited = new EditedDurables(parts);
   }
 
   keep(kept: Kept): void {
@@ -53,12 +60,13 @@ export class DurableWatch {
   }
 
   start(): void {
+    const everyMs = lookMs / Math.max(1, Math.min(mostLooks, this.#kept.length));
     this.#timer = setInterval(() => {
       // What cannot be asked, or changed, is looked at again.
       this.#looking ??= this.#look()
         .catch(() => undefined)
         .finally(() => (this.#looking = undefined));
-    }, lookMs).unref();
+    }, everyMs).unref();
   }
 
   async stop(): Promise<void> {
@@ -71,13 +79,13 @@ export class DurableWatch {
     const { provision } = this.#parts;
     const mayChange = provision === "create" || provision === "keep";
     this.#turn = (this.#turn + 1) % Math.max(1, this.#kept.length);
-    for (const [at, kept] of this.#kept.entries()) {
-      for (const durable of mayChange ? kept.durables : []) {
-        const place = durableName(durable);
-        if (at === this.#turn || this.#tooLongSinceMs.has(nameOf(place))) await this.#mend(kept.config, place);
+    const kept = this.#kept[this.#turn];
+    if (kept !== undefined) await this.edited.look(kept.config, kept.durables, kept.reporter);
+    for (const [at, { config, durables }] of this.#kept.entries()) {
+      for (const place of mayChange ? durables.map(durableName) : []) {
+        if (at === this.#turn || this.#tooLongSinceMs.has(nameOf(place))) await this.#mend(config, place);
       }
     }
-    const kept = this.#kept[this.#turn];
     if (kept !== undefined) await this.#serveLanes(kept, mayChange);
   }
 
@@ -95,7 +103,7 @@ export class DurableWatch {
   }
 
   async #mend({ name: actor, ackWaitMs }: ResolvedConfig, place: Place): Promise<void> {
-    const { reader, connection, workers } = this.#parts;
+    const { reader, connection, workers, log } = this.#parts;
     const found = await reader.consumer(place.stream, place.durable);
     if (found === undefined || found.ackWaitMs === ackWaitMs) return void this.#tooLongSinceMs.delete(nameOf(place));
     const needed = async (): Promise<number> =>
@@ -114,6 +122,8 @@ export class DurableWatch {
       for (let set = -1; wanted !== set; wanted = await needed()) {
         hold.mine();
         await setAckWait(connection.jsm, place.stream, place.durable, wanted);
+        const change = { field: "ack_wait", have: (set < 0 ? found.ackWaitMs : set) * 1e6, want: wanted * 1e6 };
+        log.warn({ actor, ...place }, `changed the durable: ${described(change)}`);
         set = wanted;
       }
       this.#tooLongSinceMs.delete(nameOf(place));

@@ -156,6 +156,29 @@ export async function bringDurables(
   }
 }
 
+/**
+ * Puts back what somebody has changed of one of an actor's durables. It is not made where it is gone: it may have been retired.
+ * @returns false where another process has them in its hands. @throws as ensureDurables().
+ */
+export async function restoreDurables(
+  parts: DurableParts & { provision: Provision },
+  config: ResolvedConfig,
+  { stream, durable }: ReturnType<typeof durableName>,
+): Promise<boolean> {
+  const { provision } = parts;
+  const hold = await takeHold(parts.workers, holdKey(config.name));
+  if (hold === undefined) return false;
+  try {
+    // Others may have given a lane another durable.
+    const { durables } = await wantedDurables(parts, config, true);
+    const edited = durables.filter((one) => one.stream === stream && one.spec.durable_name === durable);
+    await reconcile(parts, config, edited, provision, "restore", hold);
+    return true;
+  } finally {
+    await hold.release();
+  }
+}
+
 export interface Wanted {
   durables: ActorDurable[];
   /** Lanes that are to have a durable of their own, and that the common one serves. */
@@ -174,11 +197,14 @@ export async function wantedDurables(
 ): Promise<Wanted> {
   const { name } = config;
   const common = await findDurable(jsm, names.tasks, names.durable(name));
+  const filters = common === undefined ? [] : filtersOf(common.config);
+  // Any other was set by hand, and says nothing of lanes.
+  const isOwn = (filter: string): boolean =>
+    lanes.some((lane) => subjectMatches(filter, names.taskSubject(name, lane)));
   const isServed = async (lane: Lane): Promise<boolean> => {
     if (!mayLook && !config.lanes.includes(lane)) return true;
-    if (common === undefined)
+    if (common === undefined || !filters.every(isOwn))
       return !mayLook || (await findDurable(jsm, names.tasks, names.durable(name, lane))) === undefined;
-    const filters = filtersOf(common.config);
     return filters.length === 0 || filters.some((filter) => subjectMatches(filter, names.taskSubject(name, lane)));
   };
   const looks = await Promise.all(lanes.map(isServed));
@@ -219,7 +245,7 @@ async function reconcile(
   config: ResolvedConfig,
   durables: readonly ActorDurable[],
   provision: Provision,
-  now: Provision,
+  now: Provision | "restore",
   hold?: Hold,
 ): Promise<void> {
   const { jsm } = parts.connection;

@@ -5,6 +5,7 @@
 import type { AnyActor } from "../actor/actor-class.ts";
 import type { ResolvedConfig } from "../actor/config.ts";
 import type { Context } from "../actor/context.ts";
+import type { AnyDelivery } from "../broker/delivery.ts";
 import type { Payloads } from "../broker/payloads.ts";
 import { monotonicMs, wallMs, within } from "../kernel/clock.ts";
 import type { Deferral, Handler } from "../guard/guard.ts";
@@ -45,6 +46,8 @@ export interface ExecutorOptions {
   actor: AnyActor;
   middleware: readonly Middleware[];
   decoder: Decoder;
+  /** Whether a message came without its body because of its durable's settings. */
+  lackedBody?: (delivery: AnyDelivery, sinceMs: number) => Promise<boolean>;
   /** Where a body is that was too large to come along. */
   payloads?: Pick<Payloads, "fetch" | "isStored">;
   runs: Pick<RunsStore, "read" | "note">;
@@ -171,9 +174,15 @@ export class Executor {
     return this.#options.settler.settle(run, outcome, input);
   }
 
-  /** Fetches the body that was too large to come along. Anyone can publish the header: what is no name of ours is as none. */
+  /**
+   * Fetches the body that was too large to come along. Anyone can publish the header: what is no name of ours is as none. One that the durable
+   * left out comes with another delivery.
+   */
   async #fetchBody(run: Run): Promise<Outcome | undefined> {
-    const { names, config, payloads } = this.#options;
+    const { names, config, payloads, lackedBody } = this.#options;
+    if (Number(run.headers.get(header.size)) > 0 && (await lackedBody?.(run.delivery, run.heldSinceMs)) === true) {
+      return { kind: "deferred", reason: "unavailable", delayMs: unavailableMs };
+    }
     const object = parseBodyObject(run.headers.get(header.bodyObject));
     if (object === undefined || payloads === undefined) return undefined;
     let error: Error;

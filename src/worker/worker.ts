@@ -165,12 +165,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
       actors[config.name] = { ...outcomes, inHand: intake.inHand, overdue, abandoned };
     }
     const unhealthyReasons = this.#unhealthyReasons();
-    const healthy = unhealthyReasons.length === 0;
     return {
       actors,
       lifecycleEntries: this.#lifecycle.entries,
       blocked: this.#blocked,
-      healthy,
+      healthy: unhealthyReasons.length === 0,
       unhealthyReasons,
     };
   }
@@ -210,6 +209,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
   /** What its watchdog knows of each durable, by actor; nothing of those that have not been looked at yet. @internal */
   watched(): Map<string, Watched[]> {
     return this.#watchdog.watched();
+  }
+
+  /** What of its durables somebody has changed, and cannot be put back: one sentence for each. @internal */
+  get edited(): string[] {
+    return this.#durables.edited.reasons;
   }
 
   /** How each of its actors stands with its durables, by name. @internal */
@@ -271,7 +275,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       const assembled = this.#assemble(running, durables, reporter);
       this.#running.push(assembled);
       this.#watchdog.guard(assembled);
-      this.#durables.keep({ config, durables, intake: assembled.intake });
+      this.#durables.keep({ config, durables, reporter, intake: assembled.intake });
     }
   }
 
@@ -342,6 +346,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       config,
       actor: instance,
       middleware: this.#middleware,
+      lackedBody: (delivery, sinceMs) => this.#durables.edited.lackedBody(delivery, sinceMs),
       decoder: new Decoder(names, config, this.#services.payload),
       payloads,
       runs,

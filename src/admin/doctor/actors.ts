@@ -120,7 +120,7 @@ function changed(facts: Durable): Finding[] {
       level: maxDeliver > 0 || headersOnly || altered.length > 0 ? "fault" : "warning",
       subject: `actor ${actor}`,
       finding: `Somebody has changed its durable ${durable} on ${stream}: ${changes.join("; ")}.`,
-      mend: `Start its worker again, which puts back what the server lets${edits.length === 0 ? "" : `, or nats consumer edit ${stream} '${durable}' ${edits.join(" ")}`}.`,
+      mend: `A running worker that may change it puts it back within seconds: start one with provision: "create"${edits.length === 0 ? "" : `, or nats consumer edit ${stream} '${durable}' ${edits.join(" ")}`}.`,
     },
   ];
 }
