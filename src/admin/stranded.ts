@@ -1,8 +1,8 @@
 /**
  * Stranded messages of a queue: which they are, and the mend that has them handed out again: each is sent once more under its own subject, then
  * deleted where it lies.
- * 1. Only what is certainly stranded is moved. Where nothing of an actor's is in flight, everything is that was handed out and is still stored;
- *    else what no worker and no runs record knows of, if that is as much as is missing. The rest is left, and told.
+ * 1. Only what is certainly stranded is moved. Where nothing of an actor's is in flight, everything is that was handed out and is still stored,
+ *    and what its durables have passed over; else what no worker and no runs record knows of, if that is as much as is missing. The rest is left, and told.
  * 2. The copy is stored before the original is deleted, and has a dedup id of its own: a mend that breaks off, or runs twice at once, loses
  *    nothing, and stores no second copy within the dedup window.
  * 3. The copy keeps id, body, expiry and the asker's address; its attempts begin again.
@@ -10,7 +10,7 @@
 import { Bucket } from "../broker/bucket.ts";
 import { Pipeline } from "../broker/pipeline.ts";
 import { Publisher } from "../broker/publisher.ts";
-import { countStranded } from "../broker/stranded.ts";
+import { countStranded, figuresOf } from "../broker/stranded.ts";
 import { StreamReader } from "../broker/stream-reader.ts";
 import { toError } from "../kernel/errors.ts";
 import { RunsStore, type Remembered } from "../lifecycle/runs.ts";
@@ -104,7 +104,10 @@ export async function findStranded(
       }
     }
   }
-  if (inFlight === 0) return { count, certain: handedOut };
+  if (inFlight === 0) {
+    const certain = handedOut.length < count ? await passedOver(reader, group) : undefined;
+    return { count, certain: certain ?? handedOut };
+  }
   const unknown: Place[] = [];
   const enough = (await listWorkers(parts)).filter(({ snapshot }) => snapshot !== undefined).length;
   await inBatches(handedOut, async (place) => {
@@ -113,6 +116,33 @@ export async function findStranded(
   // The numbers and what the workers say are of different moments, unless nothing has changed between.
   if (unknown.length !== count || (await countStranded(reader, group)) !== count) return unclear(unknown.length);
   return { count, certain: unknown };
+}
+
+/**
+ * What lies before the first message that a durable still owes, where nothing is in flight: it was handed out, or passed over while the filters
+ * were others. Undefined where something has moved meanwhile.
+ */
+async function passedOver(reader: StreamReader, group: readonly ActorDurable[]): Promise<MessagePlace[] | undefined> {
+  const found: MessagePlace[] = [];
+  for (const { stream, ...durable } of group) {
+    const before = await reader.consumer(stream, durable.durable);
+    const filters = filtersOf(durable);
+    const stored = (await reader.queued(stream, filters)) ?? 0;
+    const count = stored - (before?.pending ?? 0);
+    const oldest: MessagePlace[] = [];
+    for (const filter of filters) {
+      let left = count;
+      for await (const { sequence, storedAtMs } of reader.scan(stream, filter)) {
+        if (left-- <= 0) break;
+        oldest.push({ stream, sequence, storedAtMs });
+      }
+    }
+    const after = await reader.consumer(stream, durable.durable);
+    if (before === undefined || after === undefined || before.inFlight > 0) return undefined;
+    if (figuresOf([before]) !== figuresOf([after])) return undefined;
+    found.push(...oldest.toSorted((a, b) => a.sequence - b.sequence).slice(0, Math.max(0, count)));
+  }
+  return found;
 }
 
 /** A worker has it in hand, or it was put back for later. */

@@ -1,6 +1,7 @@
 /** Durables that somebody edits under a running worker: put back within seconds, or named, and nothing that waits is lost. */
 import type { ConsumerConfig } from "@nats-io/jetstream";
 import { describe, test, type ExpectStatic } from "vitest";
+import { Inspector } from "../../src/admin/inspector.ts";
 import { actorOf } from "../support/actors.ts";
 import { consult, said } from "../support/doctor/consult.ts";
 import { logged } from "../support/logged.ts";
@@ -75,11 +76,11 @@ describe.concurrent("an edit of a durable under a running worker", () => {
     await expect.poll(() => configOf(events), soon).toEqual(before);
   });
 
-  test("the filters of a durable for tasks are put back, and what was passed over meanwhile is named", async ({
+  test("the filters of a durable for tasks are put back, and what was passed over meanwhile is named and mended", async ({
     expect,
   }) => {
     const system = await stage.connect();
-    await system.work([Fragile], { rebuildAfter: 300 });
+    const recorder = record(await system.work([Fragile], { rebuildAfter: 300 }));
     const { tasks, namespace } = stage.names;
     const before = await configOf(tasks);
     await edit(tasks, { filter_subjects: [`${namespace}.task.normal.nobody`] });
@@ -88,6 +89,8 @@ describe.concurrent("an edit of a durable under a running worker", () => {
     await expect
       .poll(() => system.endpoint.health(60_000).reasons, soon)
       .toContainEqual(expect.stringContaining("5 of its messages are stored, and no durable will ever hand them out"));
+    expect(await new Inspector(system).mendStranded()).toMatchObject([{ sentAgain: 5, left: 0 }]);
+    expect((await recorder.until("completed", 5, 30_000)).length).toBe(5);
   });
 
   test("a pause stays, and so does a durable that is gone, which is named", async ({ expect }) => {
