@@ -22,6 +22,9 @@ export function codeOf(error: unknown): number {
 /** The store's, memory's or account's limit; in a cluster it is the reason that no peer is found. */
 const noRoom = /insufficient (storage|memory|resources)|resource limits exceeded|exceeds account limit/i;
 
+/** The account's or the server's count of streams, or of consumers. */
+const tooMany = /maximum (number of streams|consumers limit) reached/i;
+
 const subjectsOverlap = 10065;
 const sizeDemanded = 10113;
 
@@ -82,10 +85,10 @@ export async function explainRefusal<T>(
         { cause },
       );
     }
-    throw new TopologyMismatchError(
-      `The server refused the ${what}: ${why}; change the setting it names, or use another namespace.`,
-      { cause },
-    );
+    const way = tooMany.test(why)
+      ? "delete what is not needed, or raise that limit, the server's or the account's"
+      : "change the setting it names, or use another namespace";
+    throw new TopologyMismatchError(`The server refused the ${what}: ${why}; ${way}.`, { cause });
   }
 }
 
