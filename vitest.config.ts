@@ -32,7 +32,7 @@ const inPairs = [
   "test/integration/guard-{breaker,concurrency}-fleet.test.ts",
   "test/integration/group-memory.test.ts",
   // Their ack-waits are a second: a process that gets no processor for so long has lost its messages.
-  "test/integration/faults-{server,connection}.test.ts",
+  "test/integration/faults-{attempts,connection,server}.test.ts",
   "test/integration/payload-faults.test.ts",
 ];
 

@@ -107,8 +107,8 @@ function lastCount({ runs }: RunsRecord): number {
 function pastOf(record: RunsRecord | undefined): Past {
   const last = record && lastCount(record);
   const running = last !== undefined && record?.runs[last] === "started";
-  const { attempt, stalls, errors } = historyOf(record, running ? last : Infinity);
-  return { attempt, stalls, errors };
+  const { attempt, stalls, errors } = historyOf(record, Infinity);
+  return { attempt, stalls: running ? stalls - 1 : stalls, errors };
 }
 
 async function aheadOf(

@@ -27,7 +27,9 @@ export interface DeadInfo extends Failure {
   actor: string;
   origin: { stream: string; sequence: number; subject: string; storedAt: string };
   diedAt: string;
+  /** Runs that began and failed before it was given up, each counted once, however often the server handed it out. */
   attempts: number;
+  /** The server's count, which begins anew where it was killed and has forgotten some. */
   deliveries: number;
   stalls: number;
   /** The errors of its runs, oldest first; the oldest are left out where they do not fit. */

@@ -233,7 +233,10 @@ async function execute({ config, instance, names, delivery, options }: Execution
     actor: instance,
     middleware: options.use,
     decoder: new Decoder(names, config),
-    runs: { read: async () => pastOf(run.id, config, options), note: async () => "noted" },
+    runs: {
+      look: async () => ({ record: pastOf(run.id, config, options), revision: 1 }),
+      note: async () => ({ said: "noted", seen: { record: undefined, revision: 1 } }),
+    },
     lifecycle: new Lifecycle(),
     budget: new RetryBudget(),
     suspects: new Suspects(),

@@ -24,6 +24,7 @@ import {
   decideAgain,
   decideInvalid,
   decideRun,
+  isFailure,
   type Decider,
   type Outcome,
   type RunResult,
@@ -50,7 +51,7 @@ export interface ExecutorOptions {
   lackedBody?: (delivery: AnyDelivery, sinceMs: number) => Promise<boolean>;
   /** Where a body is that was too large to come along. */
   payloads?: Pick<Payloads, "fetch" | "isStored">;
-  runs: Pick<RunsStore, "read" | "note">;
+  runs: Pick<RunsStore, "look" | "note">;
   lifecycle: Lifecycle;
   budget: RetryBudget;
   suspects: Suspects;
@@ -98,6 +99,7 @@ export class Executor {
     let outcome: Outcome | undefined;
     let input: unknown;
     let end: Outcome;
+    let isOurs = false;
     try {
       // A first delivery has no history, and reads none.
       if (run.delivery.count > 1) outcome = await this.#recall(run);
@@ -142,7 +144,14 @@ export class Executor {
         }
         // The attempt has failed, but its handler still runs, and a second one must not overlap it.
         if (run.overdue !== undefined) await run.overdue.over;
-        outcome = this.#decide(run, result);
+        run.end();
+        reporter.handled(run);
+        if (isFailure(result) && run.open) {
+          isOurs = true;
+          run.phase = "settling";
+          await this.#lookAgain(run);
+        }
+        outcome = decideRun(this.#decider, result, run.history);
       }
       end = outcome;
     } catch (thrown) {
@@ -151,7 +160,7 @@ export class Executor {
       end = { kind: "deferred", reason: "unavailable", delayMs: unavailableMs };
     }
     try {
-      const settling = this.#settle(run, end, input);
+      const settling = isOurs ? this.#options.settler.settle(run, end, input) : this.#settle(run, end, input);
       if (settling !== undefined) await settling;
     } catch (thrown) {
       reporter.problem(toError(thrown));
@@ -238,9 +247,9 @@ export class Executor {
    */
   async #recall(run: Run): Promise<Outcome | undefined> {
     const { runs, reporter, config, guards, suspects } = this.#options;
-    const record = await runs.read(run.remembered, (error) => reporter.problem(error));
-    run.recorded = record !== undefined;
-    run.history = historyOf(record, run.delivery.count);
+    run.seen = await runs.look(run.remembered, undefined, (error) => reporter.problem(error));
+    run.recorded = run.seen.record !== undefined;
+    run.history = historyOf(run.seen.record, run.delivery.count);
     const { completed, fate, stalls, soleStalls } = run.history;
     if (completed) return { kind: "lost", reason: "completed" };
     if (stalls > 0) reporter.stalled(run);
@@ -271,11 +280,13 @@ export class Executor {
 
   /** A redelivery leaves word before it runs, so that the next one knows if this one dies. */
   async #noteStarted(run: Run): Promise<Outcome | undefined> {
-    const { count, ackWaitMs } = run.delivery;
     // Before the write: one whose answer is lost may stand all the same.
     run.noted = true;
     run.recorded = true;
-    if ((await this.#options.runs.note(run.remembered, count, { state: "started" }, ackWaitMs)) !== "noted") {
+    const note = { state: "started" } as const;
+    const { said, seen } = await this.#options.runs.note(run.remembered, note, run.delivery.ackWaitMs, run.seen);
+    run.seen = seen;
+    if (said !== "noted") {
       // Its end was noted meanwhile, which its next delivery reads.
       run.noted = false;
       return { kind: "deferred", reason: "unavailable", delayMs: unavailableMs };
@@ -308,10 +319,19 @@ export class Executor {
     reporter.started(run);
   }
 
-  #decide(run: Run, result: RunResult): Outcome {
-    run.end();
-    this.#options.reporter.handled(run);
-    return decideRun(this.#decider, result, run.history);
+  /**
+   * A failure is decided by what the record says by now, which a first delivery has not read: the server may have forgotten others, or
+   * have handed it out twice. It is read for the note of the failure anyway.
+   */
+  async #lookAgain(run: Run): Promise<void> {
+    const { delivery } = run;
+    if (delivery.lost) return;
+    try {
+      run.seen = await this.#options.runs.look(run.remembered, Math.max(1, delivery.deadlineMs - monotonicMs()));
+      run.history = historyOf(run.seen.record, delivery.count);
+    } catch (thrown) {
+      this.#options.reporter.problem(toError(thrown));
+    }
   }
 }
 

@@ -18,6 +18,12 @@ export type Outcome =
 /** What a run gave. */
 export type RunResult = { ok: true; value: unknown } | { ok: false; error: Error };
 
+/** Whether an attempt has failed: not so where its handler put the message back. */
+export function isFailure(result: RunResult): boolean {
+  const signal = result.ok ? undefined : signalKind(result.error);
+  return !result.ok && signal !== "snooze" && signal !== "deferral";
+}
+
 export interface Decider {
   config: ResolvedConfig;
   lifecycle: Lifecycle;
@@ -33,6 +39,7 @@ export function decideRun(
   history: RunHistory,
 ): Outcome {
   if (result.ok) return { kind: "completed", value: result.value };
+  if (history.completed) return { kind: "lost", reason: "completed" };
   const { error } = result;
   const signal = signalKind(error);
   if (signal === "snooze") return { kind: "deferred", reason: "snooze", delayMs: signalDelayMs(error) };

@@ -1,5 +1,5 @@
 /** Run: one message in a worker's hands, from its arrival to its settling; also the context that its handler is given. */
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import type { ActorClass } from "../actor/actor-class.ts";
 import type { ResolvedConfig } from "../actor/config.ts";
 import type { Context, PublishOptions, Sender, Sent, TellOptions } from "../actor/context.ts";
@@ -19,7 +19,7 @@ import {
 } from "../message/headers.ts";
 import { idText } from "../message/names.ts";
 import type { Names } from "../message/subjects.ts";
-import { noHistory, type Remembered, type RunHistory } from "../lifecycle/runs.ts";
+import { noHistory, type NotedRun, type Remembered, type RunHistory, type Seen } from "../lifecycle/runs.ts";
 import { findSubscription } from "./decoder.ts";
 import type { MessageRef } from "./events.ts";
 
@@ -79,7 +79,9 @@ export class Run implements Context {
   overdue: Overdue | undefined;
   /** Since its handler began, where its system traces. */
   trace: RunTrace | undefined;
-  /** A `started` of this delivery stands in the runs record. */
+  /** The runs record as it was last read or written. */
+  seen: Seen | undefined;
+  /** A `started` of this run stands in the runs record. */
   noted = false;
   /** There is a runs record of its message. */
   recorded = false;
@@ -96,6 +98,7 @@ export class Run implements Context {
   #step: "receive" | "onDead" = "receive";
   #children = 0;
   #id: string | undefined;
+  #nonce: string | undefined;
 
   constructor(delivery: AnyDelivery, services: RunServices, nowMs: number) {
     this.delivery = delivery;
@@ -108,10 +111,11 @@ export class Run implements Context {
     return this.#id;
   }
 
-  /** Whose its runs record is. */
-  get remembered(): Remembered {
-    const { stream, sequence, storedAtMs, consumer } = this.delivery;
-    return { stream, sequence, storedAtMs, consumer, id: this.id };
+  /** Whose its runs record is, and which run of it this is. */
+  get remembered(): Remembered & NotedRun {
+    const { stream, sequence, storedAtMs, consumer, count } = this.delivery;
+    this.#nonce ??= randomBytes(6).toString("base64url");
+    return { stream, sequence, storedAtMs, consumer, id: this.id, count, nonce: this.#nonce };
   }
 
   get actor(): string {

@@ -13,7 +13,15 @@ import type { Bus } from "../broker/bus.ts";
 import { monotonicMs, pause, wallMs, within } from "../kernel/clock.ts";
 import { messageOf, stackOf, toError } from "../kernel/errors.ts";
 import type { DeadLetters } from "../lifecycle/dead-letter.ts";
-import { endedKeepMs, type Fate, type Noted, type RunError, type RunNote, type RunsStore } from "../lifecycle/runs.ts";
+import {
+  endedKeepMs,
+  failuresOf,
+  type Fate,
+  type Noted,
+  type RunError,
+  type RunNote,
+  type RunsStore,
+} from "../lifecycle/runs.ts";
 import { contentTypes, encode } from "../message/codec.ts";
 import { cut, writeFailure, type Failure, type FailureReason } from "../message/failure.ts";
 import { header, parseReplyAddress } from "../message/headers.ts";
@@ -92,7 +100,7 @@ export class Settler {
    */
   async #late(run: Run, outcome: Outcome): Promise<void> {
     const { runs, config, onProblem } = this.#options;
-    const { count, ackWaitMs, deadlineMs, disowned } = run.delivery;
+    const { ackWaitMs, deadlineMs, disowned } = run.delivery;
     const cut = this.#options.wasCut(run);
     const late = run.blocked && outcome.kind !== "completed" ? undefined : lateNote(run, outcome);
     // What was put off counts no attempt.
@@ -105,7 +113,7 @@ export class Settler {
       // By now the record of another one that completed it may be gone.
       const isOld = monotonicMs() - deadlineMs > endedKeepMs(ackWaitMs);
       if (isOld && !(await this.#isOwed(run))) return this.#lose(run);
-      noted = await runs.note(run.remembered, count, note, Math.min(30_000, ackWaitMs));
+      ({ said: noted } = await runs.note(run.remembered, note, cut ? 30_000 : Math.min(30_000, ackWaitMs)));
     } catch (thrown) {
       onProblem(toError(thrown));
       return this.#lose(run);
@@ -137,7 +145,9 @@ export class Settler {
       case "retry": {
         const { error, delayMs } = outcome;
         const note: RunNote = { state: "failed", delayMs, error: runError(run, error) };
-        if (!(await this.#note(run, note))) return this.#lose(run);
+        const said = await this.#note(run, note);
+        if (said === "over") return this.#end(run, { kind: "lost", reason: "completed" }, ack);
+        if (said === undefined) return run.delivery.lost ? this.#late(run, outcome) : this.#lose(run);
         return this.#end(run, outcome, { kind: "nak", delayMs });
       }
       case "deferred":
@@ -145,7 +155,7 @@ export class Settler {
         // A `started` that stays would be taken for a stall.
         const delayMs = outcome.kind === "deferred" ? outcome.delayMs : 0;
         const note: RunNote = { state: "interrupted", putBackMs: delayMs };
-        if (run.noted && !(await this.#note(run, note))) return this.#lose(run);
+        if (run.noted && (await this.#note(run, note)) !== "noted") return this.#lose(run);
         return this.#end(run, outcome, { kind: "nak", delayMs });
       }
       case "dead":
@@ -158,15 +168,24 @@ export class Settler {
   }
 
   async #bury(run: Run, outcome: Outcome & { kind: "dead" }, input: unknown): Promise<void> {
-    const { config, deadLetters, results } = this.#options;
+    const { config, deadLetters, results, runs, onProblem } = this.#options;
     const { delivery, history } = run;
     const { reason, error } = outcome;
-    const last = run.ran ? [runError(run, error)] : [];
+    const unnoted: RunError[] = [];
     if (run.ran) {
-      const fate = fateOf(outcome);
+      const last = runError(run, error);
+      const said = await this.#note(run, { state: "failed", error: last, fate: fateOf(outcome) });
+      if (said === "over") return this.#end(run, { kind: "lost", reason: "completed" }, ack);
+      if (said === undefined && delivery.lost) return this.#late(run, outcome);
       // Without the record it is buried all the same; only a crash before the term would then run the handler again.
-      await this.#note(run, { state: "failed", error: runError(run, error), fate });
+      if (said === undefined) unnoted.push(last);
+    } else {
+      run.seen ??= await runs.look(run.remembered, delivery.ackWaitMs).catch((thrown: unknown) => {
+        onProblem(toError(thrown));
+        return undefined;
+      });
     }
+    const record = run.seen?.record;
     try {
       await this.#insist(run, (timeoutMs) =>
         deadLetters.bury(
@@ -180,9 +199,9 @@ export class Settler {
             deliveries: delivery.count,
             headers: delivery.headers,
             body: run.body,
-            attempts: run.ran ? history.attempt : history.attempt - 1,
+            attempts: (record === undefined ? 0 : failuresOf(record)) + unnoted.length,
             stalls: history.stalls,
-            history: [...history.errors, ...last],
+            history: [...(record?.errors ?? []), ...unnoted],
             reason,
             error,
             ...(run.ran && { stack: stackOf(error) }),
@@ -192,7 +211,7 @@ export class Settler {
       );
     } catch (thrown) {
       const cause = toError(thrown);
-      this.#options.onProblem(
+      onProblem(
         new Error(
           `The dead letter of ${run.id} could not be stored (${cause.message}); the message waits and is tried again.`,
           { cause },
@@ -265,7 +284,7 @@ export class Settler {
 
   /** Best effort: what stays expires. */
   #forgetRuns({ remembered, delivery }: Run): void {
-    this.#options.runs.end(remembered, delivery.count, delivery.ackWaitMs).catch(() => undefined);
+    this.#options.runs.end(remembered, delivery.ackWaitMs).catch(() => undefined);
   }
 
   #lose(run: Run, reason: LostReason = "deadline"): void {
@@ -275,33 +294,31 @@ export class Settler {
     this.#options.onSettled(run, { kind: "lost", reason });
   }
 
-  /** @returns false where the record could not be written while the message was ours. */
-  async #note(run: Run, note: RunNote): Promise<boolean> {
+  /** Undefined where the record could not be written while the message was ours. */
+  async #note(run: Run, note: RunNote): Promise<Noted | undefined> {
     const { runs } = this.#options;
-    const { count } = run.delivery;
     try {
-      const noted = await this.#insist(run, (timeoutMs) => runs.note(run.remembered, count, note, timeoutMs));
+      const noted = await this.#insist(run, (timeoutMs) => runs.note(run.remembered, note, timeoutMs, run.seen));
       run.noted = false;
       run.recorded = true;
-      return noted === "noted";
+      run.seen = noted.seen;
+      return noted.said;
     } catch (thrown) {
       this.#options.onProblem(toError(thrown));
-      return false;
+      return undefined;
     }
   }
 
   /**
-   * The worker lives, so this was no stall, unless its event loop stood still. Best effort: the entry is keyed by the delivery, so it is
-   * safe although others run it now. Where a disowned message lay another one may have its record.
+   * The worker lives, so this was no stall, unless its event loop stood still. Best effort: the entry is this run's own, so it is safe
+   * although others run it now. Where a disowned message lay another one may have its record.
    */
   #noteLost(run: Run): void {
     const { runs } = this.#options;
     const note: RunNote = run.blocked ? { state: "started", late: true } : { state: "interrupted" };
     run.noted = run.blocked = false;
     if (run.delivery.disowned) return;
-    runs
-      .note(run.remembered, run.delivery.count, note, noteLostMs)
-      .catch((thrown: unknown) => this.#options.onProblem(toError(thrown)));
+    runs.note(run.remembered, note, noteLostMs).catch((thrown: unknown) => this.#options.onProblem(toError(thrown)));
   }
 
   /**

@@ -1,4 +1,5 @@
 /** The actor of the fault tests: does what each message says, and writes down that it ran. */
+import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import { Actor, config, Snooze, Terminal } from "godwit";
 import type { ActorSystem, Context, MessageRef, SystemOptions, Worker } from "godwit";
@@ -7,6 +8,7 @@ import type { Entry, Journal } from "./journal.ts";
 /**
  * What a message asks of its handler. `work`: take `ms`. `block`: after `afterMs`, take `ms` of the event loop. `kill`: after `ms`, SIGKILL the own worker.
  * `obey`: take `ms` unless the signal aborts. `fail`, `terminal`, `snooze`: take `ms`, then throw an error, Terminal, a Snooze of `ms`.
+ * Each error of `fail` has another message.
  */
 export interface Step {
   do: "work" | "block" | "kill" | "obey" | "fail" | "terminal" | "snooze";
@@ -152,7 +154,7 @@ async function perform(
       throw new Snooze(ms);
     case "fail":
       await wait(ms);
-      throw new Error("as the message asked");
+      throw new Error(`as the message asked: ${randomUUID()}`);
     case "terminal":
       await wait(ms);
       throw new Terminal("as the message asked");
