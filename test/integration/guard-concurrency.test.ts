@@ -268,8 +268,10 @@ describe("a key function", () => {
 
 describe("without the server's word", () => {
   test("nothing starts: messages are put back, said once, and run when the bucket is there again", async () => {
-    const system = await stage.connect();
     const Pack = actorOf<Order, void>(ofCustomers, () => undefined);
+    await (await stage.connect()).provision([Pack]);
+    // One that may makes it again.
+    const system = await stage.connect({ provision: "check" });
     const recorder = record(await system.work([Pack]));
     const restore = await removeBucket(system);
     await system.tellMany(

@@ -321,8 +321,10 @@ test("a notice of what is no record changes nothing", async () => {
 
 describe("without its bucket", () => {
   test("nothing starts and nothing is lost; it says so once, and goes on when the bucket is back", async () => {
-    const system = await stage.connect();
     const { NoteStart, starts } = noting({ name: "lonely", rateLimit: { name: "api", limit: 20, per: "1s" } });
+    await (await stage.connect()).provision([NoteStart]);
+    // One that may makes it again.
+    const system = await stage.connect({ provision: "check" });
     const recorder = record(await system.work([NoteStart]));
     const { jsm } = await stage.client();
     const bucket = `KV_${stage.names.limitsBucket}`;
