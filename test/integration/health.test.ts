@@ -105,10 +105,13 @@ describe("a healthy worker", () => {
     const [start, end] = [gate(), gate()];
     const Slow = actorOf({ name: "slow" }, () => end.opened, { start: () => start.opened });
     const working = system.work([Slow]);
-    expect(await readinessOf(url)).toEqual({
-      status: 503,
-      body: { ready: false, reasons: ["its actors have not all started"] },
-    });
+    // The worker is listed a moment after the call.
+    await expect
+      .poll(() => readinessOf(url), patient)
+      .toEqual({
+        status: 503,
+        body: { ready: false, reasons: ["its actors have not all started"] },
+      });
     start.open();
     await working;
     expect(await readinessOf(url)).toEqual({ status: 200, body: { ready: true, reasons: [] } });
