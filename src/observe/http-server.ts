@@ -5,7 +5,6 @@
  */
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { createAdaptorServer } from "@hono/node-server";
 import type { Hono } from "hono";
 import { ListenError, toError } from "../kernel/errors.ts";
 
@@ -33,6 +32,8 @@ const graceMs = 500;
 /** Resolves once it listens. @throws ListenError where the port cannot be had. */
 export async function startHttpServer(app: Pick<Hono, "fetch">, options: HttpServerOptions): Promise<HttpServer> {
   const { port, host = loopback, what } = options;
+  // Loaded here: most processes serve nothing.
+  const { createAdaptorServer } = await import("@hono/node-server");
   // The adapter would put its own Request and Response in the place of those of the whole process.
   const server = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server;
   await new Promise<void>((resolve, reject) => {

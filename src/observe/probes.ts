@@ -1,5 +1,4 @@
 /** Probes: `/metrics`, `/healthz` and `/readyz` over HTTP, whoever answers them. */
-import { Hono } from "hono";
 import type { HealthReport, ReadyReport } from "./health.ts";
 import { startHttpServer, type HttpServer } from "./http-server.ts";
 import { metricsContentType } from "./metrics-snapshot.ts";
@@ -15,7 +14,9 @@ const ok = 200;
 const unavailable = 503;
 
 /** Resolves once it listens. @throws ListenError where the port cannot be had. */
-export function serveProbes(probes: Probes, { port, host }: { port: number; host: string }): Promise<HttpServer> {
+export async function serveProbes(probes: Probes, { port, host }: { port: number; host: string }): Promise<HttpServer> {
+  // Loaded here: most processes serve nothing.
+  const { Hono } = await import("hono");
   const app = new Hono();
   app.get("/metrics", async (c) => c.body(await probes.page(), ok, { "content-type": metricsContentType }));
   app.get("/healthz", (c) => {
