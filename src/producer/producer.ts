@@ -11,8 +11,22 @@ import type { EventType } from "../actor/event.ts";
 import { applySchema, type Schema } from "../actor/schema.ts";
 import type { Payloads } from "../broker/payloads.ts";
 import type { ServerClock } from "../broker/server-clock.ts";
-import type { OnPublished, OutgoingMessage, Published, Publisher } from "../broker/publisher.ts";
-import { ClosedError, ConfigError, PayloadTooLargeError, QueueFullError, toError } from "../kernel/errors.ts";
+import {
+  defaultTimeoutMs,
+  type OnPublished,
+  type OutgoingMessage,
+  type Published,
+  type Publisher,
+} from "../broker/publisher.ts";
+import { within } from "../kernel/clock.ts";
+import {
+  ClosedError,
+  ConfigError,
+  InvalidMessageError,
+  PayloadTooLargeError,
+  QueueFullError,
+  toError,
+} from "../kernel/errors.ts";
 import { contentTypes, decode, encodeBody } from "../message/codec.ts";
 import { header } from "../message/headers.ts";
 import { checkActorName, checkEventSubject } from "../message/names.ts";
@@ -63,6 +77,9 @@ export interface ManySent {
 export class Producer {
   readonly #options: ProducerOptions;
   readonly #told = new Set<string>();
+  /** Ends the wait for each asynchronous schema. */
+  readonly #checks = new Set<AbortController>();
+  #closed = false;
   /** Ends the taking of each bulk send. */
   readonly #endings = new Set<() => void>();
 
@@ -73,6 +90,12 @@ export class Producer {
   /** Bulk sends take no more bodies. */
   stop(): void {
     for (const end of this.#endings) end();
+  }
+
+  /** Nothing more is sent. */
+  close(): void {
+    this.#closed = true;
+    for (const until of this.#checks) until.abort();
   }
 
   /** Resolves once JetStream has the task. `reply` is where the worker answers an ask. */
@@ -257,10 +280,23 @@ export class Producer {
     const message = { stream, subject, body: bytes, headers };
     if (schema === undefined) return { message, checked: undefined };
     const received = faithful ? body : decode(bytes, contentTypes[codec], limits);
-    const fitted = applySchema(schema, received, what);
+    const checking = applySchema(schema, received, what);
+    const fitted = checking instanceof Promise ? this.#inTime(checking, what) : checking;
     if (config?.isolate === undefined) return { message, checked: fitted };
     // Its threads could not be given what its schema makes of it.
     return { message, checked: fitted instanceof Promise ? fitted.then(checkCrossing) : checkCrossing(fitted) };
+  }
+
+  /** An asynchronous schema may never say anything. @throws InvalidMessageError, ClosedError. */
+  async #inTime(checking: Promise<unknown>, what: string): Promise<unknown> {
+    const until = new AbortController();
+    this.#checks.add(until);
+    const inTime = await within(defaultTimeoutMs, checking, until).finally(() => this.#checks.delete(until));
+    if (inTime) return checking;
+    if (this.#closed) throw new ClosedError("system");
+    throw new InvalidMessageError(
+      `The schema of the ${what} did not end within ${defaultTimeoutMs} ms, so it was not sent; let it give up earlier.`,
+    );
   }
 
   #noteTell(actor: string): void {

@@ -70,8 +70,8 @@ export class ActorSystem implements Sender {
   readonly #acknowledger: Acknowledger;
   readonly #bus: Bus;
   readonly #calls = new OpenCalls(() => this.#closed !== undefined);
-  /** Takes no more bodies of bulk sends. */
-  readonly #stopTaking: () => void;
+  /** Behind what traces. */
+  readonly #sends: Producer;
   readonly #producer: SendingParts["producer"];
   readonly #asker: Asker;
   readonly #ask: Asker["ask"];
@@ -146,7 +146,7 @@ export class ActorSystem implements Sender {
         }),
       onFirstTell: (actor) => void warnUnserved(this.parts, actor, this.log),
     });
-    this.#stopTaking = () => producer.stop();
+    this.#sends = producer;
     this.#asker = new Asker({
       names,
       bus: this.#bus,
@@ -372,10 +372,11 @@ export class ActorSystem implements Sender {
   }
 
   async #closeOnce(graceMs: number | undefined): Promise<void> {
-    this.#stopTaking();
+    this.#sends.stop();
     const stopping = graceMs === undefined ? {} : { grace: graceMs };
     await Promise.all([...this.#roster.workers].map((worker) => worker.stop(stopping)));
     await this.#calls.settled(graceMs ?? defaultGraceMs);
+    this.#sends.close();
     this.#absences.stop();
     await this.endpoint.close();
     await this.#guards.close();

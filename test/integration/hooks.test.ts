@@ -1,5 +1,9 @@
 /** Hooks of users that never end: each has its bound and is named in the log, and the worker goes on. */
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+import { event } from "../../src/index.ts";
+import { defaultPayload } from "../../src/message/limits.ts";
+import { Names } from "../../src/message/subjects.ts";
+import { Producer } from "../../src/producer/producer.ts";
 import { actorOf } from "../support/actors.ts";
 import { NeverReady, NeverStops } from "../support/isolation/never-ready.ts";
 import { collectLogs, type LogLine } from "../support/logs.ts";
@@ -9,6 +13,12 @@ import { useStage } from "../support/stage.ts";
 const stage = useStage();
 
 const never = (): Promise<never> => new Promise(() => undefined);
+/** What a call is refused with. */
+const ending = (call: Promise<unknown>): Promise<unknown> =>
+  call.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
 const errorsOf = (lines: LogLine[], text: string): LogLine[] =>
   lines.filter(({ level, message }) => level === "error" && message.includes(text));
 
@@ -143,4 +153,43 @@ test("a function that should answer at once and gives a promise that rejects end
     failing: "exhausted",
     keyed: "invalid",
   });
+});
+
+test("a sender's schema that never ends is given up with the end of its system, and nothing was sent", async () => {
+  const system = await stage.connect();
+  const input = { "~standard": { version: 1, vendor: "test", validate: never } } as const;
+  const Checked = actorOf({ name: "checked", input }, () => undefined);
+  const told = ending(system.tell(Checked, 1));
+  const published = ending(system.publish(event("happened", input), 1));
+  const many = system.tellMany(Checked, [1, 2]);
+  await system.close({ grace: "200ms" });
+  expect([await told, await published]).toMatchObject([{ code: "CLOSED" }, { code: "CLOSED" }]);
+  expect(await many).toMatchObject({
+    accepted: 0,
+    failures: [{ error: { code: "CLOSED" } }, { error: { code: "CLOSED" } }],
+  });
+});
+
+test("one that never ends while its system goes on is given up too, and named", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  try {
+    const producer = new Producer({
+      names: new Names("any"),
+      defaults: { codec: "msgpack", payload: defaultPayload, nowMs: Date.now },
+    } as never);
+    const input = { "~standard": { version: 1, vendor: "test", validate: never } } as const;
+    const told = ending(
+      producer.tell(
+        actorOf({ name: "checked", input }, () => undefined),
+        1,
+      ),
+    );
+    await vi.advanceTimersByTimeAsync(30_001);
+    expect(await told).toMatchObject({
+      code: "INVALID_MESSAGE",
+      message: expect.stringContaining("The schema of the message for checked did not end within 30000 ms"),
+    });
+  } finally {
+    vi.useRealTimers();
+  }
 });
