@@ -67,6 +67,8 @@ export class Connection {
   readonly apiPrefix: string;
   /** The domain that answers, undefined where it has no name. */
   readonly domain: string | undefined;
+  /** How many pullers share it. */
+  pullers = 0;
   readonly #toldDomains = new Set<string | undefined>();
   readonly #inboxPrefix: string;
   #up = true;

@@ -9,8 +9,9 @@
  * 5. A new leader knows of no pull that was made before it was elected, and the old one may have dropped some without a word.
  * 6. A pull that was given up counts no more. Once the doubt is over nobody listens where its messages would go, so that a server that
  *    took it up much later, having stood still, delivers nothing.
- * 7. A pull brings no more than `maxBytes`, or a server with many large messages would have more under way than it waits for, and cut the
- *    connection. Each message fits; one that does not, stored when the server took larger ones, is asked for by itself and without a bound.
+ * 7. A pull brings no more than `maxBytes`, the less the more pullers share the connection, or a server with many large
+ *    messages would have more under way than it waits for, and cut the connection. Each message fits; one that does not,
+ *    stored when the server took larger ones, is asked for by itself and without a bound.
  */
 import type { Msg, Subscription } from "@nats-io/transport-node";
 import type { Connection } from "./connection.ts";
@@ -29,6 +30,8 @@ const trialExpiresMs = 1_000;
 const trialHeartbeatMs = 200;
 /** What a pull brings at most, and what a message may have beside its body and headers: its subjects. */
 const pullBytes = 8 * 1_048_576;
+/** What all pulls of a connection bring together: half of what a server lets wait for a client by default. */
+const allBytes = 32 * 1_048_576;
 const addressBytes = 8_192;
 const minWaitMs = 25;
 const maxWaitMs = 500;
@@ -88,8 +91,10 @@ export class Puller {
     this.#options = options;
     const { connection, stream, durable } = options;
     this.#requestSubject = `${connection.apiPrefix}.CONSUMER.MSG.NEXT.${stream}.${durable}`;
+    connection.pullers += 1;
     this.#subscription = this.#listen();
     this.#cleanUps.push(
+      () => (connection.pullers -= 1),
       () => this.#subscription.unsubscribe(),
       () => this.#retire(),
       // What was asked of the old connection is void: at a new address, or the server would take it up again.
@@ -128,7 +133,8 @@ export class Puller {
   }
 
   get #maxBytes(): number {
-    return Math.max(pullBytes, this.#largestBytes);
+    const share = Math.floor(allBytes / this.#options.connection.pullers);
+    return Math.max(Math.min(pullBytes, share), this.#largestBytes);
   }
 
   /** Asks for `room` messages more, as a rule. The caller has room for them. */
@@ -187,7 +193,7 @@ export class Puller {
 
   close(): void {
     this.stop();
-    for (const cleanUp of this.#cleanUps) cleanUp();
+    for (const cleanUp of this.#cleanUps.splice(0)) cleanUp();
     this.#outstanding = 0;
   }
 

@@ -58,3 +58,29 @@ test("a message that is larger than a pull may bring comes all the same, and so 
   await recorder.until("completed", 5);
   expect(got.toSorted((a, b) => a - b)).toEqual([10, 20, 6_000_000, 6_000_000, 7_000_000]);
 });
+
+test("also where many actors of one worker have large bodies waiting: their pulls share what the connection may bring", async () => {
+  const server = await ownServer({ config: "max_pending: 64MB" });
+  endings.push(() => server.stop());
+  const servers = `nats://127.0.0.1:${server.port}`;
+  const system = await connected({ servers });
+  const watcher = await connected({ servers });
+  const asked = new Map<string, number>();
+  const { nc } = watcher.parts.connection;
+  nc.subscribe("$JS.API.CONSUMER.MSG.NEXT.>", {
+    callback: (_error, { subject, data }) => {
+      const { batch, max_bytes } = JSON.parse(Buffer.from(data).toString()) as { batch: number; max_bytes?: number };
+      const bytes = max_bytes ?? batch * 1_048_576;
+      if (batch > 1) asked.set(subject, Math.max(bytes, asked.get(subject) ?? 0));
+    },
+  });
+  await nc.flush();
+  const names = Array.from({ length: 10 }, (_, at) => `sink${at}`);
+  const body = randomBytes(900_000);
+  for (const name of names) await system.tellMany(name, Array(6).fill(body));
+  const actors = names.map((name) => actorOf({ name, concurrency: 100 }, () => undefined));
+  await record(await system.work(actors)).until("completed", 60, 40_000);
+  expect(asked.size).toBeGreaterThan(5);
+  // Of each durable's largest pull; a share is never less than the largest message.
+  expect([...asked.values()].reduce((sum, bytes) => sum + bytes, 0)).toBeLessThanOrEqual(33_000_000);
+});
