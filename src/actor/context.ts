@@ -64,7 +64,7 @@ export interface Context extends Sender {
   readonly headers: ReceivedHeaders;
   /** Wall-clock ms at which the stream stored the message. */
   readonly storedAtMs: number;
-  /** How long ago the stream stored the message, ms; by this host's clock. */
+  /** How long ago the stream stored the message, ms; by the server's clock, where the credentials may read it, else by this host's. */
   readonly ageMs: number;
   /** The circuit breaker of this name, shared by the fleet. @param settings used where no actor's config declares the name. @throws ConfigError where two calls give different ones. */
   breaker(name: string, settings?: BreakerSettings): BreakerHandle;

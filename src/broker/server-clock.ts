@@ -31,6 +31,8 @@ export class ServerClock {
   readonly #pipeline: Pipeline;
   readonly #subject: string;
   #samples: Sample[] = [];
+  /** The best of these, until another is taken: all lose their worth equally fast. */
+  #found: Sample | undefined;
   #first: Promise<void> | undefined;
   #sampledAtMs = 0;
 
@@ -82,9 +84,7 @@ export class ServerClock {
   }
 
   get #best(): Sample {
-    let best: Sample = { offsetMs: Date.now() - monotonicMs(), errorMs: Infinity, takenMs: 0 };
-    for (const sample of this.#samples) if (this.#errorOf(sample) < this.#errorOf(best)) best = sample;
-    return best;
+    return this.#found ?? { offsetMs: Date.now() - monotonicMs(), errorMs: Infinity, takenMs: 0 };
   }
 
   #errorOf({ errorMs, takenMs }: Sample): number {
@@ -101,5 +101,6 @@ export class ServerClock {
     const errorMs = (receivedMs - sentMs) / 2 + halfTickMs;
     const offsetMs = serverMs + halfTickMs - (sentMs + receivedMs) / 2;
     this.#samples = [...this.#samples, { offsetMs, errorMs, takenMs: receivedMs }].slice(-keptSamples);
+    [this.#found] = this.#samples.toSorted((one, other) => this.#errorOf(one) - this.#errorOf(other));
   }
 }

@@ -7,7 +7,7 @@ import type { ResolvedConfig } from "../actor/config.ts";
 import type { Context } from "../actor/context.ts";
 import type { AnyDelivery } from "../broker/delivery.ts";
 import type { Payloads } from "../broker/payloads.ts";
-import { monotonicMs, wallMs, within } from "../kernel/clock.ts";
+import { monotonicMs, within } from "../kernel/clock.ts";
 import type { Deferral, Handler } from "../guard/guard.ts";
 import type { Guards } from "../guard/guards.ts";
 import { TimeLimit } from "../guard/time-limit.ts";
@@ -63,8 +63,6 @@ export interface ExecutorOptions {
   /** The actor keeps its time limits itself, as one in a thread does. */
   ownLimits?: boolean;
   reporter: Pick<Reporter, "started" | "handled" | "stalled" | "problem" | "overdueBy" | "abandonedAt" | "lateEnd">;
-  /** The server's time, wall-clock ms, by which messages expire. Default: this host's. */
-  nowMs?: () => number;
   /** In [0, 1), for delays. Default `Math.random`. */
   random?: () => number;
   /** What it calls has held the event loop for so long before its first `await`; or not for sure, since others ran meanwhile. */
@@ -272,10 +270,9 @@ export class Executor {
 
   /** By its sender's word; where that says nothing, as of events and of what other programs send, by the config and its age. */
   #isExpired(run: Run): boolean {
-    const { config, nowMs = wallMs } = this.#options;
-    const { expiresInMs } = config;
+    const { expiresInMs } = this.#options.config;
     const expiresAtMs = expiryOf(run) ?? (expiresInMs === undefined ? undefined : run.storedAtMs + expiresInMs);
-    return expiresAtMs !== undefined && expiresAtMs < nowMs();
+    return expiresAtMs !== undefined && expiresAtMs < run.storedAtMs + run.ageMs;
   }
 
   /** A redelivery leaves word before it runs, so that the next one knows if this one dies. */

@@ -51,6 +51,8 @@ export interface RunServices {
   log: Logger;
   onProgress: (run: Run, value: unknown) => void;
   tools: RunTools;
+  /** The server's wall-clock ms. Default: this host's. */
+  nowMs?: () => number;
   /** True for the streams of tasks, sent at once or delayed. */
   isTask: (stream: string) => boolean;
 }
@@ -162,7 +164,8 @@ export class Run implements Context {
   }
 
   get ageMs(): number {
-    return Math.max(0, wallMs() - this.storedAtMs);
+    const { nowMs = wallMs } = this.#services;
+    return Math.max(0, nowMs() - this.storedAtMs);
   }
 
   get ref(): MessageRef {

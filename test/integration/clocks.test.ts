@@ -54,6 +54,17 @@ describe("a message with an expiry", () => {
     expect(await Promise.all([recorder.until("completed"), recorder.until("dead")])).toMatchObject([[{}], [{}]]);
   });
 
+  test.each([60_000, -60_000])("tells its age, where the host's clock is off by %i ms too", async (offMs) => {
+    skew(offMs);
+    const ages: number[] = [];
+    const system = await stage.connect();
+    const worker = await system.work([actorOf({ name: "sink" }, (_input, ctx) => void ages.push(ctx.ageMs))]);
+    await system.tell("sink", 1);
+    await record(worker).until("completed");
+    expect(ages[0]).toBeGreaterThan(0);
+    expect(ages[0]).toBeLessThan(30_000);
+  });
+
   test("of a sender of before, in that one's wall-clock time, still expires", async () => {
     const system = await stage.connect();
     const client = await stage.client();

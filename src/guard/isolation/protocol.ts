@@ -39,6 +39,7 @@ export interface RunFacts {
   deliveries: number;
   headers: [name: string, values: string[]][];
   storedAtMs: number;
+  ageMs: number;
 }
 
 /** What a sender uses of the config of an actor that it names by its class, but for the schema. */

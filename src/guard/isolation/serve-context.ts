@@ -18,8 +18,8 @@ export function unsendable(why: Error): object {
   return Object.defineProperty({}, "value", { enumerable: true, get: thrower });
 }
 
-export function factsOf({ id, actor, attempt, deliveries, headers, storedAtMs }: Context): RunFacts {
-  return { id, actor, attempt, deliveries, headers: headers.entries(), storedAtMs };
+export function factsOf({ id, actor, attempt, deliveries, headers, storedAtMs, ageMs }: Context): RunFacts {
+  return { id, actor, attempt, deliveries, headers: headers.entries(), storedAtMs, ageMs };
 }
 
 /** @param begun is called when the handler begins. */

@@ -6,7 +6,7 @@ import type { EventType } from "../../actor/event.ts";
 import type { BreakerHandle, BreakerSettings, OnceOptions, RateLimitHandle } from "../../actor/guard-handles.ts";
 import { configOf } from "../../actor/registry.ts";
 import type { Schema } from "../../actor/schema.ts";
-import { wallMs } from "../../kernel/clock.ts";
+import { monotonicMs } from "../../kernel/clock.ts";
 import { isError } from "../../kernel/errors.ts";
 import type { Logger } from "../../kernel/logger.ts";
 import type { ReceivedHeaders } from "../../message/headers.ts";
@@ -26,6 +26,9 @@ export class ThreadContext implements Context {
   readonly headers: ReceivedHeaders;
   readonly log: Logger;
   readonly #line: Line<ThreadSide, WorkerSide>;
+  /** When the handler was called in the thread. */
+  readonly #ageMs: number;
+  readonly #sinceMs = monotonicMs();
   readonly #controller = new AbortController();
   /** What the worker may call, by number. */
   readonly #functions: Fn[] = [];
@@ -36,6 +39,7 @@ export class ThreadContext implements Context {
     this.attempt = facts.attempt;
     this.deliveries = facts.deliveries;
     this.storedAtMs = facts.storedAtMs;
+    this.#ageMs = facts.ageMs;
     this.headers = new ThreadHeaders(facts.headers);
     this.log = new ThreadLogger(line, []);
     this.#line = line;
@@ -46,7 +50,7 @@ export class ThreadContext implements Context {
   }
 
   get ageMs(): number {
-    return Math.max(0, wallMs() - this.storedAtMs);
+    return this.#ageMs + monotonicMs() - this.#sinceMs;
   }
 
   abort(reason: Error): void {
